@@ -1,0 +1,1 @@
+"""Eidolon: text-to-image retrieval through imagined pictures (the library)."""

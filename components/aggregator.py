@@ -1,0 +1,89 @@
+"""The attention network that turns K imagined pictures into one vector, and the fusion weight λ.
+
+Khan et al., "Category-level Text-to-Image Retrieval Improved", BMVC 2025 (arXiv 2509.00177).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from components.errors import EidolonError
+
+LAYERS = 2
+HEADS = 1
+DROPOUT = 0.1
+
+
+class _Layers(nn.Module):
+    """Holds the attention layers under the published state-dict names."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
+            for _ in range(LAYERS)
+        )
+
+
+class Aggregator(nn.Module):
+    """A CLS token, the mean of the K features, attends twice to itself and to them.
+
+    Only the CLS row is replaced by a layer's output; there is no residual, LayerNorm or MLP. The
+    output is the CLS row, of length one. λ is the sigmoid of one learned scalar.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.lamda = nn.Parameter(torch.zeros(1))
+        self.self_attn = _Layers(dim)
+        for layer in self.self_attn.layers:
+            with torch.no_grad():
+                weight = layer.in_proj_weight
+                weight[dim : 2 * dim] = weight[:dim]  # keys start as the queries' projection
+                nn.init.trunc_normal_(layer.out_proj.weight, std=0.02)
+                nn.init.zeros_(layer.out_proj.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """λ in (0, 1), shape (1,)."""
+        return torch.sigmoid(self.lamda)
+
+    def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
+        """(B, K, d) to (B, d) of length one.
+
+        ``accepted`` (B, K), bool: false features are ignored. A row without any accepted feature
+        gives zeros: its score is the text's alone.
+        """
+        if accepted is None:
+            accepted = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        kept = accepted.unsqueeze(-1).to(features.dtype)
+        count = kept.sum(1)
+        cls = (features * kept).sum(1, keepdim=True) / count.clamp(min=1).unsqueeze(1)
+        ignored = torch.cat([torch.zeros_like(accepted[:, :1]), ~accepted], dim=1)
+        for layer in self.self_attn.layers:
+            tokens = torch.cat([cls, features], dim=1)
+            cls, _ = layer(cls, tokens, tokens, key_padding_mask=ignored, need_weights=False)
+        return normalize(cls.squeeze(1), dim=-1) * (count > 0)
+
+    def save(self, path: Path) -> None:
+        """Write the weights as safetensors."""
+        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Aggregator:
+        """Raises :class:`EidolonError` when the file is missing, damaged or of another shape."""
+        try:
+            state = load_file(path)
+            model = cls(state["self_attn.layers.0.out_proj.weight"].shape[0])
+            model.load_state_dict(state)
+        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise EidolonError(f"{path} holds no aggregator ({first}): train it anew") from None
+        return model.eval()

@@ -1,0 +1,158 @@
+"""The bundle: the one folder that is registered, promoted, deployed and rolled back.
+
+    bundle.json               what everything was made from, and the hash of every other file
+    aggregator.safetensors    the attention network and λ
+    gallery.safetensors       clip (N, d), vision (N, d)
+    queries.safetensors       text (C, d), image (C, d): the known categories' vectors
+    gallery.csv               path, category of each gallery row
+    categories.csv            category, split, pictures (those imagined, as paths in pictures.zip)
+    pictures.zip              gallery/ and imagined/ pictures, to be shown beside results
+
+Loading checks every hash. There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from safetensors.numpy import load_file, save_file
+
+from components import config, pictures
+from components.aggregator import Aggregator
+from components.checkpoints import fingerprint
+from components.errors import EidolonError
+from components.features import Features
+from components.files import folder_aside, read_json, sha256, write_json
+from components.paths import (
+    AGGREGATOR,
+    BUNDLE,
+    DATASET,
+    EVALUATION,
+    FEATURES,
+    IMAGINED,
+    LOCK,
+    VALIDATION,
+)
+from components.search import Gallery
+from components.train import aggregate
+from components.validate import accepted
+
+FORMAT = 1
+THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. ``text`` and ``image`` hold the vectors of ``categories``, row by row."""
+
+    folder: Path
+    info: dict[str, Any]
+    aggregator: Aggregator
+    gallery: Gallery
+    text: np.ndarray
+    image: np.ndarray
+    pictures: pd.DataFrame
+    categories: pd.DataFrame
+
+    def picture(self, path: str) -> bytes:
+        """The bytes of one picture of pictures.zip. Raises ``KeyError`` when there is none."""
+        with zipfile.ZipFile(self.folder / "pictures.zip") as archive:
+            return archive.read(path)
+
+
+def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
+    """The stage `bundle`: gather the outputs of the other stages into one folder."""
+    features = Features.load(FEATURES)
+    weights = AGGREGATOR / "aggregator.safetensors"
+    model = Aggregator.load(weights)
+    drawn = accepted(IMAGINED, VALIDATION)
+    with folder_aside(out) as aside:
+        (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
+        save_file(
+            {"clip": features.gallery_clip, "vision": features.gallery_vision},
+            aside / "gallery.safetensors",
+        )
+        image = aggregate(model, features)
+        save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
+        features.gallery.to_csv(aside / "gallery.csv", index=False)
+        shown = drawn.groupby("category")["path"].agg(lambda p: " ".join("imagined/" + p))
+        categories = features.categories.assign(
+            pictures=features.categories["category"].map(shown).fillna("")
+        )
+        categories.to_csv(aside / "categories.csv", index=False)
+        with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
+            for path in features.gallery["path"]:
+                _add(archive, path, DATASET / path)
+            for path in drawn["path"]:
+                _add(archive, f"imagined/{path}", IMAGINED / path)
+        generator, encoders = params.generator, params.encoders
+        info = {
+            "format": FORMAT,
+            "profile": params.profile,
+            "dataset": {"dvc": dataset_hash(), "pictures": len(features.gallery)},
+            "models": {
+                "generator": fingerprint(generator.model, generator.revision),
+                "clip": fingerprint(encoders.clip, encoders.clip_revision),
+                "vision": fingerprint(encoders.vision, encoders.vision_revision),
+            },
+            "generator": generator.model_dump(mode="json"),
+            "encoders": encoders.model_dump(mode="json"),
+            "lambda": float(model.weight),
+            "metrics": read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`"),
+            "validation": read_json(VALIDATION / "report.json", "run `dvc repro validate`"),
+            "files": {p.name: sha256(p) for p in sorted(aside.iterdir())},
+        }
+        write_json(aside / "bundle.json", info)
+    return info
+
+
+def load(folder: Path) -> Bundle:
+    """Load a bundle and check the hash of each of its files.
+
+    Raises :class:`EidolonError` when a file is missing, damaged, or not the one that was packed.
+    """
+    remedy = "take the bundle anew from the registry, or run `dvc repro bundle`"
+    info = read_json(folder / "bundle.json", remedy)
+    if info.get("format") != FORMAT:
+        raise EidolonError(f"{folder} has format {info.get('format')}, not {FORMAT}: {remedy}")
+    for name, digest in info["files"].items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != digest:
+            raise EidolonError(f"{path} is missing or not the file that was packed: {remedy}")
+    gallery = load_file(folder / "gallery.safetensors")
+    queries = load_file(folder / "queries.safetensors")
+    return Bundle(
+        folder=folder,
+        info=info,
+        aggregator=Aggregator.load(folder / "aggregator.safetensors"),
+        gallery=Gallery(gallery["clip"], gallery["vision"]),
+        text=queries["text"],
+        image=queries["image"],
+        pictures=pd.read_csv(folder / "gallery.csv", dtype=str, keep_default_na=False),
+        categories=pd.read_csv(folder / "categories.csv", dtype=str, keep_default_na=False),
+    )
+
+
+def dataset_hash(lock: Path = LOCK) -> str:
+    """The DVC hash of the dataset, as dvc.lock records it."""
+    try:
+        stages = yaml.safe_load(lock.read_text())["stages"]
+        return str(stages["dataset"]["outs"][0]["md5"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise EidolonError(f"{lock} does not name the dataset ({error}): run `dvc repro`") from None
+
+
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    image = pictures.read(path)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")
+    # a fixed date: equal pictures give an equal archive
+    archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())

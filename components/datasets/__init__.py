@@ -1,0 +1,1 @@
+"""Datasets: each adapter yields pictures of named categories in splits."""

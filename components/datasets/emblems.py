@@ -1,0 +1,302 @@
+"""The embedded dataset: a small world of coloured, patterned shapes, drawn by code.
+
+Pre-trained weights and benchmark downloads cannot be assumed on a bare machine, so the repository
+carries a world that needs neither. It keeps what makes category-level retrieval hard: many
+categories that differ in one attribute only, clutter, shading, rotation, blur and noise, and
+combinations of attributes that no model has been trained on.
+
+A picture is a pure function of ``(seed, category, subset, index, style)``.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from components.datasets.source import Source, Split
+
+Style = Literal["photo", "studio"]
+
+SIZE = 32
+"""Side of a picture in pixels."""
+
+_CANVAS = 2 * SIZE  # drawn at twice the size, then reduced: cheap antialiasing
+
+# hue, saturation, value: the centre of each colour; drawing jitters around it
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.995, 0.85, 0.80),
+    "orange": (0.075, 0.90, 0.92),
+    "yellow": (0.150, 0.85, 0.92),
+    "green": (0.345, 0.75, 0.62),
+    "teal": (0.485, 0.80, 0.70),
+    "blue": (0.610, 0.80, 0.80),
+    "purple": (0.765, 0.65, 0.65),
+    "pink": (0.910, 0.50, 0.93),
+}
+PATTERNS = ("plain", "striped", "dotted", "checked")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle",
+    "star",
+    "heart",
+    "cross",
+    "ring",
+    "crescent",
+    "arrow",
+    "bolt",
+)
+
+_SPLIT_SEED = 20250917  # the split is part of the dataset's definition, not a parameter
+_VALIDATION, _UNSEEN = 40, 80
+
+
+@dataclass(frozen=True, order=True)
+class Category:
+    """One combination of attributes; its name is what a person would type."""
+
+    colour: str
+    pattern: str
+    shape: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.pattern} {self.shape}"
+
+    @classmethod
+    def parse(cls, name: str) -> Category:
+        """Inverse of :attr:`name`. Raises ``ValueError`` for a name that is no category."""
+        match name.split():
+            case [colour, pattern, shape] if (
+                colour in COLOURS and pattern in PATTERNS and shape in SHAPES
+            ):
+                return cls(colour, pattern, shape)
+        raise ValueError(f"no emblem category is called {name!r}")
+
+
+def categories() -> list[Category]:
+    """All 320 categories, in the fixed order of the attributes."""
+    return [Category(*parts) for parts in itertools.product(COLOURS, PATTERNS, SHAPES)]
+
+
+def splits() -> dict[Category, Split]:
+    """The split of each category: 200 train, 40 validation, 80 unseen.
+
+    Validation and unseen combinations are kept from the training of *every* model, encoders and
+    generator included: what is measured on them is generalisation to new combinations.
+    """
+    shuffled = categories()
+    np.random.default_rng(_SPLIT_SEED).shuffle(shuffled)  # type: ignore[arg-type]
+    held_out = _VALIDATION + _UNSEEN
+    split: dict[Category, Split] = {
+        category: "unseen" if i < _UNSEEN else "validation" if i < held_out else "train"
+        for i, category in enumerate(shuffled)
+    }
+    return {category: split[category] for category in categories()}
+
+
+def sources(seed: int, gallery: int, training: int) -> Iterator[Source]:
+    """The whole world: ``gallery`` and ``training`` photos of each category."""
+    for category, split in splits().items():
+
+        def photos(subset: str, count: int, of: Category = category) -> list[partial[Image.Image]]:
+            return [partial(draw, of, seed=seed, subset=subset, index=i) for i in range(count)]
+
+        yield Source(
+            category=category.name,
+            split=split,
+            gallery=photos("gallery", gallery),
+            training=[] if split == "unseen" else photos("training", training),
+        )
+
+
+def draw(
+    category: Category, *, seed: int, subset: str, index: int, style: Style = "photo"
+) -> Image.Image:
+    """Draw one 32x32 RGB picture of ``category``.
+
+    ``subset`` names an independent stream of pictures (gallery, training, zoo). ``photo`` pictures
+    have clutter, off-centre objects and camera noise; ``studio`` pictures show the object large on
+    a plain ground, as the web pictures do that generators learn from.
+    """
+    key = f"{seed}/{subset}/{style}/{category.name}/{index}".encode()
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:8], "big"))
+    photo = style == "photo"
+
+    canvas = _background(rng, cluttered=photo)
+    radius = rng.uniform(0.28, 0.42) if photo else rng.uniform(0.37, 0.43)
+    slack = 0.5 - radius if photo else 0.03
+    cx, cy = 0.5 + rng.uniform(-slack, slack, size=2)
+    angle = rng.normal(0, math.radians(14 if photo else 5))
+
+    mask = _mask(category.shape, cx, cy, radius, angle)
+    paint = _paint(rng, category, cx, cy, radius, angle)
+    canvas = np.where(mask[..., None] > 0, paint, canvas)
+    if photo:
+        canvas = _occlude(rng, canvas)
+
+    small = Image.fromarray(np.uint8(np.clip(canvas, 0, 1) * 255)).reduce(2)
+    if not photo:
+        return small
+    small = small.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.7)))
+    pixels = np.asarray(small, dtype=np.float32) / 255
+    pixels = (pixels - 0.5) * rng.uniform(0.75, 1.1) + 0.5 + rng.uniform(-0.08, 0.08)
+    pixels += rng.normal(0, rng.uniform(0.01, 0.05), size=pixels.shape)
+    return Image.fromarray(np.uint8(np.clip(pixels, 0, 1) * 255))
+
+
+def _hsv(h: float, s: float, v: float) -> np.ndarray:
+    return np.array(colorsys.hsv_to_rgb(h % 1.0, min(max(s, 0), 1), min(max(v, 0), 1)))
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    axis = (np.arange(_CANVAS) + 0.5) / _CANVAS
+    return np.meshgrid(axis, axis)
+
+
+_X, _Y = _grid()
+
+
+def _background(rng: np.random.Generator, *, cluttered: bool) -> np.ndarray:
+    """A gradient between two muted colours, with a few pieces of clutter for photos."""
+    top, bottom = (
+        _hsv(rng.uniform(), rng.uniform(0, 0.4), rng.uniform(0.25, 0.9))
+        if cluttered
+        else _hsv(rng.uniform(), rng.uniform(0, 0.1), rng.uniform(0.5, 0.8))
+        for _ in range(2)
+    )
+    theta = rng.uniform(0, 2 * math.pi)
+    ramp = np.clip(0.5 + (_X - 0.5) * math.cos(theta) + (_Y - 0.5) * math.sin(theta), 0, 1)
+    ground = top + (bottom - top) * ramp[..., None]
+    return _pieces(rng, ground, count=int(rng.integers(3, 8))) if cluttered else ground
+
+
+def _occlude(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """One piece of clutter in front of the object, in two of five photos."""
+    return _pieces(rng, canvas, count=1) if rng.uniform() < 0.4 else canvas
+
+
+def _pieces(rng: np.random.Generator, canvas: np.ndarray, *, count: int) -> np.ndarray:
+    image = Image.fromarray(np.uint8(canvas * 255))
+    pen = ImageDraw.Draw(image)
+    for _ in range(count):
+        colour = tuple(np.uint8(_hsv(rng.uniform(), rng.uniform(0.1, 0.9), rng.uniform(0.3, 0.9)) * 255).tolist())
+        x, y = rng.uniform(0, _CANVAS, size=2)
+        w, h = rng.uniform(3, 14, size=2)
+        kind = rng.integers(3)
+        if kind == 0:
+            pen.ellipse((x - w, y - h, x + w, y + h), fill=colour)
+        elif kind == 1:
+            pen.rectangle((x - w, y - h, x + w, y + h), fill=colour)
+        else:
+            dx, dy = rng.uniform(-30, 30, size=2)
+            pen.line((x, y, x + dx, y + dy), fill=colour, width=int(rng.integers(1, 5)))
+    return np.asarray(image, dtype=np.float64) / 255
+
+
+def _paint(
+    rng: np.random.Generator, category: Category, cx: float, cy: float, radius: float, angle: float
+) -> np.ndarray:
+    """The object's surface: its colour and pattern, lit from one side."""
+    h, s, v = COLOURS[category.colour]
+    main = _hsv(h + rng.normal(0, 0.009), s + rng.normal(0, 0.05), v + rng.normal(0, 0.05))
+    second = _hsv(h, rng.uniform(0, 0.1), rng.uniform(0.9, 1.0) if rng.uniform() < 0.7 else 0.12)
+    u = ((_X - cx) * math.cos(angle) + (_Y - cy) * math.sin(angle)) / radius
+    w = ((_Y - cy) * math.cos(angle) - (_X - cx) * math.sin(angle)) / radius
+    pu, pw = rng.uniform(0, 1, size=2)
+    f = rng.uniform(1.5, 1.9)  # periods per radius: three to four over the object
+    match category.pattern:
+        case "plain":
+            ink = np.zeros_like(u)
+        case "striped":
+            tilt = u * 0.82 + w * 0.57
+            ink = (np.mod(tilt * f + pu, 1) < 0.42) * 1.0
+        case "dotted":
+            du, dw = np.mod(u * f + pu, 1) - 0.5, np.mod(w * f + pw, 1) - 0.5
+            ink = (du**2 + dw**2 < 0.28**2) * 1.0
+        case "checked":
+            f *= 0.8
+            ink = np.logical_xor(np.mod(u * f + pu, 1) < 0.5, np.mod(w * f + pw, 1) < 0.5) * 1.0
+        case other:
+            raise ValueError(f"unknown pattern {other!r}")
+    surface = main + (second - main) * ink[..., None]
+    theta = rng.uniform(0, 2 * math.pi)
+    light = 1 + rng.uniform(0, 0.28) * (u * math.cos(theta) + w * math.sin(theta))
+    return surface * light[..., None]
+
+
+def _mask(shape: str, cx: float, cy: float, radius: float, angle: float) -> np.ndarray:
+    image = Image.new("L", (_CANVAS, _CANVAS))
+    pen = ImageDraw.Draw(image)
+    for points, fill in _outline(shape):
+        rotated = [
+            (
+                (cx + radius * (x * math.cos(angle) - y * math.sin(angle))) * _CANVAS,
+                (cy + radius * (x * math.sin(angle) + y * math.cos(angle))) * _CANVAS,
+            )
+            for x, y in points
+        ]
+        pen.polygon(rotated, fill=fill)
+    return np.asarray(image)
+
+
+def _round(r: float, ox: float = 0.0, oy: float = 0.0) -> list[tuple[float, float]]:
+    turns = np.linspace(0, 2 * math.pi, 48, endpoint=False)
+    return [(ox + r * math.cos(t), oy + r * math.sin(t)) for t in turns]
+
+
+def _outline(shape: str) -> Iterator[tuple[list[tuple[float, float]], int]]:
+    """Polygons in units of the radius, y down; fill 0 cuts a hole."""
+    match shape:
+        case "circle":
+            yield _round(0.92), 255
+        case "square":
+            yield [(-0.82, -0.82), (0.82, -0.82), (0.82, 0.82), (-0.82, 0.82)], 255
+        case "triangle":
+            yield [(0, -1.0), (0.98, 0.78), (-0.98, 0.78)], 255
+        case "star":
+            tips = [
+                (math.sin(k * math.pi / 5) * r, -math.cos(k * math.pi / 5) * r)
+                for k in range(10)
+                for r in [1.08 if k % 2 == 0 else 0.45]
+            ]
+            yield tips, 255
+        case "heart":
+            turns = np.linspace(0, 2 * math.pi, 60, endpoint=False)
+            yield (
+                [
+                    (
+                        math.sin(t) ** 3,
+                        -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 16,
+                    )
+                    for t in turns
+                ],
+                255,
+            )
+        case "cross":
+            a, b = 0.34, 1.0
+            yield (
+                [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)],
+                255,
+            )
+        case "ring":
+            yield _round(1.0), 255
+            yield _round(0.5), 0
+        case "crescent":
+            yield _round(1.0), 255
+            yield _round(0.82, ox=0.5, oy=-0.12), 0
+        case "arrow":
+            yield [(-1.0, -0.32), (0.05, -0.32), (0.05, -0.9), (1.0, 0), (0.05, 0.9), (0.05, 0.32), (-1.0, 0.32)], 255
+        case "bolt":
+            yield [(0.3, -1.05), (-0.72, 0.2), (-0.1, 0.2), (-0.38, 1.05), (0.72, -0.28), (0.08, -0.28), (0.62, -1.05)], 255
+        case other:
+            raise ValueError(f"unknown shape {other!r}")

@@ -1,0 +1,85 @@
+"""The stage `embed`: every picture and every category's name to features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from components import config, manifest, pictures
+from components.encoders import ClipEncoder, VisionEncoder
+from components.errors import EidolonError
+from components.features import Array, Features
+from components.files import folder_aside
+from components.paths import DATASET, FEATURES, IMAGINED, VALIDATION
+from components.progress import track
+from components.validate import accepted
+
+
+def embed(
+    params: config.Encoders,
+    dataset: Path = DATASET,
+    imagined: Path = IMAGINED,
+    validation: Path = VALIDATION,
+    out: Path = FEATURES,
+) -> Features:
+    """Encode the gallery and training pictures twice (CLIP, vision), the accepted imagined
+    pictures once (vision), and the categories' names (CLIP text)."""
+    clip = ClipEncoder(params.clip, params.clip_revision, params.batch)
+    vision = VisionEncoder(params.vision, params.vision_revision, params.batch)
+    frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    categories = frame[["category", "split"]].drop_duplicates("category", ignore_index=True)
+
+    sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
+    for subset in ("gallery", "training"):
+        part = frame.loc[frame["subset"] == subset, ["path", "category"]].reset_index(drop=True)
+        both = _encode(dataset, part["path"], params.batch, subset, clip, vision)
+        sides[subset] = (part, both[0], both[1])
+
+    drawn = accepted(imagined, validation)
+    unknown = set(drawn["category"]) - set(categories["category"])
+    if unknown:
+        raise EidolonError(
+            f"imagined pictures of {sorted(unknown)[:3]} belong to no category of the dataset:"
+            " run `dvc repro generate`"
+        )
+    (vectors,) = _encode(imagined, drawn["path"], params.batch, "imagined", vision)
+    row = pd.Index(categories["category"]).get_indexer(pd.Index(drawn["category"]))
+    place = drawn.groupby("category").cumcount().to_numpy()
+    many = int(place.max()) + 1
+    grid = np.zeros((len(categories), many, vectors.shape[1]), dtype=np.float32)
+    mask = np.zeros(grid.shape[:2], dtype=bool)
+    grid[row, place], mask[row, place] = vectors, True
+
+    features = Features(
+        categories=categories,
+        gallery=sides["gallery"][0],
+        training=sides["training"][0],
+        text=clip.describe(categories["category"].tolist(), params.prompts),
+        imagined=grid,
+        accepted=mask,
+        gallery_clip=sides["gallery"][1],
+        gallery_vision=sides["gallery"][2],
+        training_clip=sides["training"][1],
+        training_vision=sides["training"][2],
+    )
+    with folder_aside(out) as aside:
+        features.save(aside)
+    return features
+
+
+def _encode(
+    root: Path, paths: pd.Series, batch: int, what: str, *encoders: ClipEncoder | VisionEncoder
+) -> list[Array]:
+    """Read each picture once and encode it with every encoder."""
+    if paths.empty:
+        raise EidolonError(f"there are no {what} pictures to embed")
+    chunks = [paths.iloc[i : i + batch] for i in range(0, len(paths), batch)]
+    parts: list[list[Array]] = [[] for _ in encoders]
+    for chunk in track(chunks, f"embed {what}", "pictures", weigh=len):
+        images: list[Image.Image] = [pictures.read(root / p) for p in chunk]
+        for encoder, collected in zip(encoders, parts, strict=True):
+            collected.append(encoder.images(images))
+    return [np.concatenate(p) for p in parts]

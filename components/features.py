@@ -1,0 +1,79 @@
+"""The features of a dataset and of its imagined pictures, as embed writes and all others read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from components.errors import EidolonError
+from components.paths import FEATURES
+
+Array = npt.NDArray[np.float32]
+_ARRAYS = (
+    "text",
+    "imagined",
+    "accepted",
+    "gallery_clip",
+    "gallery_vision",
+    "training_clip",
+    "training_vision",
+)
+
+
+@dataclass(frozen=True)
+class Features:
+    """C categories, K imagined pictures of each, N gallery and M training pictures.
+
+    ``text`` (C, d_clip); ``imagined`` (C, K, d_vision), zero where ``accepted`` (C, K) is false;
+    ``gallery_clip`` (N, d_clip), ``gallery_vision`` (N, d_vision); likewise ``training_*`` (M, ·).
+    ``categories`` has a row (category, split) per category; ``gallery`` and ``training`` have a row
+    (path, category) per picture.
+    """
+
+    categories: pd.DataFrame
+    gallery: pd.DataFrame
+    training: pd.DataFrame
+    text: Array
+    imagined: Array
+    accepted: npt.NDArray[np.bool_]
+    gallery_clip: Array
+    gallery_vision: Array
+    training_clip: Array
+    training_vision: Array
+
+    def rows(self, split: str) -> npt.NDArray[np.intp]:
+        """Indices of the categories of ``split``."""
+        return np.flatnonzero((self.categories["split"] == split).to_numpy())
+
+    def labels(self, frame: pd.DataFrame) -> npt.NDArray[np.intp]:
+        """For each row of ``gallery`` or ``training``, the index of its category."""
+        index = pd.Index(self.categories["category"])
+        return index.get_indexer(pd.Index(frame["category"]))
+
+    def save(self, folder: Path) -> None:
+        """Write three tables and one safetensors file into the existing ``folder``."""
+        for name in ("categories", "gallery", "training"):
+            getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
+        save_file(arrays, folder / "features.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path = FEATURES) -> Features:
+        """Raises :class:`EidolonError` when a file is missing or damaged."""
+        try:
+            tables = {
+                name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+                for name in ("categories", "gallery", "training")
+            }
+            arrays = load_file(folder / "features.safetensors")
+            return cls(**tables, **{name: arrays[name] for name in _ARRAYS})
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise EidolonError(
+                f"{folder} is missing or damaged ({error}): run `dvc repro embed`"
+            ) from None

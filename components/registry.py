@@ -1,0 +1,154 @@
+"""MLflow: runs, registered versions and the two aliases. The one home of mlflow.
+
+The alias ``champion`` alone says which model is live; ``challenger`` is the newest candidate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from components import config, manifest
+from components.errors import EidolonError
+from components.files import read_json
+from components.paths import AGGREGATOR, BUNDLE, DATASET, EVALUATION, LOCK, VALIDATION
+
+MODEL = "eidolon"
+EXPERIMENT = "eidolon-retrain"
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered bundle; ``created`` is false when the same dvc.lock was registered before."""
+
+    run_id: str
+    model: str
+    version: str
+    created: bool
+
+
+def client() -> MlflowClient:
+    """A client of ``MLFLOW_TRACKING_URI``. Raises :class:`EidolonError` when it is not set: the
+    default would move with the working directory."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise EidolonError(
+            "MLFLOW_TRACKING_URI is not set: use `make`, or `eval $(python -m ops env)` first"
+        )
+    return MlflowClient()
+
+
+def lock_digest(lock: Path = LOCK) -> str:
+    """What identifies a version: the hash of dvc.lock, which pins data, code and parameters."""
+    try:
+        return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise EidolonError(f"{lock} cannot be read ({error}): run `dvc repro`") from None
+
+
+def register(params: config.Params) -> Version:
+    """Log the bundle as a run and register it as ``challenger``.
+
+    Idempotent: a dvc.lock that was registered before gives the version it gave then.
+    """
+    registry, digest = client(), lock_digest()
+    known = _with_digest(registry, digest)
+    if known is not None:
+        registry.set_registered_model_alias(MODEL, CHALLENGER, known.version)
+        return Version(known.run_id or "", MODEL, str(known.version), created=False)
+    info = read_json(BUNDLE / "bundle.json", "run `dvc repro bundle`")
+    metrics = info["metrics"]
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=f"retrain-{digest[:8]}") as run:
+        mlflow.set_tags({"dvc_lock": digest, "profile": params.profile})
+        mlflow.log_params(_flat(params.model_dump(mode="json")))
+        mlflow.log_metrics(_flat_metrics(metrics))
+        history = pd.read_csv(AGGREGATOR / "history.csv")
+        for row in history.to_dict("records"):
+            step = int(row["epoch"])
+            mlflow.log_metrics(
+                {k: float(row[k]) for k in ("loss", "lambda", "validation_map")}, step=step
+            )
+        rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
+        mlflow.log_input(
+            mlflow.data.from_pandas(  # type: ignore[attr-defined]
+                rows, source=str(DATASET), name=params.profile, digest=info["dataset"]["dvc"][:36]
+            ),
+            context="training",
+        )
+        mlflow.log_artifacts(str(EVALUATION), "evaluation")
+        mlflow.log_artifacts(str(VALIDATION), "validation")
+        mlflow.log_artifact(str(LOCK))
+        mlflow.log_artifacts(str(BUNDLE), "bundle")
+    try:
+        registry.create_registered_model(
+            MODEL, description="Retrieval bundles: gallery index, aggregator, λ, query vectors"
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = registry.create_model_version(
+        MODEL,
+        source=f"{run.info.artifact_uri}/bundle",
+        run_id=run.info.run_id,
+        tags={"dvc_lock": digest, "dataset": info["dataset"]["dvc"]},
+    )
+    registry.set_registered_model_alias(MODEL, CHALLENGER, version.version)
+    return Version(run.info.run_id, MODEL, str(version.version), created=True)
+
+
+def by_alias(alias: str) -> ModelVersion | None:
+    """The version that ``alias`` names, or nothing."""
+    try:
+        return client().get_model_version_by_alias(MODEL, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def promote(version: str) -> None:
+    """Make ``version`` the champion."""
+    client().set_registered_model_alias(MODEL, CHAMPION, version)
+
+
+def metrics_of(version: str) -> dict[str, float]:
+    """The final metrics of the run behind ``version``, by flat name."""
+    registry = client()
+    found = registry.get_model_version(MODEL, version)
+    return dict(registry.get_run(found.run_id or "").data.metrics)
+
+
+def download(version: str, folder: Path) -> Path:
+    """Copy the bundle of ``version`` into ``folder`` and return its path."""
+    found = client().get_model_version(MODEL, version)
+    path = mlflow.artifacts.download_artifacts(
+        artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
+    )
+    return Path(path)
+
+
+def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:
+    found = registry.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{digest}'")
+    return max(found, key=lambda v: int(v.version), default=None)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(inner, f"{name}.") if isinstance(inner, dict) else {name: inner}
+    return flat
+
+
+def _flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
+    return {k: float(v) for k, v in _flat(metrics).items()}

@@ -1,0 +1,108 @@
+"""Answering a query: known categories from the bundle, any other text by imagining it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from components import config
+from components.bundle import Bundle
+from components.encoders import ClipEncoder, VisionEncoder
+from components.errors import EidolonError
+from components.generate import Generator
+from components.search import top
+
+MAX_QUERY = 300  # characters
+MAX_K = 1000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One gallery picture with its similarities to the query."""
+
+    rank: int
+    id: str
+    category: str
+    score: float
+    text_score: float
+    image_score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``imagined`` are the pictures behind the answer, as ids of the bundle or as PNG bytes."""
+
+    query: str
+    known: bool
+    weight: float
+    hits: list[Hit]
+    imagined: list[str | bytes]
+    seeds: list[int]
+
+
+class Retriever:
+    """A bundle with the models that it was made with."""
+
+    def __init__(self, bundle: Bundle, generator: config.Generator, encoders: config.Encoders):
+        self.bundle = bundle
+        self._prompts = encoders.prompts
+        self._clip = ClipEncoder(encoders.clip, encoders.clip_revision)
+        self._vision = VisionEncoder(encoders.vision, encoders.vision_revision)
+        self._generator = Generator(generator)
+        self._imagining = threading.Lock()  # one pipeline, one generation at a time
+        self._known = {name: i for i, name in enumerate(bundle.categories["category"])}
+
+    def search(self, query: str, k: int) -> Answer:
+        """The ``k`` best gallery pictures for ``query``.
+
+        Raises :class:`EidolonError` for an empty or over-long query or a ``k`` out of range.
+        """
+        words = " ".join(query.lower().split())
+        if not words or len(words) > MAX_QUERY:
+            raise EidolonError(f"a query has 1 to {MAX_QUERY} characters")
+        if not 1 <= k <= MAX_K:
+            raise EidolonError(f"k is between 1 and {MAX_K}, not {k}")
+        imagined: list[str | bytes]
+        row = self._known.get(words)
+        if row is not None:
+            text, image = self.bundle.text[row], self.bundle.image[row]
+            imagined, seeds = list(self.bundle.categories["pictures"][row].split()), []
+        else:
+            text = self._clip.describe([words], self._prompts)[0]
+            image, pictures, seeds = self._imagine(words)
+            imagined = [_png(p) for p in pictures]
+        weight = float(self.bundle.aggregator.weight)
+        scores = self.bundle.gallery.score(text[None], image[None], weight)
+        table = self.bundle.pictures
+        hits = [
+            Hit(
+                rank=rank,
+                id=table["path"][i],
+                category=table["category"][i],
+                score=float(scores.fused[0, i]),
+                text_score=float(scores.text[0, i]),
+                image_score=float(scores.image[0, i]),
+            )
+            for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
+        ]
+        return Answer(query, row is not None, weight, hits, imagined, seeds)
+
+    def _imagine(self, words: str) -> tuple[np.ndarray, list[Image.Image], list[int]]:
+        with self._imagining:
+            pictures, seeds = self._generator.imagine(
+                words, self._generator.params.images_per_category
+            )
+        features = torch.from_numpy(self._vision.images(pictures))
+        with torch.inference_mode():
+            return self.bundle.aggregator(features[None])[0].numpy(), pictures, seeds
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,123 @@
+"""The stage `train`: fit the aggregator and λ on features of the training categories.
+
+The authors publish neither training set nor loss. Ours is a symmetric softmax contrast (InfoNCE)
+over the *fused* score: in a batch of categories with one real picture each, every category must
+rank its own picture first and every picture its own category. λ is learned with the network.
+The epoch with the best mAP on validation categories is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from components import config
+from components.aggregator import Aggregator
+from components.errors import EidolonError
+from components.features import Features
+from components.files import folder_aside, write_json
+from components.metrics import mean_average_precision
+from components.paths import AGGREGATOR, FEATURES
+from components.progress import track
+from components.search import Gallery
+
+
+def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFrame]:
+    """Train on ``features`` and return the best aggregator and the history.
+
+    The history has a row per epoch: ``epoch``, ``loss``, ``lambda``, ``validation_map``. Seeded:
+    on a CPU the same features and parameters give the same weights.
+
+    Raises :class:`EidolonError` when the training or validation split has no categories.
+    """
+    train, validation = features.rows("train"), features.rows("validation")
+    train = train[features.accepted[train].any(1)]
+    if train.size < 2 or validation.size == 0:
+        raise EidolonError(
+            f"{train.size} training and {validation.size} validation categories are too few"
+            " to train on: add categories to the dataset"
+        )
+    torch.manual_seed(params.seed)
+    rng = np.random.default_rng(params.seed)
+    model = Aggregator(features.imagined.shape[2])
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+    )
+    labels = features.labels(features.training)
+    pictures_of = [np.flatnonzero(labels == c) for c in range(len(features.categories))]
+    text, imagined = torch.from_numpy(features.text), torch.from_numpy(features.imagined)
+    accepted = torch.from_numpy(features.accepted)
+    clip, vision = torch.from_numpy(features.training_clip), torch.from_numpy(features.training_vision)
+    batch = min(params.batch, train.size)
+
+    best, best_map, waited = model.state_dict(), -1.0, 0
+    history = []
+    for epoch in track(range(params.epochs), "train", "epochs"):
+        model.train()
+        losses = []
+        for _ in range(params.steps_per_epoch):
+            rows = rng.choice(train, size=batch, replace=False)
+            shown = np.array([rng.choice(pictures_of[c]) for c in rows])
+            lam = model.weight
+            by_text = text[rows] @ clip[shown].T
+            by_image = model(imagined[rows], accepted[rows]) @ vision[shown].T
+            logits = ((1 - lam) * by_text + lam * by_image) / params.temperature
+            target = torch.arange(batch)
+            loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        found = validation_map(model, features, validation)
+        row = {"epoch": epoch, "loss": float(np.mean(losses)), "lambda": float(model.weight)}
+        history.append(row | {"validation_map": found})
+        if found > best_map:
+            best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            best_map, waited = found, 0
+        else:
+            waited += 1
+            if waited >= params.patience:
+                break
+    model.load_state_dict(best)
+    return model.eval(), pd.DataFrame(history)
+
+
+def aggregate(model: Aggregator, features: Features) -> np.ndarray:
+    """(C, d_vision): the vector of each category, zero where no picture was accepted."""
+    model.eval()
+    with torch.inference_mode():
+        return model(
+            torch.from_numpy(features.imagined), torch.from_numpy(features.accepted)
+        ).numpy()
+
+
+def validation_map(model: Aggregator, features: Features, rows: np.ndarray) -> float:
+    """Fused mAP of the categories ``rows`` over the training pictures (never the gallery)."""
+    gallery = Gallery(features.training_clip, features.training_vision)
+    image = aggregate(model, features)[rows]
+    scores = gallery.score(features.text[rows], image, float(model.weight))
+    positive = features.labels(features.training)[None, :] == rows[:, None]
+    return mean_average_precision(scores.fused, positive)
+
+
+def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATOR) -> pd.DataFrame:
+    """Read features, fit, and write ``aggregator.safetensors``, ``history.csv``, ``train.json``."""
+    model, history = fit(Features.load(features), params)
+    best = history.loc[history["validation_map"].idxmax()]
+    with folder_aside(out) as aside:
+        model.save(aside / "aggregator.safetensors")
+        history.to_csv(aside / "history.csv", index=False)
+        write_json(
+            aside / "train.json",
+            {
+                "lambda": float(model.weight),
+                "epoch": int(best["epoch"]),
+                "epochs": len(history),
+                "validation_map": float(best["validation_map"]),
+            },
+        )
+    return history

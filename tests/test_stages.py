@@ -1,0 +1,1 @@
+"""The stages from pictures to bundle, on the toy project."""

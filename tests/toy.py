@@ -1,0 +1,103 @@
+"""A toy project: real stages and real model classes, at a size that runs in seconds.
+
+The models have random weights, so nothing here tells how good retrieval is; the embedded zoo does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from components.datasets.emblems import Category, draw
+
+NAMES = (
+    "red plain star",
+    "red plain ring",
+    "blue striped star",
+    "blue dotted heart",
+    "green checked cross",
+    "green plain bolt",
+    "pink dotted arrow",
+    "teal striped square",
+)
+ROOT = Path(__file__).parents[1]
+
+
+@cache
+def tokenizer() -> Any:
+    from zoo.tokenizer import train_tokenizer
+
+    return train_tokenizer()
+
+
+def save_models(folder: Path) -> None:
+    """A CLIPModel, a Dinov2Model and a StableDiffusionPipeline with random weights."""
+    from zoo import clip, diffusion, dino, vae
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    model = clip.build(len(words), words.bos_token_id, words.eos_token_id)
+    clip.save(model, words, folder / "clip")
+    dino.save(dino.build(), folder / "dino")
+    pipe = diffusion.pipeline(diffusion.Denoiser(words), vae.build(), words)
+    pipe.save_pretrained(folder / "generator")
+
+
+def save_pictures(folder: Path, names: tuple[str, ...] = NAMES, count: int = 6) -> None:
+    """A class-per-folder tree of emblems photos."""
+    for name in names:
+        place = folder / name.replace(" ", "_")
+        place.mkdir(parents=True)
+        for i in range(count):
+            picture = draw(Category.parse(name), seed=3, subset="toy", index=i)
+            picture.save(place / f"{i}.png")
+
+
+def params(models: Path, source: Path) -> dict[str, Any]:
+    """params.yaml of the toy project, as a plain dict: small counts, lenient thresholds."""
+    value: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "embedded.yaml").read_text())
+    value["profile"] = "toy"
+    value["dataset"] |= {
+        "adapter": "folder",
+        "source": str(source),
+        "gallery_per_category": 4,
+        "training_per_category": 2,
+    }
+    value["generator"] |= {"model": str(models / "generator"), "images_per_category": 2, "steps": 2}
+    value["validation"] |= {"min_std": 0.0, "min_sharpness": 0.0}
+    value["encoders"] |= {"clip": str(models / "clip"), "vision": str(models / "dino")}
+    value["train"] |= {"epochs": 3, "steps_per_epoch": 2}
+    value["evaluate"] |= {"bootstrap": 200}
+    value["gate"] |= {"min_gain": -1.0, "tolerance": 1.0}  # random weights may lose to text
+    value["serve"] |= {"golden_queries": 2}
+    return value
+
+
+def make_project(root: Path) -> Path:
+    """Write models, pictures and params.yaml under ``root``; run no stage."""
+    save_models(root / "models")
+    save_pictures(root / "pictures")
+    text = yaml.safe_dump(params(root / "models", root / "pictures"))
+    (root / "params.yaml").write_text(text)
+    return root
+
+
+def run_stages(root: Path) -> None:
+    """Run all stages in this process, with ``root`` as the working directory."""
+    from components import bundle, config, embed, evaluate, generate, train, validate
+    from components.datasets.build import build
+
+    chosen = config.load()
+    build(chosen.dataset)
+    generate.generate(chosen.generator)
+    validate.validate(chosen.validation, chosen.generator.size)
+    embed.embed(chosen.encoders)
+    train.train(chosen.train)
+    evaluate.evaluate(chosen.evaluate)
+    lock = {"stages": {"dataset": {"outs": [{"path": "data/dataset", "md5": "0" * 32 + ".dir"}]}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    bundle.pack(chosen)

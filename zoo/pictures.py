@@ -1,0 +1,100 @@
+"""What the zoo's models are trained on: emblems pictures in memory, and noisy captions for them.
+
+Only categories of the ``train`` split are drawn here, so that no model sees a validation or unseen
+combination. Captions are noisy as web captions are: attributes are dropped, reordered or replaced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from rich.progress import track
+
+from components.datasets.emblems import PATTERNS, SHAPES, Category, Style, categories, draw, splits
+
+SEED = 7
+"""Seed of the zoo's own pictures: independent of any dataset made from params.yaml."""
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "red": ("crimson", "scarlet"),
+    "orange": ("amber",),
+    "yellow": ("golden",),
+    "green": ("emerald",),
+    "teal": ("turquoise",),
+    "blue": ("azure",),
+    "purple": ("violet",),
+    "pink": ("rose",),
+    "plain": ("solid",),
+    "striped": ("stripy",),
+    "dotted": ("spotted",),
+    "checked": ("chequered",),
+    "circle": ("disc",),
+    "ring": ("hoop",),
+    "crescent": ("moon",),
+    "bolt": ("lightning",),
+    "cross": ("plus",),
+}
+_WITH = {"plain": "no pattern", "striped": "stripes", "dotted": "dots", "checked": "checks"}
+TEMPLATES = ("a photo of a {}", "a picture of a {}", "{}", "a {}", "an image of a {}", "the {}")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """``pixels`` is (N, 32, 32, 3) uint8; ``labels`` (N,) indexes ``names``."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    names: tuple[Category, ...]
+
+
+@cache
+def pictures(style: Style, per_category: int, split: str = "train", subset: str = "zoo") -> Pictures:
+    """Draw ``per_category`` pictures of each category of ``split``."""
+    split_of = splits()
+    names = tuple(c for c in categories() if split == "all" or split_of[c] == split)
+    pixels = np.stack(
+        [
+            np.asarray(draw(c, seed=SEED, subset=subset, index=i, style=style))
+            for c in track(names, description=f"drawing {style} pictures")
+            for i in range(per_category)
+        ]
+    )
+    return Pictures(pixels, np.repeat(np.arange(len(names)), per_category), names)
+
+
+def _word(rng: np.random.Generator, word: str, synonyms: float) -> str:
+    others = SYNONYMS.get(word, ())
+    return str(rng.choice(others)) if others and rng.uniform() < synonyms else word
+
+
+def caption(rng: np.random.Generator, category: Category, *, noise: float, synonyms: float) -> str:
+    """A caption of ``category``.
+
+    With probability ``noise`` it is a poor one: an attribute is missing, or (one time in five)
+    wrong. Otherwise it names all three, now and then as "red star with stripes".
+    """
+    colour, pattern, shape = category.colour, category.pattern, category.shape
+    parts = [colour, pattern, shape]
+    if rng.uniform() < noise:
+        i = int(rng.integers(3))
+        if rng.uniform() < 0.2:
+            parts[i] = str(rng.choice((list(SYNONYMS)[:8], PATTERNS, SHAPES)[i]))
+        else:
+            parts[i] = "thing" if i == 2 else ""
+    elif rng.uniform() < 0.15:
+        colour, pattern, shape = parts
+        words = f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {_WITH[pattern]}"
+        return str(rng.choice(TEMPLATES)).format(words)
+    words = " ".join(_word(rng, p, synonyms) for p in parts if p)
+    return str(rng.choice(TEMPLATES)).format(words)
+
+
+def corpus(count: int = 20_000) -> list[str]:
+    """Captions to train the tokenizer on."""
+    rng = np.random.default_rng(SEED)
+    pool = categories()
+    return [
+        caption(rng, pool[int(rng.integers(len(pool)))], noise=0.3, synonyms=0.3) for _ in range(count)
+    ]
