@@ -20,6 +20,15 @@ HEADS = 1
 DROPOUT = 0.1
 
 
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.MultiheadAttention):
+        dim, weight = module.embed_dim, module.in_proj_weight
+        with torch.no_grad():
+            weight[dim : 2 * dim] = weight[:dim]  # keys start as the queries' projection
+        nn.init.trunc_normal_(module.out_proj.weight, std=0.02)
+        nn.init.zeros_(module.out_proj.bias)
+
+
 class _Layers(nn.Module):
     """Holds the attention layers under the published state-dict names."""
 
@@ -43,12 +52,7 @@ class Aggregator(nn.Module):
         self.dim = dim
         self.lamda = nn.Parameter(torch.zeros(1))
         self.self_attn = _Layers(dim)
-        for layer in self.self_attn.layers:
-            with torch.no_grad():
-                weight = layer.in_proj_weight
-                weight[dim : 2 * dim] = weight[:dim]  # keys start as the queries' projection
-                nn.init.trunc_normal_(layer.out_proj.weight, std=0.02)
-                nn.init.zeros_(layer.out_proj.bias)
+        self.apply(_initialise)
 
     @property
     def weight(self) -> Tensor:

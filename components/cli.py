@@ -65,7 +65,7 @@ def train() -> None:
     from components.train import train as stage
 
     history = stage(config.load().train)
-    best = history.loc[history["validation_map"].idxmax()]
+    best = history.iloc[int(history["validation_map"].argmax())]
     print(f"train: validation mAP {best['validation_map']:.4f} at λ = {best['lambda']:.3f}")
 
 
@@ -77,7 +77,9 @@ def evaluate() -> None:
 
     metrics = stage(config.load().evaluate)
     for group in GROUPS:
-        values = "  ".join(f"{kind} {metrics['map'][kind][group]['mean']:.4f}" for kind in metrics["map"])
+        values = "  ".join(
+            f"{kind} {metrics['map'][kind][group]['mean']:.4f}" for kind in metrics["map"]
+        )
         print(f"evaluate: {group:<10} {values}")
 
 
@@ -97,7 +99,9 @@ def use(profile: Annotated[str, typer.Argument(help="a file of profiles/, withou
 
 
 @app.command()
-def promote(version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")]) -> None:
+def promote(
+    version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
+) -> None:
     """Make a registered version the champion (and so roll back, with an older one)."""
     from components import registry
 

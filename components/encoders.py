@@ -32,7 +32,11 @@ class VisionEncoder:
     def __init__(self, model: str, revision: str | None = None, batch: int = 256) -> None:
         self.name, self.batch = model, batch
         self._device = device()
-        self._model = load(AutoModel.from_pretrained, model, revision, use_safetensors=True).eval().to(self._device)
+        self._model = (
+            load(AutoModel.from_pretrained, model, revision, use_safetensors=True)
+            .eval()
+            .to(self._device)
+        )
         self._processor = load(AutoImageProcessor.from_pretrained, model, revision)
 
     def images(self, images: Sequence[Image.Image]) -> Array:
@@ -51,7 +55,11 @@ class ClipEncoder:
     def __init__(self, model: str, revision: str | None = None, batch: int = 256) -> None:
         self.name, self.batch = model, batch
         self._device = device()
-        self._model = load(AutoModel.from_pretrained, model, revision, use_safetensors=True).eval().to(self._device)
+        self._model = (
+            load(AutoModel.from_pretrained, model, revision, use_safetensors=True)
+            .eval()
+            .to(self._device)
+        )
         self._processor = load(AutoImageProcessor.from_pretrained, model, revision)
         self._tokenizer = load(AutoTokenizer.from_pretrained, model, revision)
 

@@ -1,9 +1,10 @@
-"""The features of a dataset and of its imagined pictures, as embed writes and all others read them."""
+"""Features of a dataset and of its imagined pictures: written by embed, read by all others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,8 @@ class Features:
                 for name in ("categories", "gallery", "training")
             }
             arrays = load_file(folder / "features.safetensors")
-            return cls(**tables, **{name: arrays[name] for name in _ARRAYS})
+            parts: dict[str, Any] = tables | {name: arrays[name] for name in _ARRAYS}
+            return cls(**parts)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise EidolonError(
                 f"{folder} is missing or damaged ({error}): run `dvc repro embed`"

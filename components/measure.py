@@ -1,4 +1,4 @@
-"""What can be measured of an imagined picture without any model: the rows that validation judges."""
+"""What can be measured of a picture without any model: the rows that validation judges."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def measure(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """One row per row of ``frame`` (path, category, sha256), in its order.
 
     Columns: ``decodes``, ``intact`` (the file's hash is the manifest's), ``width``, ``height``,
-    ``std`` (contrast of the gray picture, in [0, 0.5]), ``sharpness``, and ``nearest``: the smallest
-    Hamming distance of its difference hash to that of an earlier picture of its category (64 when
-    it is the first).
+    ``std`` (contrast of the gray picture, in [0, 0.5]), ``sharpness``, and ``nearest``: the
+    smallest Hamming distance of its difference hash to that of an earlier picture of its category
+    (64 when it is the first).
     """
     rows = []
     seen: dict[str, list[int]] = {}

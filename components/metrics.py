@@ -1,7 +1,7 @@
 """How a ranking is scored, exactly as the method's authors score it.
 
-Average precision is the *trapezoidal* one of the revisited Oxford and Paris evaluation (Radenović et
-al., CVPR 2018), which the paper (BMVC 2025, arXiv 2509.00177) uses; scikit-learn's differs.
+Average precision is the *trapezoidal* one of the revisited Oxford and Paris evaluation (Radenović
+et al., CVPR 2018), which the paper (BMVC 2025, arXiv 2509.00177) uses; scikit-learn's differs.
 """
 
 from __future__ import annotations

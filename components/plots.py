@@ -6,12 +6,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from components import manifest, pictures
 
 mpl.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  (the backend is chosen first)
+from matplotlib import pyplot as plt
 
 COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
@@ -25,7 +27,7 @@ def gains(frame: pd.DataFrame, path: Path) -> None:
     colours = [COLOURS[SPLIT_GROUP[s]] for s in ordered["split"]]
     axes.bar(ordered.index, ordered["gain"], width=1.0, color=colours)
     axes.axhline(0, color="black", linewidth=0.8)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in COLOURS.values()]
+    handles = [Patch(color=c) for c in COLOURS.values()]
     axes.legend(handles, COLOURS, frameon=False)
     better = (ordered["gain"] > 0).mean()
     axes.set(
@@ -73,7 +75,7 @@ def imagined_grid(imagined: Path, dataset: Path, path: Path) -> None:
     _save(figure, path)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     # no date in the file: equal inputs give an equal picture, and so an equal hash in DVC
     figure.savefig(path, dpi=130, metadata={"Software": None})
     plt.close(figure)

@@ -28,7 +28,7 @@ def _one(_: object) -> int:
 def track(
     items: Sequence[T], what: str, unit: str = "", weigh: Callable[[T], int] = _one
 ) -> Iterator[T]:
-    """Iterate over ``items`` and show progress; an item stands for ``weigh(item)`` units of work."""
+    """Iterate over ``items`` and show progress; an item counts for ``weigh(item)`` units."""
     weights = [weigh(item) for item in items]
     shown = _bar if sys.stderr.isatty() else _lines
     yield from shown(items, what, unit, weights)

@@ -68,10 +68,11 @@ class Retriever:
         if not 1 <= k <= MAX_K:
             raise EidolonError(f"k is between 1 and {MAX_K}, not {k}")
         imagined: list[str | bytes]
+        seeds: list[int] = []
         row = self._known.get(words)
         if row is not None:
             text, image = self.bundle.text[row], self.bundle.image[row]
-            imagined, seeds = list(self.bundle.categories["pictures"][row].split()), []
+            imagined = list(self.bundle.categories["pictures"][row].split())
         else:
             text = self._clip.describe([words], self._prompts)[0]
             image, pictures, seeds = self._imagine(words)

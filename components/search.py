@@ -38,7 +38,7 @@ class Gallery:
 
 
 def top(scores: Array, k: int) -> npt.NDArray[np.intp]:
-    """Indices of the ``k`` largest of ``scores`` (N,), best first; ties keep the gallery's order."""
+    """Indices of the ``k`` largest of ``scores`` (N,), best first."""
     k = min(k, scores.size)
     candidates = np.sort(np.argpartition(-scores, k - 1)[:k])
     return candidates[np.argsort(-scores[candidates], kind="stable")]

@@ -51,7 +51,10 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
     pictures_of = [np.flatnonzero(labels == c) for c in range(len(features.categories))]
     text, imagined = torch.from_numpy(features.text), torch.from_numpy(features.imagined)
     accepted = torch.from_numpy(features.accepted)
-    clip, vision = torch.from_numpy(features.training_clip), torch.from_numpy(features.training_vision)
+    clip, vision = (
+        torch.from_numpy(features.training_clip),
+        torch.from_numpy(features.training_vision),
+    )
     batch = min(params.batch, train.size)
 
     best, best_map, waited = model.state_dict(), -1.0, 0
@@ -107,7 +110,7 @@ def validation_map(model: Aggregator, features: Features, rows: np.ndarray) -> f
 def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATOR) -> pd.DataFrame:
     """Read features, fit, and write ``aggregator.safetensors``, ``history.csv``, ``train.json``."""
     model, history = fit(Features.load(features), params)
-    best = history.loc[history["validation_map"].idxmax()]
+    best = history.iloc[int(history["validation_map"].argmax())]
     with folder_aside(out) as aside:
         model.save(aside / "aggregator.safetensors")
         history.to_csv(aside / "history.csv", index=False)

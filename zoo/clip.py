@@ -104,7 +104,14 @@ def main() -> None:
         return result
 
     weights = train(
-        "clip", model, loss, steps=args.steps, lr=1.2e-3, weight_decay=0.05, ema=0.995, report=report
+        "clip",
+        model,
+        loss,
+        steps=args.steps,
+        lr=1.2e-3,
+        weight_decay=0.05,
+        ema=0.995,
+        report=report,
     )
     model.load_state_dict(weights, strict=False)
     model.eval()

@@ -74,7 +74,9 @@ class Denoiser(nn.Module):
         return self.unet(noisy, t, self.text(ids).last_hidden_state).sample
 
 
-def pipeline(denoiser: Denoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+def pipeline(
+    denoiser: Denoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=denoiser.text,

@@ -1,4 +1,4 @@
-"""Quick figures for model cards: mAP on freshly drawn photos, trained against held-out combinations."""
+"""Quick figures for model cards: mAP on fresh photos of trained and held-out combinations."""
 
 from __future__ import annotations
 
@@ -37,12 +37,16 @@ def text_to_image_map(
 ) -> dict[str, float]:
     """mAP of ranking photos of all 320 categories by "a photo of a NAME"."""
     data = pictures("photo", PER_CATEGORY, "all", "check")
-    gallery = _batched(lambda x: model.get_image_features(pixel_values=x).pooler_output, tensor(data.pixels))
+    gallery = _batched(
+        lambda x: model.get_image_features(pixel_values=x).pooler_output, tensor(data.pixels)
+    )
     words = [f"a photo of a {c.name}" for c in data.names]
     tokens = tokenizer(words, padding="max_length", truncation=True, return_tensors="pt")
     with torch.inference_mode():
         text = model.get_text_features(**tokens).pooler_output.float()
-    return by_split(torch.nn.functional.normalize(text, dim=-1).numpy() @ gallery.T, data.labels, data.names)
+    return by_split(
+        torch.nn.functional.normalize(text, dim=-1).numpy() @ gallery.T, data.labels, data.names
+    )
 
 
 def image_to_image_map(

@@ -49,7 +49,9 @@ def train(
     WORK.mkdir(parents=True, exist_ok=True)
     checkpoint, log = WORK / f"{name}.safetensors", WORK / f"{name}.jsonl"
     named = {k: p for k, p in model.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(named.values(), lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        named.values(), lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98)
+    )
     average = {k: p.detach().clone() for k, p in named.items()}
     start = _resume(checkpoint, named, average, optimiser) if checkpoint.exists() else 0
     began, running = time.perf_counter(), 0.0
@@ -58,7 +60,7 @@ def train(
             group["lr"] = lr * rate(step, steps)
         value = loss(step, torch.Generator().manual_seed(seed * 1_000_003 + step))
         optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         nn.utils.clip_grad_norm_(named.values(), 1.0)
         optimiser.step()
         keep = min(ema, (1 + step) / (10 + step))
@@ -92,7 +94,9 @@ def _save(
     tensors |= {f"average.{k}": p for k, p in average.items()}
     for key, parameter in named.items():
         state = optimiser.state[parameter]
-        tensors |= {f"{slot}.{key}": state[slot] for slot in ("exp_avg", "exp_avg_sq") if slot in state}
+        tensors |= {
+            f"{slot}.{key}": state[slot] for slot in ("exp_avg", "exp_avg_sq") if slot in state
+        }
     aside = path.with_suffix(".part")
     save_file({k: t.contiguous() for k, t in tensors.items()}, aside, metadata={"step": str(step)})
     aside.replace(path)

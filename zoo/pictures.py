@@ -50,7 +50,9 @@ class Pictures:
 
 
 @cache
-def pictures(style: Style, per_category: int, split: str = "train", subset: str = "zoo") -> Pictures:
+def pictures(
+    style: Style, per_category: int, split: str = "train", subset: str = "zoo"
+) -> Pictures:
     """Draw ``per_category`` pictures of each category of ``split``."""
     split_of = splits()
     names = tuple(c for c in categories() if split == "all" or split_of[c] == split)
@@ -85,7 +87,9 @@ def caption(rng: np.random.Generator, category: Category, *, noise: float, synon
             parts[i] = "thing" if i == 2 else ""
     elif rng.uniform() < 0.15:
         colour, pattern, shape = parts
-        words = f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {_WITH[pattern]}"
+        words = (
+            f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {_WITH[pattern]}"
+        )
         return str(rng.choice(TEMPLATES)).format(words)
     words = " ".join(_word(rng, p, synonyms) for p in parts if p)
     return str(rng.choice(TEMPLATES)).format(words)
@@ -96,5 +100,6 @@ def corpus(count: int = 20_000) -> list[str]:
     rng = np.random.default_rng(SEED)
     pool = categories()
     return [
-        caption(rng, pool[int(rng.integers(len(pool)))], noise=0.3, synonyms=0.3) for _ in range(count)
+        caption(rng, pool[int(rng.integers(len(pool)))], noise=0.3, synonyms=0.3)
+        for _ in range(count)
     ]

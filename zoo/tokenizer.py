@@ -28,7 +28,9 @@ def train_tokenizer() -> CLIPTokenizer:
     bpe.train_from_iterator(corpus(), trainer)
     learned = json.loads(bpe.to_str())["model"]
     tokens = alphabet + [f"{c}</w>" for c in alphabet]
-    tokens += [t for t in sorted(learned["vocab"], key=learned["vocab"].get) if t not in set(tokens)]
+    tokens += [
+        t for t in sorted(learned["vocab"], key=learned["vocab"].get) if t not in set(tokens)
+    ]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     with tempfile.TemporaryDirectory() as folder:
         vocab, merges = Path(folder) / "vocab.json", Path(folder) / "merges.txt"

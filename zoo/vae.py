@@ -63,9 +63,14 @@ def main() -> None:
             x = tensor(studio.pixels[::97][:256])
             latent = vae.encode(x).latent_dist.mode()
             error = float(F.mse_loss(vae.decode(latent).sample.clamp(-1, 1), x)) / 4
-        return {"psnr": round(-10 * float(np.log10(error)), 2), "latent_std": round(float(latent.std()), 3)}
+        return {
+            "psnr": round(-10 * float(np.log10(error)), 2),
+            "latent_std": round(float(latent.std()), 3),
+        }
 
-    weights = train("vae", vae, loss, steps=args.steps, lr=1.5e-3, weight_decay=0.0, ema=0.995, report=report)
+    weights = train(
+        "vae", vae, loss, steps=args.steps, lr=1.5e-3, weight_decay=0.0, ema=0.995, report=report
+    )
     vae.load_state_dict(weights, strict=False)
     with torch.inference_mode():
         latents = vae.encode(tensor(studio.pixels[::50])).latent_dist.sample()

@@ -1,8 +1,8 @@
 """The stage `dataset`: from an adapter to a class-per-folder tree with a manifest.
 
-    data/dataset/gallery/<category>/<number>.png     what is searched: all categories
-    data/dataset/training/<category>/<number>.png    what training sees: no unseen category
-    data/dataset/manifest.csv                        path, category, split, subset
+data/dataset/gallery/<category>/<number>.png     what is searched: all categories
+data/dataset/training/<category>/<number>.png    what training sees: no unseen category
+data/dataset/manifest.csv                        path, category, split, subset
 """
 
 from __future__ import annotations

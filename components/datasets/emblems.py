@@ -95,7 +95,7 @@ def splits() -> dict[Category, Split]:
     generator included: what is measured on them is generalisation to new combinations.
     """
     shuffled = categories()
-    np.random.default_rng(_SPLIT_SEED).shuffle(shuffled)  # type: ignore[arg-type]
+    np.random.default_rng(_SPLIT_SEED).shuffle(shuffled)
     held_out = _VALIDATION + _UNSEEN
     split: dict[Category, Split] = {
         category: "unseen" if i < _UNSEEN else "validation" if i < held_out else "train"
@@ -189,7 +189,9 @@ def _pieces(rng: np.random.Generator, canvas: np.ndarray, *, count: int) -> np.n
     image = Image.fromarray(np.uint8(canvas * 255))
     pen = ImageDraw.Draw(image)
     for _ in range(count):
-        colour = tuple(np.uint8(_hsv(rng.uniform(), rng.uniform(0.1, 0.9), rng.uniform(0.3, 0.9)) * 255).tolist())
+        hsv = rng.uniform(), rng.uniform(0.1, 0.9), rng.uniform(0.3, 0.9)
+        r, g, b = (int(255 * channel) for channel in _hsv(*hsv))
+        colour = (r, g, b)
         x, y = rng.uniform(0, _CANVAS, size=2)
         w, h = rng.uniform(3, 14, size=2)
         kind = rng.integers(3)
@@ -276,7 +278,13 @@ def _outline(shape: str) -> Iterator[tuple[list[tuple[float, float]], int]]:
                 [
                     (
                         math.sin(t) ** 3,
-                        -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 16,
+                        -(
+                            13 * math.cos(t)
+                            - 5 * math.cos(2 * t)
+                            - 2 * math.cos(3 * t)
+                            - math.cos(4 * t)
+                        )
+                        / 16,
                     )
                     for t in turns
                 ],
@@ -285,7 +293,20 @@ def _outline(shape: str) -> Iterator[tuple[list[tuple[float, float]], int]]:
         case "cross":
             a, b = 0.34, 1.0
             yield (
-                [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)],
+                [
+                    (-a, -b),
+                    (a, -b),
+                    (a, -a),
+                    (b, -a),
+                    (b, a),
+                    (a, a),
+                    (a, b),
+                    (-a, b),
+                    (-a, a),
+                    (-b, a),
+                    (-b, -a),
+                    (-a, -a),
+                ],
                 255,
             )
         case "ring":
@@ -295,8 +316,30 @@ def _outline(shape: str) -> Iterator[tuple[list[tuple[float, float]], int]]:
             yield _round(1.0), 255
             yield _round(0.82, ox=0.5, oy=-0.12), 0
         case "arrow":
-            yield [(-1.0, -0.32), (0.05, -0.32), (0.05, -0.9), (1.0, 0), (0.05, 0.9), (0.05, 0.32), (-1.0, 0.32)], 255
+            yield (
+                [
+                    (-1.0, -0.32),
+                    (0.05, -0.32),
+                    (0.05, -0.9),
+                    (1.0, 0),
+                    (0.05, 0.9),
+                    (0.05, 0.32),
+                    (-1.0, 0.32),
+                ],
+                255,
+            )
         case "bolt":
-            yield [(0.3, -1.05), (-0.72, 0.2), (-0.1, 0.2), (-0.38, 1.05), (0.72, -0.28), (0.08, -0.28), (0.62, -1.05)], 255
+            yield (
+                [
+                    (0.3, -1.05),
+                    (-0.72, 0.2),
+                    (-0.1, 0.2),
+                    (-0.38, 1.05),
+                    (0.72, -0.28),
+                    (0.08, -0.28),
+                    (0.62, -1.05),
+                ],
+                255,
+            )
         case other:
             raise ValueError(f"unknown shape {other!r}")

@@ -30,7 +30,9 @@ def sources(source: Path, seed: int, gallery: int, training: int) -> Iterator[So
         if not files:
             raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
         split = _split(i, len(ordered))
-        shown = files[:gallery] if split == "unseen" else files[: max(1, min(gallery, len(files) - 1))]
+        shown = (
+            files[:gallery] if split == "unseen" else files[: max(1, min(gallery, len(files) - 1))]
+        )
         rest = () if split == "unseen" else files[len(shown) : len(shown) + training]
         if split != "unseen" and not rest:
             raise EidolonError(f"category {path} has one picture only: training needs another")
