@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,12 @@ class Bundle:
 
     def picture(self, path: str) -> bytes:
         """The bytes of one picture of pictures.zip. Raises ``KeyError`` when there is none."""
-        with zipfile.ZipFile(self.folder / "pictures.zip") as archive:
-            return archive.read(path)
+        return self._archive.read(path)
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        # kept open: reading the list of thousands of members takes longer than a picture
+        return zipfile.ZipFile(self.folder / "pictures.zip")
 
 
 def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:

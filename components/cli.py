@@ -105,7 +105,7 @@ def promote(
     """Make a registered version the champion (and so roll back, with an older one)."""
     from components import registry
 
-    registry.promote(version)
+    registry.promote_by_hand(version)
     print(f"version {version} is now the champion")
 
 

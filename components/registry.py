@@ -25,6 +25,7 @@ from components.paths import AGGREGATOR, BUNDLE, DATASET, EVALUATION, LOCK, VALI
 MODEL = "eidolon"
 EXPERIMENT = "eidolon-retrain"
 CHAMPION, CHALLENGER = "champion", "challenger"
+ROLLED_BACK = "rolled_back"  # a version's tag
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def register(params: config.Params) -> Version:
         return Version(known.run_id or "", MODEL, str(known.version), created=False)
     info = read_json(BUNDLE / "bundle.json", "run `dvc repro bundle`")
     metrics = info["metrics"]
-    mlflow.set_experiment(EXPERIMENT)
+    mlflow.set_experiment(experiment_id=_experiment(registry))
     with mlflow.start_run(run_name=f"retrain-{digest[:8]}") as run:
         mlflow.set_tags({"dvc_lock": digest, "profile": params.profile})
         mlflow.log_params(_flat(params.model_dump(mode="json")))
@@ -121,6 +122,31 @@ def promote(version: str) -> None:
     client().set_registered_model_alias(MODEL, CHAMPION, version)
 
 
+def promote_by_hand(version: str) -> None:
+    """Make ``version`` the champion because a person says so.
+
+    A newer champion that gives way is marked, so that the next retraining does not bring it back;
+    promoting a marked version by hand lifts the mark. Raises :class:`EidolonError` for a version
+    that does not exist.
+    """
+    registry, before = client(), by_alias(CHAMPION)
+    try:
+        promote(version)
+    except MlflowException as error:
+        raise EidolonError(
+            f"version {version!r} of the model {MODEL!r} cannot be promoted ({error.message})"
+        ) from None
+    if before is not None and int(before.version) > int(version):
+        registry.set_model_version_tag(MODEL, before.version, ROLLED_BACK, f"for {version}")
+    if rolled_back(version):
+        registry.delete_model_version_tag(MODEL, version, ROLLED_BACK)
+
+
+def rolled_back(version: str) -> bool:
+    """Whether a person put an older version in the place of ``version``."""
+    return ROLLED_BACK in client().get_model_version(MODEL, version).tags
+
+
 def metrics_of(version: str) -> dict[str, float]:
     """The final metrics of the run behind ``version``, by flat name."""
     registry = client()
@@ -135,6 +161,17 @@ def download(version: str, folder: Path) -> Path:
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
     )
     return Path(path)
+
+
+def _experiment(registry: MlflowClient) -> str:
+    """The id of the experiment, made when needed. Its artifacts go to ``EIDOLON_ARTIFACTS``: for a
+    database the default would move with the working directory. A server has a place of its own."""
+    found = registry.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    served = mlflow.get_tracking_uri().startswith("http")
+    place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
+    return str(registry.create_experiment(EXPERIMENT, artifact_location=place))
 
 
 def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:

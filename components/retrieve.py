@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -14,11 +16,13 @@ from components import config
 from components.bundle import Bundle
 from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.generate import Generator
+from components.generate import Generator, seed_of
 from components.search import top
 
 MAX_QUERY = 300  # characters
 MAX_K = 1000
+REMEMBERED = 256  # imagined texts whose vectors and pictures are kept
+Imagination = tuple[np.ndarray, list[bytes], list[int]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Retriever:
         self._vision = VisionEncoder(encoders.vision, encoders.vision_revision)
         self._generator = Generator(generator)
         self._imagining = threading.Lock()  # one pipeline, one generation at a time
-        self._known = {name: i for i, name in enumerate(bundle.categories["category"])}
+        self._imagined: OrderedDict[str, Imagination] = OrderedDict()
+        self._known = {name.lower(): i for i, name in enumerate(bundle.categories["category"])}
 
     def search(self, query: str, k: int) -> Answer:
         """The ``k`` best gallery pictures for ``query``.
@@ -68,16 +73,16 @@ class Retriever:
         if not 1 <= k <= MAX_K:
             raise EidolonError(f"k is between 1 and {MAX_K}, not {k}")
         imagined: list[str | bytes]
-        seeds: list[int] = []
         row = self._known.get(words)
         if row is not None:
             text, image = self.bundle.text[row], self.bundle.image[row]
             imagined = list(self.bundle.categories["pictures"][row].split())
+            seeds = self._seeds(self.bundle.categories["category"][row], imagined)
         else:
             text = self._clip.describe([words], self._prompts)[0]
             image, pictures, seeds = self._imagine(words)
-            imagined = [_png(p) for p in pictures]
-        weight = float(self.bundle.aggregator.weight)
+            imagined = list(pictures)
+        weight = float(self.bundle.aggregator.weight.detach())
         scores = self.bundle.gallery.score(text[None], image[None], weight)
         table = self.bundle.pictures
         hits = [
@@ -93,14 +98,27 @@ class Retriever:
         ]
         return Answer(query, row is not None, weight, hits, imagined, seeds)
 
-    def _imagine(self, words: str) -> tuple[np.ndarray, list[Image.Image], list[int]]:
+    def _seeds(self, category: str, imagined: list[str | bytes]) -> list[int]:
+        """The seeds of a known category's pictures, whose files are named by their number."""
+        params = self._generator.params
+        prompt = params.prompt.format(category)
+        return [seed_of(prompt, int(PurePath(str(p)).stem), params.seed) for p in imagined]
+
+    def _imagine(self, words: str) -> Imagination:
+        """Equal queries share one generation, those asked at the same time too."""
         with self._imagining:
-            pictures, seeds = self._generator.imagine(
-                words, self._generator.params.images_per_category
-            )
-        features = torch.from_numpy(self._vision.images(pictures))
-        with torch.inference_mode():
-            return self.bundle.aggregator(features[None])[0].numpy(), pictures, seeds
+            if words not in self._imagined:
+                pictures, seeds = self._generator.imagine(
+                    words, self._generator.params.images_per_category
+                )
+                features = torch.from_numpy(self._vision.images(pictures))
+                with torch.inference_mode():
+                    image = self.bundle.aggregator(features[None])[0].numpy()
+                self._imagined[words] = image, [_png(p) for p in pictures], seeds
+                if len(self._imagined) > REMEMBERED:
+                    self._imagined.popitem(last=False)
+            self._imagined.move_to_end(words)
+            return self._imagined[words]
 
 
 def _png(image: Image.Image) -> bytes:

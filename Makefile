@@ -1,0 +1,79 @@
+# Everything a person does here; `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1m%-8s\033[0m %s\n", $$1, $$2}' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: there is no python3: install Python 3.11, or give PYTHON=" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1): install Python 3.11 or 3.12, or give PYTHON=" >&2; exit 2; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## make the virtual environment in .venv
+
+.PHONY: run
+run: $(READY) ## run the DAG `retrain` once, and show what it came to
+	@$(BIN)/python -m ops run
+
+.PHONY: serve
+serve: $(READY) ## serve what is deployed, with a search page (EIDOLON_PORT, 3000)
+	@$(BIN)/python -m ops serve
+
+.PHONY: up
+up: $(READY) ## start Airflow, MLflow and the endpoint
+	@$(BIN)/python -m ops up
+
+.PHONY: down
+down: $(READY) ## stop what `make up` started
+	@$(BIN)/python -m ops down
+
+.PHONY: status
+status: $(READY) ## show the services, and what is deployed
+	@$(BIN)/python -m ops status
+
+.PHONY: test
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest
+
+.PHONY: quick
+quick: $(READY) ## the tests that need no servers
+	$(BIN)/python -m pytest -m "not slow"
+
+.PHONY: check
+check: $(READY) ## lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(READY) ## put the code into its format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: bench
+bench: $(READY) ## measure
+	$(BIN)/python -m benchmarks
+
+.PHONY: zoo
+zoo: $(READY) ## train the embedded models anew (hours)
+	$(BIN)/python -m zoo.clip
+	$(BIN)/python -m zoo.dino
+	$(BIN)/python -m zoo.vae
+	$(BIN)/python -m zoo.diffusion
+
+.PHONY: clean
+clean: ## remove what runs made (.eidolon, artifacts, data, reports), not .venv
+	@if [ -d .eidolon ] && [ -x $(BIN)/python ]; then $(BIN)/python -m ops down; fi
+	rm -rf .eidolon artifacts data reports

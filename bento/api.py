@@ -1,0 +1,117 @@
+"""What goes into and comes out of `POST /search`: the types are the validation and the docs."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from components.retrieve import Answer
+
+MAX_QUERY = 300  # characters
+MAX_HITS = 100
+
+
+class Query(BaseModel):
+    """What to look for."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"query": "red striped star", "k": 20}}
+    )
+
+    query: Annotated[
+        str,
+        Field(
+            strict=True,
+            min_length=1,
+            max_length=MAX_QUERY,
+            description="any text; a category of the bundle is answered at once",
+        ),
+    ]
+    k: Annotated[
+        int, Field(strict=True, ge=1, le=MAX_HITS, description="how many pictures to return")
+    ] = 20
+
+
+class Hit(BaseModel):
+    """One gallery picture: its fused score and the two scores behind it."""
+
+    rank: int
+    id: str
+    category: str
+    score: float
+    text_score: float
+    image_score: float
+    picture: str = Field(description="where the picture is, relative to this server")
+
+
+class Imagined(BaseModel):
+    """One picture that the generator imagined for the query."""
+
+    picture: str = Field(description="a path on this server, or a data URI for new text")
+
+
+class BundleName(BaseModel):
+    """The bundle that answered."""
+
+    version: int
+    digest: str
+
+
+class Result(BaseModel):
+    """The ranked pictures, the imagined ones behind them, and what they were made with."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    query: str
+    known: bool = Field(description="whether the query is a category of the bundle")
+    weight: float = Field(
+        validation_alias="lambda",
+        serialization_alias="lambda",
+        description="the image score's share of the fused score",
+    )
+    bundle: BundleName
+    models: dict[str, str]
+    seeds: list[int]
+    hits: list[Hit]
+    imagined: list[Imagined]
+
+
+def picture_url(path: str, digest: str) -> str:
+    """Where one of the bundle's pictures is served; the digest makes it safe to cache for ever."""
+    return f"/picture/{quote(path)}?v={digest}"
+
+
+def result(answer: Answer, bundle: BundleName, models: dict[str, str]) -> Result:
+    """The answer as the API gives it."""
+    return Result(
+        query=answer.query,
+        known=answer.known,
+        weight=answer.weight,
+        bundle=bundle,
+        models=models,
+        seeds=answer.seeds,
+        hits=[
+            Hit(
+                rank=hit.rank,
+                id=hit.id,
+                category=hit.category,
+                score=hit.score,
+                text_score=hit.text_score,
+                image_score=hit.image_score,
+                picture=picture_url(hit.id, bundle.digest),
+            )
+            for hit in answer.hits
+        ],
+        imagined=[
+            Imagined(
+                picture=picture_url(p, bundle.digest)
+                if isinstance(p, str)
+                else f"data:image/png;base64,{base64.b64encode(p).decode()}"
+            )
+            for p in answer.imagined
+        ],
+    )

@@ -1,0 +1,82 @@
+"""Golden queries: a Bento that answers otherwise than its bundle gives offline is not deployed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import httpx
+import numpy as np
+
+from bento.server import served
+from bento.store import find, pins_of
+from components.bundle import Bundle, load
+from components.search import top
+
+K = 20
+ROUNDING = 1e-5  # by which equal products may differ between processes
+FREE = "something that nobody has named yet"  # no category: it must be imagined
+
+
+class CheckError(Exception):
+    """A Bento answered wrongly."""
+
+
+def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
+    """Serve ``tag`` aside, ask ``queries`` known categories and a free phrase, and compare.
+
+    Raises :class:`CheckError` for a wrong answer, ``NotServedError`` for none at all.
+    """
+    bundle = load(Path(bentoml.models.get(pins_of(find(tag)).bundle).path))
+    rows = np.unique(np.linspace(0, len(bundle.categories) - 1, queries).astype(int)).tolist()
+    took = []
+    with tempfile.TemporaryDirectory(prefix="eidolon-check-") as place:
+        empty = Path(place) / "empty"
+        empty.mkdir()
+        began = time.monotonic()
+        with (
+            served(tag, empty, Path(place) / "log", timeout) as url,
+            httpx.Client(base_url=url, timeout=timeout, trust_env=False) as client,
+        ):
+            ready = time.monotonic() - began
+            for row in [*rows, None]:
+                query = FREE if row is None else str(bundle.categories["category"][row])
+                asked = time.monotonic()
+                response = client.post("/search", json={"query": query, "k": K})
+                took.append(time.monotonic() - asked)
+                _compare(bundle, query, row, response)
+    return {
+        "tag": tag,
+        "queries": len(took),
+        "seconds_to_ready": round(ready, 2),
+        "p50_ms": round(1000 * statistics.median(took), 1),
+    }
+
+
+def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Response) -> None:
+    if response.status_code != 200:
+        raise CheckError(f"{query!r}: status {response.status_code}, {response.text[:200]}")
+    hits = response.json()["hits"]
+    expected = min(K, len(bundle.pictures))
+    if len(hits) != expected:
+        raise CheckError(f"{query!r}: {len(hits)} hits, not {expected}")
+    scores = [hit["score"] for hit in hits]
+    if not all(isinstance(s, float) and math.isfinite(s) for s in scores):
+        raise CheckError(f"{query!r}: a score is no finite number")
+    if scores != sorted(scores, reverse=True):
+        raise CheckError(f"{query!r}: the scores are not sorted")
+    if row is None:
+        return
+    weight = float(bundle.aggregator.weight.detach())
+    fused = bundle.gallery.score(bundle.text[row][None], bundle.image[row][None], weight).fused[0]
+    best = fused[top(fused, K)]
+    offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))
+    found = [offline.get(hit["id"], math.nan) for hit in hits]
+    # compared by score, since pictures with equal scores may change places
+    if not (np.allclose(found, best, atol=ROUNDING) and np.allclose(scores, best, atol=ROUNDING)):
+        raise CheckError(f"{query!r}: other pictures or scores than the bundle gives offline")

@@ -1,0 +1,135 @@
+// The search page. Text from users and servers enters the page as text nodes only.
+
+const at = (id) => document.getElementById(id);
+const SCORES = [["fused", "score"], ["text", "text_score"], ["image", "image_score"]];
+let asked = 0; // the newest search; answers of older ones are dropped
+
+function make(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+function picture(url, alt) {
+  const image = make("img", { className: "picture", alt, width: 96, height: 96 });
+  // pixel art stays sharp, photographs are smoothed
+  image.addEventListener("load", () => image.classList.toggle("large", image.naturalWidth > 96));
+  image.src = url;
+  return image;
+}
+
+function bar(kind, value) {
+  const filled = make("b");
+  filled.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
+  return make("div", { className: `bar ${kind}`, title: `${kind} score ${value.toFixed(4)}` },
+    make("i", { ariaHidden: "true" }, filled),
+    make("span", {}, make("span", { className: "hidden" }, `${kind} score `), value.toFixed(2)));
+}
+
+function card(hit) {
+  return make("li", {},
+    picture(hit.picture, `Picture of ${hit.category}`),
+    make("p", { className: "category", title: hit.id },
+      make("span", { className: "rank" }, `${hit.rank}`), hit.category),
+    ...SCORES.map(([kind, field]) => bar(kind, hit[field])));
+}
+
+function show(answer, seconds) {
+  const imagined = answer.imagined.map((one, i) =>
+    make("li", {}, picture(one.picture, `Imagined picture ${i + 1} of ${answer.query}`)));
+  at("imagined").replaceChildren(...imagined);
+  at("no-imagined").hidden = imagined.length > 0;
+  at("hits").replaceChildren(...answer.hits.map(card));
+  at("weight").textContent = `λ = ${answer.lambda.toFixed(2)}`;
+  at("weight").title = "fused = (1 − λ) · text + λ · image";
+  const how = answer.known ? "a known category, from the bundle" : "new text, imagined just now";
+  say(`${answer.hits.length} pictures for “${answer.query}”: ${how}, in ${seconds.toFixed(2)} s.`);
+  at("answer").hidden = false;
+}
+
+function say(text, busy = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("busy", busy);
+}
+
+function fail(message) {
+  say("");
+  at("answer").hidden = true;
+  at("error").textContent = message;
+  at("error").hidden = false;
+}
+
+async function search(query, k) {
+  const mine = ++asked;
+  const began = performance.now();
+  at("error").hidden = true;
+  document.querySelector("form button").disabled = true;
+  say(`Looking for “${query}” …`, true);
+  try {
+    const response = await fetch("/search", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query, k }),
+    });
+    const answer = await response.json();
+    if (mine !== asked) return;
+    if (response.ok) show(answer, (performance.now() - began) / 1000);
+    else fail(`The search failed: ${answer.error ?? response.status}`);
+  } catch {
+    if (mine === asked) fail("The server cannot be reached. Is it still running?");
+  } finally {
+    if (mine === asked) document.querySelector("form button").disabled = false;
+  }
+}
+
+function start() {
+  const address = new URL(location);
+  const query = address.searchParams.get("q");
+  if (query) {
+    at("query").value = query;
+    search(query, Number(at("k").value));
+  } else {
+    asked += 1;
+    at("query").value = "";
+    at("answer").hidden = at("error").hidden = true;
+    document.querySelector("form button").disabled = false;
+    say("Nothing searched yet: type a description, or take an example.");
+  }
+}
+
+function submit(query) {
+  const words = query.trim();
+  if (!words) {
+    fail("Type what to look for.");
+    at("query").focus();
+    return;
+  }
+  at("query").value = words;
+  history.pushState(null, "", `?q=${encodeURIComponent(words)}`);
+  search(words, Number(at("k").value));
+}
+
+async function lineage() {
+  try {
+    const response = await fetch("/bundle");
+    const bundle = await response.json();
+    if (!response.ok) throw new Error(bundle.error);
+    at("lineage").textContent = `bundle version ${bundle.version} (${bundle.digest}) · dataset `
+      + `${bundle.dataset.dvc.slice(0, 12)} · ${bundle.dataset.pictures} pictures · profile ${bundle.profile}`;
+    at("examples").replaceChildren(...bundle.examples.map((text) => {
+      const button = make("button", { type: "button" }, text);
+      button.addEventListener("click", () => submit(text));
+      return button;
+    }));
+  } catch {
+    at("lineage").textContent = "The lineage cannot be read.";
+  }
+}
+
+at("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit(at("query").value);
+});
+addEventListener("popstate", start);
+lineage();
+start();

@@ -1,0 +1,127 @@
+"""Releases from the command line: `python -m bento.release VERB`.
+
+The DAGs reach the Bento side only through this. The last line on stdout is one JSON object;
+messages to people go to stderr. Exit status 2 is bad input, 1 a check that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bento import homes
+from components.errors import EXIT_CODE, EidolonError
+
+app = typer.Typer(
+    help="Build, check, deploy and serve Bentos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Tag = Annotated[str, typer.Option(help="an exact tag, as `build` printed it")]
+Version = Annotated[int, typer.Option(min=1, help="the registry's version of the bundle")]
+
+
+@app.callback()
+def settle() -> None:
+    """$EIDOLON_HOME (.eidolon) holds the pointer, $BENTOML_HOME ($EIDOLON_HOME/bentoml) Bentos."""
+    homes.settle()
+
+
+@app.command()
+def build(
+    bundle: Annotated[Path, typer.Option(help="the bundle's folder")],
+    version: Version,
+) -> None:
+    """Import a bundle and its models, and build their Bento; equal content is built once."""
+    with redirect_stdout(sys.stderr):
+        from bento.store import build as make
+
+        bento, built, pins = make(bundle, version)
+    print(f"{bento.tag} {'built' if built else 'was there already'}", file=sys.stderr)
+    _answer({"tag": str(bento.tag), "built": built, "models": pins.models})
+
+
+@app.command()
+def check(
+    tag: Tag,
+    queries: Annotated[int, typer.Option(min=1, max=10_000, help="known categories to ask")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="seconds to become ready")] = 300,
+) -> None:
+    """Serve a Bento aside on a free port and compare its answers with its bundle's."""
+    with redirect_stdout(sys.stderr):
+        from bento.golden import CheckError
+        from bento.golden import check as ask
+        from bento.server import NotServedError
+
+        try:
+            report = ask(tag, queries, timeout)
+        except (CheckError, NotServedError) as error:
+            print(f"{tag} failed its check: {error}", file=sys.stderr)
+            sys.exit(1)
+    _answer(report)
+
+
+@app.command()
+def deploy(tag: Tag, version: Version) -> None:
+    """Point to a Bento: `serve` serves it from its next start on."""
+    from bento import pointer
+
+    with redirect_stdout(sys.stderr):
+        from bento.store import find
+
+        find(tag)
+    _answer(pointer.deploy(tag, version))
+
+
+@app.command()
+def current() -> None:
+    """Print what is deployed."""
+    from bento import pointer
+
+    _answer(pointer.current())
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="the port to listen on")] = 3000,
+) -> None:
+    """Serve what is deployed, in the foreground."""
+    from bento import pointer, server
+    from bento.store import find
+
+    tag = str(pointer.current()["bento"])
+    find(tag)
+    server.check_port(host, port)
+    empty = homes.eidolon_home() / "serving"
+    empty.mkdir(parents=True, exist_ok=True)
+    print(f"serving {tag} on http://{host}:{port}", file=sys.stderr, flush=True)
+    os.chdir(empty)
+    command = server.command(tag, host, port)
+    os.execve(command[0], command, server.environment())
+
+
+def _answer(value: dict[str, Any]) -> None:
+    print(json.dumps(value))
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server aside is ended too
+    try:
+        app()
+    except EidolonError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""A Bento served in a process of its own, from an empty folder: only its own code can be found."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+
+from components.errors import EidolonError
+
+STOP_SECONDS = 20.0
+GAVE_UP = "Application startup failed"  # uvicorn's words; the supervisor would try for ever
+
+
+class NotServedError(Exception):
+    """The Bento did not become ready."""
+
+
+def command(tag: str, host: str, port: int) -> list[str]:
+    """The command that serves ``tag``."""
+    serve = [sys.executable, "-m", "bentoml", "serve", tag]
+    return [*serve, "--host", host, "--port", str(port)]
+
+
+def environment() -> dict[str, str]:
+    """This environment, without what would let the server reach beyond its Bento."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return kept | {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise :class:`EidolonError` when the port cannot be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise EidolonError(
+                f"cannot listen on {host}:{port} ({error}): stop what listens there, "
+                "or choose another with --port"
+            ) from None
+
+
+@contextmanager
+def served(tag: str, folder: Path, log: Path, timeout: float) -> Iterator[str]:
+    """Serve ``tag`` aside from the empty ``folder`` and yield its base URL once it is ready.
+
+    Everything that was started is gone when the block ends. Raises :class:`NotServedError`.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command(tag, "127.0.0.1", port),
+            cwd=folder,
+            env=environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, url, timeout, log)
+        yield url
+    finally:
+        _stop(process)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, timeout: float, log: Path) -> None:
+    how = "was not ready in time"
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.poll() is not None or GAVE_UP in log.read_text(errors="replace"):
+            how = "did not start"
+            break
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).status_code == 200:
+                return
+        time.sleep(0.2)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    raise NotServedError(f"the server {how}; its last lines:\n{tail}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers, which lead sessions of their own."""
+    family: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        family = [parent, *parent.children(recursive=True)]
+    process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
+    for left in alive:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
+    process.wait()

@@ -1,0 +1,84 @@
+"""The service: a bundle behind `POST /search`, with its page, lineage and pictures beside it.
+
+It runs from its Bento alone: code, page and release.json lie in the Bento, the models in the
+store under the tags that release.json names. Heavy imports wait until a worker starts, so
+building a Bento costs none of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import InvalidArgument
+
+from bento.api import BundleName, Query, Result, result
+from bento.guard import BodyGuard, OneMessage
+from bento.pins import Pins
+from bento.web import Web
+from components.errors import EidolonError
+from components.files import sha256
+
+HANDLED_AT_ONCE = 64  # more are refused with 429
+SECONDS = 120  # after which a request is given up with 504
+
+log = logging.getLogger("bentoml.eidolon")
+web = Web()
+
+
+@bentoml.service(
+    name="eidolon",
+    workers=1,
+    threads=HANDLED_AT_ONCE,
+    traffic={"timeout": SECONDS, "max_concurrency": HANDLED_AT_ONCE},
+    http={"host": "127.0.0.1", "port": 3000},
+)
+class Eidolon:
+    """Text-to-image search through imagined pictures."""
+
+    def __init__(self) -> None:
+        from components import config
+        from components.bundle import load
+        from components.retrieve import Retriever
+
+        pins = Pins.load()
+        folders = {part: bentoml.models.get(tag).path for part, tag in pins.models.items()}
+        bundle = load(Path(folders["bundle"]))
+        self._models: dict[str, str] = bundle.info["models"]
+        self._name = BundleName(
+            version=pins.version, digest=sha256(bundle.folder / "bundle.json")[:12]
+        )
+        self._retriever = Retriever(
+            bundle,
+            config.Generator.model_validate(
+                bundle.info["generator"] | {"model": folders["generator"], "revision": None}
+            ),
+            config.Encoders.model_validate(
+                bundle.info["encoders"]
+                | {
+                    "clip": folders["clip"],
+                    "clip_revision": None,
+                    "vision": folders["vision"],
+                    "vision_revision": None,
+                }
+            ),
+        )
+        web.show(bundle, self._name)
+        log.info("bundle %s, code %s, library %s", self._name, __file__, config.__file__)
+
+    @bentoml.api(route="/search")
+    def search(self, query: Query, /) -> Result:
+        """Rank the gallery's pictures for a text."""
+        try:
+            answer = self._retriever.search(query.query, query.k)
+        except EidolonError as error:
+            raise InvalidArgument(str(error)) from None
+        return result(answer, self._name, self._models)
+
+
+service: Any = Eidolon
+service.add_asgi_middleware(OneMessage)
+service.add_asgi_middleware(BodyGuard)
+service.mount_asgi_app(web.app)

@@ -1,0 +1,184 @@
+"""From a bundle to a Bento: models imported under tags of their content, then one build.
+
+Equal content gives equal tags, so what is in the store already is used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bentoml
+from bentoml.exceptions import BentoMLException, NotFound
+
+from bento.pins import PLACE, Pins
+from components.errors import EidolonError
+from components.files import read_json, sha256
+
+if TYPE_CHECKING:
+    from bentoml import Bento
+
+ROOT = Path(__file__).parents[1]
+CODE = ("bento", "components")
+SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what is installed here
+    "bentoml",
+    "diffusers",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pydantic",
+    "pyyaml",
+    "rich",
+    "safetensors",
+    "torch",
+    "transformers",
+)
+WEIGHTS = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a hub's repository; no pickle
+
+
+def build(bundle: Path, version: int) -> tuple[Bento, bool, Pins]:
+    """The Bento of ``bundle`` as the registry's ``version``, whether it is new, and its models."""
+    remedy = "give the folder that `dvc repro bundle` or the registry wrote"
+    info = read_json(bundle / "bundle.json", remedy)
+    digest = sha256(bundle / "bundle.json")[:8]
+    try:
+        generator, encoders, made_with = info["generator"], info["encoders"], info["models"]
+        sources = {
+            "generator": (generator["model"], generator["revision"]),
+            "clip": (encoders["clip"], encoders["clip_revision"]),
+            "vision": (encoders["vision"], encoders["vision_revision"]),
+        }
+        expected = {part: str(made_with[part]) for part in sources}
+    except (KeyError, TypeError) as error:
+        raise EidolonError(f"{bundle}/bundle.json lacks {error}: {remedy}") from None
+    _check_files(bundle, info, remedy)
+    tags = {"bundle": f"eidolon-bundle:v{version}-{digest}"}
+    _keep(tags["bundle"], bundle)
+    for part, (model, revision) in sources.items():
+        folder, name = _source(model, revision, expected[part])
+        tags[part] = f"eidolon-{part}:{name}"
+        _keep(tags[part], folder)
+    pins = Pins(version=version, **tags)
+    tag = f"eidolon:v{version}-{_digest(bundle, pins)}"
+    try:
+        return bentoml.get(tag), False, pins
+    except NotFound:
+        return _build(tag, pins), True, pins
+
+
+def pins_of(bento: Bento) -> Pins:
+    """The release.json inside a Bento."""
+    return Pins.load(Path(bento.path_of("src")) / PLACE.relative_to(ROOT))
+
+
+def find(tag: str) -> Bento:
+    """The Bento of an exact tag. Raises :class:`EidolonError` when the store lacks it."""
+    try:
+        bento = bentoml.get(tag)
+    except (NotFound, BentoMLException, ValueError) as error:
+        raise EidolonError(
+            f"the store has no Bento {tag} ({error}): `python -m bento.release build` makes one"
+        ) from None
+    if str(bento.tag) != tag:
+        raise EidolonError(f"{tag} is no exact tag: did you mean {bento.tag}?")
+    return bento
+
+
+def _check_files(bundle: Path, info: dict[str, Any], remedy: str) -> None:
+    for name, digest in info["files"].items():
+        path = bundle / name
+        if not path.is_file() or sha256(path) != digest:
+            raise EidolonError(f"{path} is missing or not the file that was packed: {remedy}")
+
+
+def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
+    """The model's folder and a tag's version that names its content."""
+    from components.checkpoints import fingerprint  # imports torch, which the other verbs spare
+
+    if not Path(model).is_dir():
+        return _from_hub(model, revision)
+    found = fingerprint(model, revision)
+    if found != expected:
+        raise EidolonError(
+            f"{model} is now {found}, but the bundle was made with {expected}: "
+            "run `dvc repro bundle`, or restore the model"
+        )
+    return Path(model), found.rpartition("@")[2]
+
+
+def _from_hub(model: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                model,
+                revision=revision,
+                allow_patterns=WEIGHTS,
+                ignore_patterns=["*.fp16.safetensors"],
+            )
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise EidolonError(
+            f"{model} is neither a folder here nor a model within reach on the hub "
+            f"({str(error).splitlines()[0]}): run from the repository's root"
+        ) from None
+    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40].rstrip("-")
+    return folder, f"{name}-{folder.name[:12].lower()}"  # a snapshot's folder is its commit
+
+
+def _keep(tag: str, folder: Path) -> None:
+    try:
+        bentoml.models.get(tag)
+    except NotFound:
+        with bentoml.models.create(tag) as model:
+            shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def _code() -> list[Path]:
+    """The files of the code that a Bento takes along."""
+    return sorted(
+        path
+        for part in CODE
+        for path in (ROOT / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path != PLACE
+    )
+
+
+def _digest(bundle: Path, pins: Pins) -> str:
+    """Over the bundle, the models' tags, the code and the pinned packages."""
+    content = [
+        ("bundle.json", sha256(bundle / "bundle.json")),
+        *pins.models.items(),
+        *((path.relative_to(ROOT).as_posix(), sha256(path)) for path in _code()),
+        *((package, installed(package)) for package in SERVED_WITH),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
+
+
+def _build(tag: str, pins: Pins) -> Bento:
+    with tempfile.TemporaryDirectory(prefix="eidolon-bento-") as context:
+        for path in _code():
+            copy = Path(context) / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        pins.save(Path(context) / PLACE.relative_to(ROOT))
+        return bentoml.bentos.build(
+            "bento.service:Eidolon",
+            name="eidolon",
+            version=tag.partition(":")[2],
+            description="Text-to-image search through imagined pictures.",
+            build_ctx=context,
+            models=list(pins.models.values()),
+            python={
+                "packages": [f"{p}=={installed(p).partition('+')[0]}" for p in SERVED_WITH],
+                "lock_packages": False,
+            },
+        )

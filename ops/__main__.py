@@ -1,0 +1,121 @@
+"""`python -m ops VERB`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from components.errors import EXIT_CODE, EidolonError
+from ops.environment import ROOT, added, environment
+
+app = typer.Typer(
+    help="Operating Eidolon: run, up, down.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+
+@app.command()
+def run() -> None:
+    """Run the DAG `retrain` once, here, and show what it came to."""
+    from ops import run as module
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
+    try:
+        module.run(console)
+    except (module.RunError, EidolonError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        print(f"the log: {module.LOG}; the champion is what it was", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; the same command carries on", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def up() -> None:
+    """Start Airflow, MLflow and the endpoint, and wait until they are well."""
+    from ops import up as module
+    from ops.run import RunError
+
+    try:
+        module.up(console)
+    except (module.UpError, RunError) as error:
+        print(f"error: {error}; `make down` stops what did start", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` started."""
+    from ops.down import down as stop
+
+    with console.status("stopping"):
+        count = stop()
+    print(f"stopped {count} processes" if count else "nothing was up")
+
+
+@app.command()
+def status() -> None:
+    """Show the services, and what is deployed."""
+    from ops.release import deployed
+    from ops.services import Supervisor
+    from ops.up import addresses
+
+    states, live = Supervisor().states(), deployed()
+    for name, state in (states or {}).items():
+        print(f"{name:<22} {state.lower()}")
+    if states is None:
+        print("nothing is up")
+    else:
+        print("\n".join(addresses(environment(), live is not None)))
+    print(f"deployed: {live['bento']}, version {live['version']}" if live else "deployed: nothing")
+
+
+@app.command()
+def deploy() -> None:
+    """Deploy what the alias `champion` names (after `eidolon promote`)."""
+    from ops.steps import follow_champion
+
+    os.environ.update(added())
+    live = follow_champion(print)
+    print(f"version {live['version']} is deployed as {live['bento']}")
+
+
+@app.command()
+def env() -> None:
+    """Print the environment for a shell: `eval "$(python -m ops env)"`."""
+    for name, value in sorted(added().items()):
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def serve() -> NoReturn:
+    """Serve what is deployed, in the foreground."""
+    from ops.environment import ports
+
+    port = ports(os.environ).endpoint
+    command = [sys.executable, "-m", "bento.release", "serve"]
+    os.execve(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)], environment())
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    os.chdir(ROOT)
+    try:
+        app()
+    except EidolonError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+
+
+if __name__ == "__main__":
+    main()

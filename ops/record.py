@@ -1,0 +1,51 @@
+"""What happened in one run of the DAG, as lines of JSON in .eidolon/runs.
+
+The tasks append, `make run` follows. It is a file of its own because Airflow's log is written for
+people and its format changes between versions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["started", "line", "done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """``text`` is a line of output, the reason of a skip or the sentence of a failure."""
+
+    task: str
+    kind: Kind
+    text: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+def path(home: Path, run: str) -> Path:
+    """The file of the run ``run``."""
+    return home / "runs" / f"{re.sub(r'[^A-Za-z0-9.-]', '_', run)}.jsonl"
+
+
+def append(file: Path, event: Event) -> None:
+    """Add ``event`` to the end of ``file``."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.write(json.dumps(asdict(event)) + "\n")
+
+
+def follow(file: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """The whole lines of ``file`` from ``offset`` on, each with the offset behind it."""
+    if not file.exists():
+        return
+    with file.open("rb") as lines:
+        lines.seek(offset)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return  # still being written
+            offset += len(line)
+            yield Event(**json.loads(line)), offset

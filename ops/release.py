@@ -1,0 +1,63 @@
+"""Asking the Bento side, `python -m bento.release`, in a process of its own.
+
+It is a process because a Bento is built and served without Airflow, and the other way round.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from components.errors import EXIT_CODE, EidolonError
+from components.files import read_json
+from ops.environment import HOME
+from ops.stage import Log, lines_of, running
+
+
+class ReleaseError(Exception):
+    """Building, checking or deploying a Bento failed."""
+
+
+def build(bundle: Path, version: str, log: Log) -> dict[str, Any]:
+    """Build the Bento of ``version`` unless it is there; ``tag`` names it."""
+    return _call(["build", "--bundle", str(bundle), "--version", version], log)
+
+
+def check(tag: str, queries: int, log: Log) -> dict[str, Any]:
+    """Serve ``tag`` aside and ask golden queries. Raises :class:`ReleaseError`."""
+    return _call(["check", "--tag", tag, "--queries", str(queries)], log)
+
+
+def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
+    """Point the endpoint at ``tag``."""
+    return _call(["deploy", "--tag", tag, "--version", version], log)
+
+
+def deployed() -> dict[str, Any] | None:
+    """What the endpoint's pointer names (``bento``, ``version``), or nothing."""
+    pointer = HOME / "deployed.json"
+    if not pointer.exists():
+        return None
+    value: dict[str, Any] = read_json(pointer, "`python -m ops deploy` writes it anew")
+    return value
+
+
+def _call(arguments: list[str], log: Log) -> dict[str, Any]:
+    lines: list[str] = []
+    with running([sys.executable, "-m", "bento.release", *arguments]) as process:
+        for line in lines_of(process):
+            lines.append(line)
+            log(line)
+    if process.returncode == 0:
+        answers = [line for line in lines if line.startswith("{")]
+        if not answers:
+            raise ReleaseError(f"bento.release {arguments[0]} gave no answer")
+        answer: dict[str, Any] = json.loads(answers[-1])
+        return answer
+    why = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    sentence = why[-1] if why else (lines or ["no output"])[-1]
+    if process.returncode == EXIT_CODE:
+        raise EidolonError(sentence)
+    raise ReleaseError(sentence)

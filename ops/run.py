@@ -1,0 +1,164 @@
+"""`make run`: one run of the DAG `retrain` in the foreground, and what it came to.
+
+The DAG is run by Airflow itself (`airflow dags test`), the one that the scheduler runs too; this
+module only prepares the database, follows the record of the run, and reports.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from components import config
+from components.files import read_json, write_json
+from components.paths import EVALUATION
+from ops import record, release
+from ops.airflow import Airflow
+from ops.environment import HOME, POOL, ROOT, environment
+from ops.lock import foreground_run
+from ops.progress import Board, Display
+from ops.record import Event
+from ops.services import Supervisor
+from ops.stage import end
+from ops.summary import facts, figures, outcome, summarise
+
+AFTER = ["register", "gate", "build", "check", "promote", "deploy"]
+LOG = HOME / "logs" / "run.log"
+SUMMARY = ROOT / "reports" / "summary.json"
+HITS = 5
+
+
+class RunError(Exception):
+    """The run failed; the sentence says which task and why."""
+
+
+def stage_names() -> list[str]:
+    """The stages of dvc.yaml."""
+    return list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+
+
+def prepare_airflow(log: Path) -> None:
+    """Migrate Airflow's database and make the pool, when that was not done for this version."""
+    from importlib.metadata import version
+
+    stamp = HOME / "airflow" / f".ready-{version('apache-airflow')}"
+    if stamp.exists():
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    for command in (["db", "migrate"], ["pools", "set", POOL, "1", "the accelerator"]):
+        with log.open("a") as out:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", *command],
+                cwd=ROOT,
+                env=environment(),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise RunError(f"`airflow {' '.join(command)}` failed: see {log}")
+    stamp.touch()
+
+
+def run(console: Console) -> dict[str, Any]:
+    """Run the DAG, show its progress and its result. Raises :class:`RunError`."""
+    config.load()  # bad parameters are told before anything starts
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    LOG.write_text("")
+    stages = stage_names()
+    with Display(console, Board(stages, AFTER)) as display:
+        display.say("preparing Airflow")
+        prepare_airflow(LOG)
+        events = _follow(display)
+        display.say("asking the example query")
+        summary = _report(events, stages)
+    console.print(figures(_metrics()), facts(summary))
+    refused = outcome(events, "gate")
+    if refused is not None and refused.kind == "skipped":
+        console.print(refused.text, style="yellow", highlight=False)
+    return summary
+
+
+def _follow(display: Display) -> list[Event]:
+    """Run the DAG, on the scheduler where one is up, and show what it records."""
+    name = datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S.%fZ")
+    file, events, offset = record.path(HOME, name), [], 0
+    scheduled = Supervisor().states() is not None
+    with (_on_scheduler if scheduled else _here)(name) as state:
+        ended = None
+        while ended is None:
+            ended = state()
+            for event, behind in record.follow(file, offset):
+                offset = behind
+                events.append(event)
+                display.take(event)
+            time.sleep(0.2)
+    if not ended:
+        failures = [e for e in events if e.kind == "failed"]
+        why = f"{failures[-1].task} failed: {failures[-1].text}" if failures else "Airflow failed"
+        raise RunError(why)
+    return events
+
+
+@contextmanager
+def _here(name: str) -> Iterator[Callable[[], bool | None]]:
+    """Yield what tells whether the run went well, or nothing while it lasts."""
+    with foreground_run(), LOG.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "dags", "test", "retrain"],
+            cwd=ROOT,
+            env={**environment(), "EIDOLON_RUN": name},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield lambda: None if process.poll() is None else process.returncode == 0
+        finally:
+            if process.poll() is None:
+                end(process.pid)
+
+
+@contextmanager
+def _on_scheduler(name: str) -> Iterator[Callable[[], bool | None]]:
+    """As :func:`_here`. Two runs in one database would disturb each other, so the one that is up
+    does it; stopping to follow does not stop it."""
+    airflow = Airflow()
+    airflow.trigger("retrain", name)
+    yield lambda: {"success": True, "failed": False}.get(airflow.state("retrain", name))
+
+
+def _metrics() -> dict[str, Any]:
+    metrics: dict[str, Any] = read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`")
+    return metrics
+
+
+def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.example", str(HITS)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RunError(f"the example query failed: {done.stderr.strip().splitlines()[-1]}")
+    query = json.loads(done.stdout.splitlines()[-1])
+    live = release.deployed()
+    summary = summarise(events, _metrics(), query, stages, live["bento"] if live else None)
+    if live is None:
+        gate = outcome(events, "gate")
+        raise RunError(f"nothing is deployed: {gate.text if gate else 'the gate did not run'}")
+    write_json(SUMMARY, summary)
+    return summary

@@ -1,0 +1,230 @@
+"""The services of `make up`: what they are, and asking supervisord about them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+import httpx
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from ops.environment import HOME, ROOT, Ports, environment, ports
+
+CONFIG = HOME / "supervisor.conf"
+LOGS = HOME / "logs"
+MARK = "EIDOLON_UP"  # an environment variable that every process of `make up` inherits
+API, SCHEDULER, ENDPOINT = "airflow-api", "airflow-scheduler", "endpoint"
+_AIRFLOW_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+_TEMPLATE = """\
+; written by `make up`
+[unix_http_server]
+file={socket}
+chmod=0700
+[supervisord]
+logfile={logs}/supervisord.log
+pidfile={home}/supervisord.pid
+directory={root}
+umask=077
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+{programs}"""
+
+_PROGRAM = """\
+[program:{name}]
+command={command}
+directory={root}
+autostart={autostart}
+startsecs=5
+stopasgroup=true
+killasgroup=true
+stopwaitsecs=15
+redirect_stderr=true
+stdout_logfile={logs}/{name}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=2
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program of `make up`. ``health`` is the address that answers once it is well."""
+
+    name: str
+    command: list[str]
+    port: int | None = None
+    variable: str = ""
+    health: str = ""
+
+
+def services(env: dict[str, str], at: Ports) -> list[Service]:
+    """Everything that `make up` starts; MLflow is left out where it is somewhere else."""
+    airflow = [sys.executable, "-m", "airflow"]
+    listed = [
+        Service(
+            API,
+            [*airflow, "api-server"],
+            at.airflow,
+            "EIDOLON_AIRFLOW_PORT",
+            f"http://127.0.0.1:{at.airflow}/api/v2/monitor/health",
+        ),
+        # task logs lie in this machine's files: no log servers, which would listen to everyone
+        Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"]),
+        Service("airflow-dag-processor", [*airflow, "dag-processor"]),
+        Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"]),
+    ]
+    uri = env["MLFLOW_TRACKING_URI"]
+    if not uri.startswith("http"):
+        host = ["--host", "127.0.0.1", "--port", str(at.mlflow), "--workers", "1"]
+        store = ["--backend-store-uri", uri, "--artifacts-destination", env["EIDOLON_ARTIFACTS"]]
+        listed.append(
+            Service(
+                "mlflow",
+                [sys.executable, "-m", "mlflow", "server", *host, *store],
+                at.mlflow,
+                "EIDOLON_MLFLOW_PORT",
+                f"http://127.0.0.1:{at.mlflow}/health",
+            )
+        )
+    serve = [sys.executable, "-m", "bento.release", "serve", "--host", "127.0.0.1"]
+    listed.append(
+        Service(
+            ENDPOINT,
+            [*serve, "--port", str(at.endpoint)],
+            at.endpoint,
+            "EIDOLON_PORT",
+            f"http://127.0.0.1:{at.endpoint}/readyz",
+        )
+    )
+    return listed
+
+
+def socket_file() -> Path:
+    """Where supervisord listens. A socket's path is short by law, so a long one goes to /tmp."""
+    file = HOME / "supervisor.sock"
+    if len(str(file)) < 90:
+        return file
+    digest = hashlib.sha256(str(HOME).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"eidolon-{digest}.sock"
+
+
+def configuration(listed: list[Service], deployed: bool) -> str:
+    """supervisord's configuration. The scheduler waits for the API server, which its tasks need;
+    without a deployment the endpoint waits for the first one."""
+    later = {SCHEDULER} if deployed else {SCHEDULER, ENDPOINT}
+    places = {"home": _escape(str(HOME)), "root": _escape(str(ROOT)), "logs": _escape(str(LOGS))}
+    programs = [
+        _PROGRAM.format(
+            name=service.name,
+            command=_escape(shlex.join(service.command)),
+            autostart=str(service.name not in later).lower(),
+            **places,
+        )
+        for service in listed
+    ]
+    return _TEMPLATE.format(
+        socket=_escape(str(socket_file())), programs="".join(programs), **places
+    )
+
+
+class Supervisor:
+    """supervisord of this checkout, by its socket."""
+
+    def states(self) -> dict[str, str] | None:
+        """The state of each program, such as RUNNING: empty when supervisord is on its way in or
+        out, nothing when it is not there."""
+        try:
+            return {p["name"]: p["statename"] for p in self._calls().getAllProcessInfo()}
+        except Fault:
+            return {}
+        except (OSError, HTTPException):
+            return None
+
+    def restart(self, name: str) -> None:
+        """Stop ``name`` if it runs, and start it."""
+        try:
+            self._calls().stopProcess(name)
+        except Fault as fault:
+            if fault.faultCode != Faults.NOT_RUNNING:
+                raise
+        self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start ``name``."""
+        self._calls().startProcess(name, False)
+
+    def shutdown(self) -> None:
+        """Ask supervisord to stop everything and end."""
+        if self.states():
+            self._calls().shutdown()
+
+    def _calls(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{socket_file()}")
+        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+def healthy(service: Service) -> bool:
+    """Whether ``service`` answers that it is well; for Airflow, all four parts of it."""
+    reply = _ask(service)
+    if reply is None or service.name != API:
+        return reply is not None
+    parts = reply.json()
+    return all(parts[part]["status"] == "healthy" for part in _AIRFLOW_PARTS)
+
+
+def answers(service: Service) -> bool:
+    """Whether ``service`` is there, well or not."""
+    return _ask(service) is not None
+
+
+def _ask(service: Service) -> httpx.Response | None:
+    try:
+        reply = httpx.get(service.health, timeout=10, trust_env=False)
+    except httpx.TransportError:
+        return None
+    return reply if reply.status_code == 200 else None
+
+
+def marked(home: Path = HOME) -> list[psutil.Process]:
+    """The processes of this checkout's `make up`, whoever their parent is now.
+
+    A process may write its title over its environment; so whatever shares a session with a marked
+    process counts too. Sessions of marked processes were begun by `make up`.
+    """
+    sessions: dict[int, list[psutil.Process]] = {}
+    ours = set()
+    for process in psutil.process_iter():
+        try:
+            session = os.getsid(process.pid)
+            sessions.setdefault(session, []).append(process)
+            if f"{MARK}={home}" in _environment_of(process):
+                ours.add(session)
+        except (psutil.Error, OSError):
+            continue  # gone meanwhile, or someone else's
+    return [process for session in ours for process in sessions[session]]
+
+
+def _environment_of(process: psutil.Process) -> list[str]:
+    file = Path(f"/proc/{process.pid}/environ")
+    if file.exists():  # psutil stops reading where a title was written over it
+        return [os.fsdecode(entry).strip() for entry in file.read_bytes().split(b"\0")]
+    return [f"{name}={value}" for name, value in process.environ().items()]
+
+
+def current() -> dict[str, Service]:
+    """The services by name, as the environment asks for them now."""
+    env = environment()
+    return {service.name: service for service in services(env, ports(env))}
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")

@@ -1,0 +1,83 @@
+"""What a run came to: the last table of `make run`, and reports/summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from components.errors import EidolonError
+from ops.record import Event
+
+KINDS = ("text", "image", "fused")
+GROUPS = ("seen", "validation", "unseen")
+
+
+def outcome(events: list[Event], task: str) -> Event | None:
+    """How ``task`` ended, last of all attempts."""
+    ends = [e for e in events if e.task == task and e.kind in ("done", "skipped", "failed")]
+    return ends[-1] if ends else None
+
+
+def result(events: list[Event], task: str) -> dict[str, Any]:
+    """What ``task`` gave. Raises :class:`EidolonError` when it gave nothing."""
+    end = outcome(events, task)
+    if end is None or end.kind != "done":
+        raise EidolonError(f"the task {task} gave no result: see the log")
+    return end.result
+
+
+def summarise(
+    events: list[Event],
+    metrics: Mapping[str, Any],
+    query: Mapping[str, Any],
+    stages: list[str],
+    bento: str | None,
+) -> dict[str, Any]:
+    """The content of reports/summary.json."""
+    registered = result(events, "register")
+    runs = {name: result(events, name) for name in stages}
+    return {
+        "map": {
+            kind: {group: metrics["map"][kind][group]["mean"] for group in ("seen", "unseen")}
+            for kind in KINDS
+        },
+        "gain": {"unseen": {k: metrics["gain"]["unseen"][k] for k in ("mean", "low", "high")}},
+        "lambda": metrics["lambda"],
+        "mlflow": {key: registered[key] for key in ("run_id", "model", "version")},
+        "bento": {"tag": bento},
+        "stages": {
+            name: {"seconds": run["seconds"], "cached": run["cached"]} for name, run in runs.items()
+        },
+        "query": dict(query),
+    }
+
+
+def figures(metrics: Mapping[str, Any]) -> Table:
+    """mAP by kind and group, with 95 % intervals."""
+    table = Table(title="mAP, with 95 % bootstrap intervals over categories", box=SIMPLE_HEAD)
+    for column in ("", *KINDS, "fused − text"):
+        table.add_column(column, no_wrap=True)
+    for group in GROUPS:
+        row = [_interval(metrics["map"][kind][group], "") for kind in KINDS]
+        table.add_row(group, *row, _interval(metrics["gain"][group], "+"))
+    return table
+
+
+def facts(summary: Mapping[str, Any]) -> Table:
+    """λ, the versions, and the example query."""
+    flow, query = summary["mlflow"], summary["query"]
+    hits = ", ".join(f"{hit['category']} ({hit['score']:.2f})" for hit in query["hits"])
+    table = Table.grid(padding=(0, 2))
+    table.add_row("λ", f"{summary['lambda']:.3f}")
+    table.add_row("MLflow", f"{flow['model']} version {flow['version']}, run {flow['run_id']}")
+    table.add_row("Bento", summary["bento"]["tag"] or "none is deployed")
+    table.add_row("query", f"“{query['text']}” → {hits}")
+    return table
+
+
+def _interval(value: Mapping[str, float], sign: str) -> str:
+    mean, low, high = (format(value[k], f"{sign}.3f") for k in ("mean", "low", "high"))
+    return f"{mean}\n{low}…{high}"

@@ -1,0 +1,167 @@
+"""`make up`: start the services under supervisord, and wait until they are well."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from components.errors import EidolonError
+from components.files import write_text
+from ops import release
+from ops.airflow import Airflow
+from ops.environment import HOME, ROOT, environment, ports
+from ops.lock import foreground_run
+from ops.run import prepare_airflow
+from ops.services import (
+    API,
+    CONFIG,
+    ENDPOINT,
+    LOGS,
+    MARK,
+    SCHEDULER,
+    Service,
+    Supervisor,
+    answers,
+    configuration,
+    healthy,
+    marked,
+    services,
+)
+
+PATIENCE = 300.0  # seconds until all services must be well
+
+
+class UpError(Exception):
+    """A service did not come up; the sentence names it and its log."""
+
+
+def up(console: Console) -> None:
+    """Start what is not running, wait until all is well, and say where it is.
+
+    Raises :class:`EidolonError` for ports that are taken, :class:`UpError` for a service that does
+    not come up.
+    """
+    env = environment()
+    listed = services(env, ports(env))
+    deployed = release.deployed() is not None
+    states = Supervisor().states()
+    if states == {}:
+        raise UpError("the services are just starting or stopping")
+    if states is None:
+        with foreground_run():
+            check_ports(listed)
+            LOGS.mkdir(parents=True, exist_ok=True)
+            with console.status("preparing Airflow"):
+                prepare_airflow(LOGS / "prepare.log")
+            _start(configuration(listed, deployed), env)
+    else:
+        console.print("already up", highlight=False)
+    api = next(service for service in listed if service.name == API)
+    awaited = [s for s in listed if s.health and (s.name != ENDPOINT or deployed)]
+    with console.status("starting") as status:
+        _wait([api], answers, status.update)
+        if (Supervisor().states() or {}).get(SCHEDULER) == "STOPPED":
+            Supervisor().start(SCHEDULER)
+        _wait(awaited, healthy, status.update)
+        status.update("waiting for the DAGs")
+        airflow, deadline = Airflow(), time.monotonic() + PATIENCE
+        while not airflow.knows("retrain"):
+            if time.monotonic() > deadline:
+                log = LOGS / "airflow-dag-processor.log"
+                raise UpError(f"Airflow does not read the DAG retrain: see {log}")
+            time.sleep(1)
+    console.print("\n".join(addresses(env, deployed)), highlight=False)
+
+
+def addresses(env: dict[str, str], deployed: bool) -> list[str]:
+    """Where a person finds what."""
+    at = ports(env)
+    uri = env["MLFLOW_TRACKING_URI"]
+    mlflow = uri if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
+    endpoint = f"http://127.0.0.1:{at.endpoint}"
+    password = Path(env["AIRFLOW_HOME"]) / "simple_auth_manager_passwords.json.generated"
+    return [
+        f"Airflow   http://127.0.0.1:{at.airflow}  user admin, password in {password}",
+        f"MLflow    {mlflow}",
+        f"endpoint  {endpoint}"
+        if deployed
+        else f"endpoint  nothing is deployed yet; {endpoint} starts with the first deployment",
+        f"logs      {LOGS}",
+    ]
+
+
+def check_ports(listed: list[Service]) -> None:
+    """Raise :class:`EidolonError` that names every port which cannot be listened on."""
+    wrong = []
+    wanted: dict[int, str] = {}
+    for service in listed:
+        if service.port is None:
+            continue
+        if service.port in wanted:
+            wrong.append(f"{service.port} is for both {wanted[service.port]} and {service.name}")
+        wanted[service.port] = service.name
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", service.port))
+            except OSError:
+                wrong.append(
+                    f"{service.port} for {service.name} is taken{_listener(service.port)}: "
+                    f"stop that, or set {service.variable}"
+                )
+    if wrong:
+        left = " (`make down` ends what an earlier `make up` left here)" if marked() else ""
+        raise EidolonError("ports: " + "; ".join(wrong) + left)
+
+
+def _listener(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.laddr.port == port and connection.pid:
+                name = psutil.Process(connection.pid).name()
+                return f" by {name} (process {connection.pid})"
+    except psutil.Error:
+        return ""  # others' processes are not ours to see
+    return ""
+
+
+def _start(text: str, env: dict[str, str]) -> None:
+    write_text(CONFIG, text)
+    started = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIG)],
+        cwd=ROOT,
+        env={**env, MARK: str(HOME)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if started.returncode != 0:
+        raise UpError(f"supervisord did not start: {started.stderr.strip()}")
+
+
+def _wait(
+    awaited: list[Service], well: Callable[[Service], bool], say: Callable[[str], None]
+) -> None:
+    deadline = time.monotonic() + PATIENCE
+    left = list(awaited)
+    while left:
+        states = Supervisor().states() or {}
+        for service in left:
+            if states.get(service.name) == "FATAL":
+                raise UpError(f"{service.name} does not start: see {LOGS / service.name}.log")
+        left = [service for service in left if not well(service)]
+        if left and time.monotonic() > deadline:
+            names = ", ".join(service.name for service in left)
+            raise UpError(f"not well after {PATIENCE:.0f} s: {names}; the logs are in {LOGS}")
+        if left:
+            say("waiting for " + ", ".join(service.name for service in left))
+            time.sleep(1)

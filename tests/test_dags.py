@@ -1,0 +1,154 @@
+"""The DAG `retrain` as Airflow parses it, against dvc.yaml."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.clones import clean_environment
+from tests.toy import ROOT
+
+_PARSE = """
+import json, sys
+from airflow.dag_processing.dagbag import BundleDagBag
+from pathlib import Path
+bag = BundleDagBag(dag_folder=sys.argv[1], bundle_path=Path(sys.argv[1]), bundle_name="dags")
+heavy = {"torch", "mlflow", "great_expectations", "diffusers", "transformers", "bentoml", "pandas"}
+heavy &= set(sys.modules)
+dag = bag.dags["retrain"]
+print(json.dumps({
+    "errors": [str(e) for e in bag.import_errors.values()],
+    "heavy": sorted(heavy),
+    "dags": sorted(bag.dags),
+    "catchup": dag.catchup,
+    "max_active_runs": dag.max_active_runs,
+    "cron": dag.timetable.timetable.expression,
+    "assets": [a.name for a in dag.timetable.asset_condition.objects],
+    "tasks": {t.task_id: {
+        "downstream": sorted(t.downstream_task_ids),
+        "retries": t.retries,
+        "backoff": t.retry_exponential_backoff,
+        "timeout": t.execution_timeout.total_seconds(),
+        "pool": t.pool,
+        "outlets": [o.name for o in t.outlets],
+    } for t in dag.tasks},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", _PARSE, str(ROOT / "dags")],
+        cwd=ROOT,
+        env=clean_environment() | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return found
+
+
+def after(tasks: dict[str, Any], task: str) -> set[str]:
+    """All tasks that wait for ``task``."""
+    found: set[str] = set()
+    left = [task]
+    while left:
+        new = set(tasks[left.pop()]["downstream"]) - found
+        found |= new
+        left += new
+    return found
+
+
+def paths(entries: list[Any]) -> list[str]:
+    return [e if isinstance(e, str) else next(iter(e)) for e in entries]
+
+
+def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == []
+    assert parsed["dags"] == ["retrain"]
+    assert parsed["heavy"] == []
+
+
+def test_it_runs_weekly_and_on_new_data_one_at_a_time(parsed: dict[str, Any]) -> None:
+    assert parsed["cron"] == "0 3 * * 0"
+    assert parsed["assets"] == ["dataset"]
+    assert parsed["max_active_runs"] == 1
+    assert not parsed["catchup"]
+
+
+def test_its_stages_are_those_of_dvc(parsed: dict[str, Any], stages: dict[str, Any]) -> None:
+    others = {"register", "gate", "build", "check", "promote", "deploy"}
+    assert set(parsed["tasks"]) - others == set(stages)
+
+
+def test_every_file_dependency_is_a_path(parsed: dict[str, Any], stages: dict[str, Any]) -> None:
+    made = {
+        Path(path): name
+        for name, stage in stages.items()
+        for kind in ("outs", "metrics", "plots")
+        for path in paths(stage.get(kind, []))
+    }
+    found = 0
+    for name, stage in stages.items():
+        for dependency in map(Path, paths(stage["deps"])):
+            for out, maker in made.items():
+                if out == dependency or out in dependency.parents or dependency in out.parents:
+                    assert name in after(parsed["tasks"], maker), f"{name} needs {maker}"
+                    found += 1
+    assert found > len(stages)
+
+
+def test_nothing_is_promoted_unchecked(parsed: dict[str, Any]) -> None:
+    order = ["bundle", "register", "gate", "build", "check", "promote", "deploy"]
+    for earlier, later in itertools.pairwise(order):
+        assert later in after(parsed["tasks"], earlier)
+    assert parsed["tasks"]["promote"]["outlets"] == ["champion"]
+
+
+def test_every_task_has_retries_and_a_timeout(parsed: dict[str, Any]) -> None:
+    for name, task in parsed["tasks"].items():
+        assert task["retries"] >= 1 and task["backoff"] > 1 and task["timeout"] > 0, name
+    pools = {name: task["pool"] for name, task in parsed["tasks"].items()}
+    assert {name for name, pool in pools.items() if pool == "gpu"} == {"generate", "embed"}
+
+
+def imports(folder: str) -> set[str]:
+    """The first names of all modules that the files of ``folder`` import."""
+    found = set()
+    for file in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "strangers"),
+    [
+        ("dags", {"bento", "bentoml", "mlflow", "torch"}),
+        ("ops", {"bento", "bentoml", "airflow", "dags"}),
+        ("bento", {"dags", "ops", "airflow", "mlflow"}),
+        ("components", {"dags", "ops", "bento", "bentoml", "airflow"}),
+    ],
+)
+def test_the_parts_do_not_import_each_other(folder: str, strangers: set[str]) -> None:
+    assert not imports(folder) & strangers

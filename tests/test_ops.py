@@ -1,0 +1,318 @@
+"""Operating: the environment, the ports, what a run reports, and whole runs of a toy clone."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from rich.console import Console
+
+from components.errors import EidolonError
+from ops import record
+from ops.environment import environment, ports
+from ops.progress import Board
+from ops.record import Event
+from ops.services import MARK, Service, configuration, marked, services
+from ops.stage import StageError, failure
+from ops.summary import facts, figures, outcome, summarise
+from ops.up import check_ports
+from tests.clones import Clone, clean_environment, free_ports
+from tests.toy import ROOT
+
+STAGES = ["dataset", "train"]
+
+
+def test_the_environment_keeps_state_in_one_folder(tmp_path: Path) -> None:
+    env = environment({"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}, tmp_path)
+    for name in ("EIDOLON_HOME", "AIRFLOW_HOME", "MLFLOW_TRACKING_URI", "BENTOML_HOME"):
+        assert str(tmp_path) in env[name]
+    assert env["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
+    assert "PYTHONDONTWRITEBYTECODE" not in env
+
+
+def test_what_is_set_for_airflow_and_mlflow_wins(tmp_path: Path) -> None:
+    given = {"MLFLOW_TRACKING_URI": "http://elsewhere", "AIRFLOW__CORE__PARALLELISM": "32"}
+    env = environment(given, tmp_path)
+    assert env.items() >= given.items()
+    names = {service.name for service in services(env, ports(env))}
+    assert "mlflow" not in names and "endpoint" in names
+
+
+def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
+    first, second = environment({}, tmp_path), environment({}, tmp_path)
+    assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", ""])
+def test_a_port_that_is_none_is_named(port: str) -> None:
+    with pytest.raises(EidolonError, match=r"EIDOLON_PORT .*1 to 65535"):
+        ports({"EIDOLON_PORT": port})
+
+
+def test_all_taken_ports_are_named_with_the_remedy() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        taken = [one.getsockname()[1], two.getsockname()[1]]
+        listed = [Service(f"s{i}", [], port, f"PORT_{i}") for i, port in enumerate(taken)]
+        with pytest.raises(EidolonError) as error:
+            check_ports(listed)
+    for i, port in enumerate(taken):
+        assert f"{port} for s{i} is taken" in str(error.value)
+        assert f"set PORT_{i}" in str(error.value)
+    check_ports(listed)
+
+
+def test_one_port_for_two_services_is_refused() -> None:
+    port = free_ports(1)[0]
+    with pytest.raises(EidolonError, match="for both a and b"):
+        check_ports([Service("a", [], port, "A"), Service("b", [], port, "B")])
+
+
+def test_supervisord_listens_on_a_socket_only(tmp_path: Path) -> None:
+    env = environment({}, tmp_path / "100%")
+    text = configuration(services(env, ports(env)), deployed=False)
+    config = configparser.RawConfigParser()
+    config.read_string(text)
+    assert "inet_http_server" not in config
+    assert config["program:endpoint"]["autostart"] == "false"
+    assert "100%%" in config["program:mlflow"]["command"]
+    for name in config.sections():
+        if name.startswith("program:"):
+            assert config[name]["stopasgroup"] == config[name]["killasgroup"] == "true"
+
+
+def test_processes_are_found_though_they_hide_their_environment(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", f"env -u {MARK} sleep 60 & wait"],
+        env={"PATH": os.defpath, MARK: str(tmp_path)},
+        start_new_session=True,
+    ) as shell:
+        try:
+            time.sleep(0.5)
+            found = marked(tmp_path)
+            names = sorted(process.name() for process in found)
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
+    assert names == ["sh", "sleep"]
+    assert marked(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "ran", "kind", "sentence"),
+    [
+        (
+            ["error: m is gone", "ERROR: failed to reproduce 's': failed to run: x, exited with 2"],
+            True,
+            EidolonError,
+            "m is gone",
+        ),
+        (["Killed", "ERROR: failed to run: x, exited with -9"], True, StageError, "exited with -9"),
+        (["ERROR: missing data 'source': models/dino"], False, EidolonError, "models/dino"),
+        ([], True, StageError, "no output"),
+    ],
+)
+def test_only_bad_input_is_not_tried_again(
+    lines: list[str], ran: bool, kind: type[Exception], sentence: str
+) -> None:
+    error = failure(lines, ran)
+    assert type(error) is kind
+    assert sentence in str(error)
+
+
+def test_a_record_gives_whole_lines_only(tmp_path: Path) -> None:
+    file = record.path(tmp_path, "manual__2026-01-01T00:00:00+00:00")
+    assert list(record.follow(file)) == []
+    record.append(file, Event("train", "line", "λ = 0.5"))
+    with file.open("a") as out:
+        out.write('{"task": "tra')
+    (event, offset), *rest = record.follow(file)
+    assert event.text == "λ = 0.5" and not rest
+    assert list(record.follow(file, offset)) == []
+
+
+def events() -> list[Event]:
+    """A run whose first attempt at `train` failed."""
+    run = {"run_id": "abc", "model": "eidolon", "version": "3", "created": True}
+    return [
+        Event("dataset", "started"),
+        Event("dataset", "done", result={"stage": "dataset", "seconds": 1.5, "cached": True}),
+        Event("train", "started"),
+        Event("train", "failed", "no memory"),
+        Event("train", "started"),
+        Event("train", "line", "train: 3/60 epochs"),
+        Event("train", "done", result={"stage": "train", "seconds": 9.0, "cached": False}),
+        Event("register", "done", result=run),
+        Event("gate", "skipped", "worse"),
+    ]
+
+
+def metrics() -> dict[str, Any]:
+    value = {"mean": 0.5, "low": 0.25, "high": 0.75}
+    groups = dict.fromkeys(("seen", "validation", "unseen"), value)
+    return {"map": dict.fromkeys(("text", "image", "fused"), groups), "gain": groups, "lambda": 0.4}
+
+
+def test_the_summary_has_what_is_promised() -> None:
+    query = {"text": "red star", "hits": [{"category": "red star", "score": 0.9}]}
+    summary = summarise(events(), metrics(), query, STAGES, "eidolon:v3")
+    assert summary == {
+        "map": {k: {"seen": 0.5, "unseen": 0.5} for k in ("text", "image", "fused")},
+        "gain": {"unseen": {"mean": 0.5, "low": 0.25, "high": 0.75}},
+        "lambda": 0.4,
+        "mlflow": {"run_id": "abc", "model": "eidolon", "version": "3"},
+        "bento": {"tag": "eidolon:v3"},
+        "stages": {
+            "dataset": {"seconds": 1.5, "cached": True},
+            "train": {"seconds": 9.0, "cached": False},
+        },
+        "query": query,
+    }
+    console = Console(width=80, record=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
+    console.print(figures(metrics()), facts(summary))
+    text = console.export_text()
+    for part in ("unseen", "0.250…0.750", "+0.500", "version 3", "eidolon:v3", "red star (0.90)"):
+        assert part in text
+
+
+def test_a_task_without_a_result_is_named() -> None:
+    with pytest.raises(EidolonError, match="register"):
+        summarise(events()[:7], metrics(), {}, STAGES, None)
+    assert outcome(events(), "nothing") is None
+
+
+def test_the_board_follows_a_run() -> None:
+    board = Board(STAGES, ["register", "gate"])
+    lines = [board.take(event) for event in events()]
+    assert [row.state for row in board.rows.values()] == ["cached", "done", "done", "skipped"]
+    assert any("train: 3/60 epochs" in line for line in lines)
+    assert board.take(Event("train", "line", "Updating lock file 'dvc.lock'")) == ""
+    assert any("failed" in line and "no memory" in line for line in lines)
+
+
+def test_an_unknown_verb_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "nonsense"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+def test_up_refuses_a_port_that_is_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "up"],
+        cwd=ROOT,
+        env=clean_environment() | {"EIDOLON_MLFLOW_PORT": "mlflow"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: EIDOLON_MLFLOW_PORT")
+
+
+def summary_of(clone: Clone) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((clone.root / "reports" / "summary.json").read_text())
+    return value
+
+
+def cached(summary: dict[str, Any]) -> set[str]:
+    return {name for name, stage in summary["stages"].items() if stage["cached"]}
+
+
+def interrupt_in(clone: Clone, stage: str) -> None:
+    """Stop a run as Ctrl-C does, once ``stage`` has begun; nothing of it may live on."""
+    process = clone.start("run")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.split() == [stage, "running"]:
+            break
+    time.sleep(2)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+@pytest.mark.slow
+def test_make_run(tmp_path: Path) -> None:
+    """One clone's life: interrupted, run, run again, changed, damaged, rolled back, repaired."""
+    clone = Clone(tmp_path)
+    interrupt_in(clone, "generate")
+
+    done = clone.ops("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = summary_of(clone)
+    stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
+    assert set(first["stages"]) == stages
+    assert cached(first) <= {"dataset"}  # it was done before the interruption
+    assert len(first["query"]["hits"]) == 5
+    assert first["mlflow"]["version"] == clone.champion() == "1"
+    assert first["bento"]["tag"] in done.stdout
+
+    began = time.monotonic()
+    assert clone.ops("run").returncode == 0
+    assert time.monotonic() - began < 90
+    again = summary_of(clone)
+    assert cached(again) == stages
+    assert (again["mlflow"], again["bento"]) == (first["mlflow"], first["bento"])
+
+    params = clone.root / "params.yaml"
+    changed = yaml.safe_load(params.read_text())
+    changed["train"]["seed"] = 1
+    params.write_text(yaml.safe_dump(changed))
+    assert clone.ops("run").returncode == 0
+    third = summary_of(clone)
+    assert cached(third) == {"dataset", "generate", "validate", "embed"}
+    assert third["mlflow"]["version"] == clone.champion() == "2"
+    assert third["bento"]["tag"] != first["bento"]["tag"]
+
+    weights = clone.root / "models" / "dino" / "model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:1000])
+    failed = clone.ops("run")
+    assert failed.returncode == 1
+    sentences = [s for s in failed.stderr.splitlines() if s.startswith("error: ")]
+    assert len(sentences) == 1 and "models/dino" in sentences[0]
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert clone.champion() == "2"
+
+    weights.write_bytes(good)
+    roll_back(clone)
+    repaired = clone.ops("run")
+    assert repaired.returncode == 0
+    assert cached(summary_of(clone)) == stages
+    assert summary_of(clone)["mlflow"] == third["mlflow"]
+    assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
+    assert clone.champion() == "1"
+    assert summary_of(clone)["bento"] == first["bento"]
+
+
+def roll_back(clone: Clone) -> None:
+    """Version 1 is promoted by hand and deployed."""
+    uri = f"sqlite:///{clone.root / '.eidolon' / 'mlflow.db'}"
+    subprocess.run(
+        [sys.executable, "-m", "components.cli", "promote", "1"],
+        cwd=clone.root,
+        env=clone.env | {"MLFLOW_TRACKING_URI": uri},
+        check=True,
+        capture_output=True,
+    )
+    deployed = clone.ops("deploy")
+    assert deployed.returncode == 0, deployed.stderr
+    pointer = json.loads((clone.root / ".eidolon" / "deployed.json").read_text())
+    assert str(pointer["version"]) == clone.champion() == "1"

@@ -1,0 +1,96 @@
+"""The real scheduler and API server: `make up`, a run over REST, `make down`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.clones import Clone, free_ports
+
+pytestmark = pytest.mark.slow
+PATIENCE = 400.0
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    clone = Clone(tmp_path)
+    names = ("EIDOLON_AIRFLOW_PORT", "EIDOLON_MLFLOW_PORT", "EIDOLON_PORT")
+    for name, port in zip(names, free_ports(3), strict=True):
+        clone.env[name] = str(port)
+    yield clone
+    clone.ops("down")
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every process whose environment names ``home``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in process.environ().values():
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_a_run_on_the_scheduler(clone: Clone) -> None:
+    home = clone.root / ".eidolon"
+    up = clone.ops("up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "nothing is deployed yet" in up.stdout
+
+    airflow = f"http://127.0.0.1:{clone.env['EIDOLON_AIRFLOW_PORT']}"
+    passwords = home / "airflow" / "simple_auth_manager_passwords.json.generated"
+    login = {"username": "admin", "password": json.loads(passwords.read_text())["admin"]}
+    with httpx.Client(base_url=airflow, timeout=60, trust_env=False) as client:
+        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        runs = "/api/v2/dags/retrain/dagRuns"
+        assert client.get(runs).raise_for_status().json()["total_entries"] == 0
+        body = {"dag_run_id": "by-hand", "logical_date": None, "conf": {}}
+        client.post(runs, json=body).raise_for_status()
+        deadline = time.monotonic() + PATIENCE
+        state = ""
+        while state not in ("success", "failed") and time.monotonic() < deadline:
+            time.sleep(1)
+            state = client.get(f"{runs}/by-hand").raise_for_status().json()["state"]
+        tasks = client.get(f"{runs}/by-hand/taskInstances").raise_for_status().json()
+        assert state == "success", tasks
+        assert {task["state"] for task in tasks["task_instances"]} == {"success"}
+        emitted = client.get("/api/v2/assets/events").raise_for_status().json()["asset_events"]
+        assert emitted[0]["extra"].items() >= {"version": "1"}.items()
+
+    assert clone.champion() == "1"
+    port = clone.env["EIDOLON_PORT"]
+    lineage = httpx.get(f"http://127.0.0.1:{port}/bundle", timeout=60, trust_env=False)
+    assert lineage.json()["version"] == 1
+    ui = httpx.get(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}/", trust_env=False)
+    assert ui.status_code == 200
+
+    assert "already up" in clone.ops("up").stdout
+    down = clone.ops("down")
+    assert down.returncode == 0 and "stopped" in down.stdout
+    assert processes_of(home) == []
+    assert "nothing was up" in clone.ops("down").stdout
+
+
+def test_taken_ports_are_told_before_anything_starts(clone: Clone) -> None:
+    port = clone.env["EIDOLON_MLFLOW_PORT"]
+    serve = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
+    with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        try:
+            time.sleep(1)
+            done = clone.ops("up")
+        finally:
+            other.terminate()
+    assert done.returncode == 2
+    assert f"{port} for mlflow is taken" in done.stderr and "EIDOLON_MLFLOW_PORT" in done.stderr
+    assert not (clone.root / ".eidolon" / "supervisor.conf").exists()
