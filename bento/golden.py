@@ -72,7 +72,7 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
         raise CheckError(f"{query!r}: the scores are not sorted")
     if row is None:
         return
-    weight = float(bundle.aggregator.weight.detach())
+    weight = bundle.aggregator.fusion_weight
     fused = bundle.gallery.score(bundle.text[row][None], bundle.image[row][None], weight).fused[0]
     best = fused[top(fused, K)]
     offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))

@@ -56,8 +56,13 @@ class Aggregator(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """λ in (0, 1), shape (1,)."""
+        """λ in (0, 1), shape (1,), for training."""
         return torch.sigmoid(self.lamda)
+
+    @property
+    def fusion_weight(self) -> float:
+        """λ as a number, for scoring."""
+        return float(self.weight.detach())
 
     def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
         """(B, K, d) to (B, d) of length one.

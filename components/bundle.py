@@ -109,7 +109,7 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             },
             "generator": generator.model_dump(mode="json"),
             "encoders": encoders.model_dump(mode="json"),
-            "lambda": float(model.weight),
+            "lambda": model.fusion_weight,
             "metrics": read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`"),
             "validation": read_json(VALIDATION / "report.json", "run `dvc repro validate`"),
             "files": {p.name: sha256(p) for p in sorted(aside.iterdir())},

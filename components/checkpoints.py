@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from components.errors import EidolonError
 from components.files import sha256
@@ -30,13 +30,27 @@ def load(loader: Callable[..., Any], model: str, revision: str | None, **options
     try:
         return loader(model, revision=revision, local_files_only=local, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = _culprit(Path(model)) or str(error).strip().splitlines()[0]
         remedy = (
             f"`git checkout {model}` restores it, `make zoo` trains it anew"
             if model.startswith("zoo/")
             else "give a folder that save_pretrained wrote, or a name on a hub within reach"
         )
         raise EidolonError(f"cannot load {model} ({first}): {remedy}") from None
+
+
+def _culprit(folder: Path) -> str:
+    """The first file of a local model that cannot be read, or an empty string."""
+    for path in sorted(folder.rglob("*")):
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text())
+            elif path.suffix == ".safetensors":
+                with safe_open(path, framework="pt") as file:
+                    file.keys()
+        except (OSError, ValueError, SafetensorError) as error:
+            return f"{path} is damaged: {error}"
+    return ""
 
 
 def fingerprint(model: str, revision: str | None) -> str:

@@ -27,7 +27,7 @@ def per_category(model: Aggregator, features: Features) -> pd.DataFrame:
     The gallery is the whole gallery: every category's pictures are distractors of the others.
     """
     gallery = Gallery(features.gallery_clip, features.gallery_vision)
-    scores = gallery.score(features.text, aggregate(model, features), float(model.weight))
+    scores = gallery.score(features.text, aggregate(model, features), model.fusion_weight)
     labels = features.labels(features.gallery)
     frame = features.categories.copy()
     for name in ("text", "image", "fused"):
@@ -84,12 +84,12 @@ def evaluate(
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
     frame, curve = per_category(model, found), sweep(model, found)
-    metrics = summarise(frame, params) | {"lambda": float(model.weight)}
+    metrics = summarise(frame, params) | {"lambda": model.fusion_weight}
     with folder_aside(out) as aside:
         frame.to_csv(aside / "per_category.csv", index=False)
         curve.to_csv(aside / "sweep.csv", index=False)
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
-        plots.weight_sweep(curve, float(model.weight), aside / "sweep.png")
+        plots.weight_sweep(curve, model.fusion_weight, aside / "sweep.png")
         plots.imagined_grid(imagined, dataset, aside / "imagined.png")
     return metrics

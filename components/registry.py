@@ -77,7 +77,8 @@ def register(params: config.Params) -> Version:
         for row in history.to_dict("records"):
             step = int(row["epoch"])
             mlflow.log_metrics(
-                {k: float(row[k]) for k in ("loss", "lambda", "validation_map")}, step=step
+                {k: float(row[k]) for k in ("loss", "learned", "lambda", "validation_map")},
+                step=step,
             )
         rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
         mlflow.log_input(

@@ -82,7 +82,7 @@ class Retriever:
             text = self._clip.describe([words], self._prompts)[0]
             image, pictures, seeds = self._imagine(words)
             imagined = list(pictures)
-        weight = float(self.bundle.aggregator.weight.detach())
+        weight = self.bundle.aggregator.fusion_weight
         scores = self.bundle.gallery.score(text[None], image[None], weight)
         table = self.bundle.pictures
         hits = [

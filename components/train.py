@@ -2,8 +2,9 @@
 
 The authors publish neither training set nor loss. Ours is a symmetric softmax contrast (InfoNCE)
 over the *fused* score: in a batch of categories with one real picture each, every category must
-rank its own picture first and every picture its own category. λ is learned with the network.
-The epoch with the best mAP on validation categories is kept.
+rank its own picture first and every picture its own category. λ is learned with the network, and
+then calibrated: text encoders know training categories too well, so the λ that is best for them is
+not the best for new ones. The epoch and the λ with the best mAP on validation categories are kept.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
 from components.search import Gallery
 
+WEIGHTS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+
 
 def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFrame]:
     """Train on ``features`` and return the best aggregator and the history.
 
-    The history has a row per epoch: ``epoch``, ``loss``, ``lambda``, ``validation_map``. Seeded:
-    on a CPU the same features and parameters give the same weights.
+    The history has a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
+    ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. Seeded: on a CPU
+    the same features and parameters give the same weights.
 
     Raises :class:`EidolonError` when the training or validation split has no categories.
     """
@@ -75,11 +79,12 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
             loss.backward()
             optimiser.step()
             losses.append(float(loss.detach()))
-        found = validation_map(model, features, validation)
-        row = {"epoch": epoch, "loss": float(np.mean(losses)), "lambda": float(model.weight)}
-        history.append(row | {"validation_map": found})
+        lam, found = calibrate(model, features, validation)
+        row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
+        history.append(row | {"lambda": lam, "validation_map": found})
         if found > best_map:
             best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            best["lamda"] = torch.logit(torch.tensor([lam]))
             best_map, waited = found, 0
         else:
             waited += 1
@@ -98,13 +103,20 @@ def aggregate(model: Aggregator, features: Features) -> np.ndarray:
         ).numpy()
 
 
-def validation_map(model: Aggregator, features: Features, rows: np.ndarray) -> float:
-    """Fused mAP of the categories ``rows`` over the training pictures (never the gallery)."""
+def calibrate(model: Aggregator, features: Features, rows: np.ndarray) -> tuple[float, float]:
+    """The λ of :data:`WEIGHTS` with the best fused mAP for the categories ``rows``, and that mAP.
+
+    It is measured over the training pictures, never over the gallery.
+    """
     gallery = Gallery(features.training_clip, features.training_vision)
-    image = aggregate(model, features)[rows]
-    scores = gallery.score(features.text[rows], image, float(model.weight))
+    text, image = features.text[rows], aggregate(model, features)[rows]
     positive = features.labels(features.training)[None, :] == rows[:, None]
-    return mean_average_precision(scores.fused, positive)
+    found = {
+        lam: mean_average_precision(gallery.score(text, image, lam).fused, positive)
+        for lam in WEIGHTS
+    }
+    best = max(found, key=lambda lam: found[lam])
+    return best, found[best]
 
 
 def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATOR) -> pd.DataFrame:
@@ -117,7 +129,7 @@ def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATO
         write_json(
             aside / "train.json",
             {
-                "lambda": float(model.weight),
+                "lambda": model.fusion_weight,
                 "epoch": int(best["epoch"]),
                 "epochs": len(history),
                 "validation_map": float(best["validation_map"]),

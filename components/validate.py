@@ -153,7 +153,8 @@ def _sentence(result: object) -> str:
     """One failed expectation in words, with up to three of the offending rows."""
     found = result.to_json_dict()  # type: ignore[attr-defined]
     settings, detail = found["expectation_config"], found["result"]
-    rows = [next(iter(r.values())) for r in detail.get("unexpected_index_list") or []][:3]
+    listed = detail.get("unexpected_index_list") or []
+    rows = [row.get("path") or row.get("category") for row in listed[:3]]
     shown = f", such as {', '.join(map(str, rows))}" if rows else ""
     count = detail.get("unexpected_count", "?")
     bound = settings["kwargs"]

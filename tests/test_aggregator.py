@@ -57,7 +57,7 @@ def test_rejected_pictures_do_not_count(model: Aggregator) -> None:
 
 def test_starts_as_published() -> None:
     model = Aggregator(8)
-    assert float(model.weight) == 0.5
+    assert model.fusion_weight == 0.5
     for layer in model.self_attn.layers:
         assert torch.equal(layer.in_proj_weight[:8], layer.in_proj_weight[8:16])
         assert layer.out_proj.weight.abs().max() < 0.1
@@ -83,7 +83,7 @@ def test_saves_and_loads(model: Aggregator, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_aggregator_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    with pytest.raises(EidolonError, match="a.safetensors holds no aggregator"):
+    with pytest.raises(EidolonError, match=r"a\.safetensors holds no aggregator"):
         Aggregator.load(path)
     path.write_bytes(b"no tensors here")
     with pytest.raises(EidolonError, match="train it anew"):

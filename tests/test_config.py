@@ -53,7 +53,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: object) -> Non
 
 
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(EidolonError, match="params.yaml is missing"):
+    with pytest.raises(EidolonError, match=r"params\.yaml is missing"):
         config.load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(EidolonError, match="not valid YAML"):

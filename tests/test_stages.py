@@ -1,1 +1,206 @@
-"""The stages from pictures to bundle, on the toy project."""
+"""The stages from pictures to bundle, on the toy project; and what bad input does to them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components import bundle, config, embed, generate, train, validate
+from components.datasets.build import build
+from components.errors import EidolonError
+from components.features import Features
+from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED, VALIDATION
+from components.retrieve import Retriever
+from tests import toy
+
+
+@pytest.fixture
+def copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the toy project that a test may damage, as the working directory."""
+    root = tmp_path / "toy"
+    shutil.copytree(built_toy, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_the_dataset_has_each_category_in_one_split(in_toy: Path) -> None:
+    frame = pd.read_csv(DATASET / "manifest.csv")
+    assert set(frame["category"]) == set(toy.NAMES)
+    assert (frame.groupby("category")["split"].nunique() == 1).all()
+    assert set(frame["split"]) == {"train", "validation", "unseen"}
+    assert "training" not in set(frame.loc[frame["split"] == "unseen", "subset"])
+    for path in frame["path"]:
+        assert Image.open(DATASET / path).size == (32, 32)
+
+
+def test_imagined_pictures_are_seeded_and_independent_of_the_batch(in_toy: Path) -> None:
+    params = config.load().generator
+    frame = pd.read_csv(IMAGINED / "manifest.csv")
+    assert frame.groupby("category").size().eq(params.images_per_category).all()
+    assert frame["seed"].is_unique
+    row = frame.iloc[5]
+    (alone,) = generate.Generator(params).draw([row["prompt"]], [int(row["seed"])])
+    stored = np.asarray(Image.open(IMAGINED / row["path"]), dtype=int)
+    assert np.abs(np.asarray(alone, dtype=int) - stored).max() <= 1
+
+
+def test_features_are_unit_vectors_in_the_order_of_their_tables(in_toy: Path) -> None:
+    features = Features.load()
+    assert len(features.gallery) == len(features.gallery_clip) == len(features.gallery_vision)
+    for rows in (
+        features.gallery_clip,
+        features.training_vision,
+        features.imagined.reshape(-1, 96),
+    ):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert (features.labels(features.gallery) >= 0).all()
+
+
+def test_training_is_bit_identical_for_a_seed(in_toy: Path) -> None:
+    features, params = Features.load(), config.load().train
+    one, history = train.fit(features, params)
+    two, again = train.fit(features, params)
+    assert all((v == two.state_dict()[k]).all() for k, v in one.state_dict().items())
+    pd.testing.assert_frame_equal(history, again)
+
+
+def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
+    params, loaded = config.load(), bundle.load(BUNDLE)
+    retriever = Retriever(loaded, params.generator, params.encoders)
+    known = retriever.search("Red  Plain Star", 3)
+    assert known.known and len(known.hits) == 3
+    assert [h.score for h in known.hits] == sorted((h.score for h in known.hits), reverse=True)
+    assert all(loaded.picture(h.id) for h in known.hits)
+    new = retriever.search("a purple zebra", 100)
+    assert not new.known
+    assert len(new.hits) == len(loaded.pictures)
+    assert len(new.imagined) == len(new.seeds) == params.generator.images_per_category
+    for query, k in (("", 3), ("x" * 301, 3), ("star", 0), ("star", 10**6)):
+        with pytest.raises(EidolonError):
+            retriever.search(query, k)
+
+
+def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
+    """The precomputed vectors equal those that imagining the same prompt anew gives."""
+    params, loaded = config.load(), bundle.load(BUNDLE)
+    features = Features.load()
+    image = train.aggregate(loaded.aggregator, features)
+    np.testing.assert_allclose(image, loaded.image, atol=1e-6)
+    retriever = Retriever(loaded, params.generator, params.encoders)
+    row = loaded.categories["category"].tolist().index("red plain star")
+    pictures, _ = generate.Generator(params.generator).imagine("red plain star", 2)
+    fresh = retriever._vision.images(pictures)
+    np.testing.assert_allclose(fresh, features.imagined[row], atol=0.02)
+
+
+def test_a_damaged_bundle_is_refused_by_name(copy: Path) -> None:
+    path = BUNDLE / "gallery.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(EidolonError, match=r"gallery\.safetensors is missing or not the file"):
+        bundle.load(BUNDLE)
+    shutil.rmtree(BUNDLE)
+    with pytest.raises(EidolonError, match=r"bundle\.json is missing"):
+        bundle.load(BUNDLE)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nbroken"])
+def test_an_unreadable_picture_stops_the_dataset_and_keeps_the_old(
+    copy: Path, content: bytes
+) -> None:
+    before = (DATASET / "manifest.csv").read_text()
+    params = config.load().dataset
+    assert params.source is not None
+    source = copy / "source"
+    shutil.copytree(params.source, source)
+    bad = source / "red_plain_star" / "0.png"
+    bad.write_bytes(content)
+    with pytest.raises(EidolonError, match=r"red_plain_star/0\.png cannot be decoded"):
+        build(params.model_copy(update={"source": source}))
+    assert (DATASET / "manifest.csv").read_text() == before
+    assert not list(DATASET.parent.glob("*.part"))
+
+
+def test_an_empty_category_and_a_missing_source_are_named(copy: Path) -> None:
+    params = config.load().dataset
+    assert params.source is not None
+    source = copy / "source"
+    shutil.copytree(params.source, source)
+    (source / "empty_one").mkdir()
+    with pytest.raises(EidolonError, match="empty_one has no pictures"):
+        build(params.model_copy(update={"source": source}))
+    with pytest.raises(EidolonError, match="is no folder"):
+        build(params.model_copy(update={"source": copy / "nowhere"}))
+
+
+@pytest.mark.parametrize("model", ["clip/model.safetensors", "dino/config.json"])
+def test_a_damaged_model_is_named(copy: Path, built_toy: Path, model: str) -> None:
+    shutil.copytree(built_toy / "models", copy / "copied")
+    broken = copy / "copied" / model
+    broken.write_bytes(broken.read_bytes()[:100])
+    params = config.load().encoders.model_copy(
+        update={"clip": str(copy / "copied/clip"), "vision": str(copy / "copied/dino")}
+    )
+    before = (FEATURES / "features.safetensors").stat().st_mtime_ns
+    with pytest.raises(EidolonError, match=broken.name.replace(".", r"\.") + " is damaged"):
+        embed.embed(params)
+    assert (FEATURES / "features.safetensors").stat().st_mtime_ns == before
+
+
+def test_validation_leaves_out_bad_pictures_and_names_them(copy: Path) -> None:
+    params = config.load()
+    first = pd.read_csv(IMAGINED / "manifest.csv").iloc[0]["path"]
+    Image.new("RGB", (32, 32), "gray").save(IMAGINED / first)
+    with pytest.raises(EidolonError, match=f"intact should be.*{first}"):
+        validate.validate(params.validation, params.generator.size)
+    assert (VALIDATION / "data_docs" / "index.html").is_file()
+    report = json.loads((VALIDATION / "report.json").read_text())
+    assert not report["success"]
+    rows = pd.read_csv(VALIDATION / "measurements.csv", keep_default_na=False)
+    assert rows.loc[rows["reason"] != "", "path"].tolist() == [first]
+
+
+def test_validation_stops_when_most_pictures_are_blank(copy: Path) -> None:
+    params = config.load()
+    strict = params.validation.model_copy(update={"min_std": 0.5})
+    with pytest.raises(EidolonError, match=r"std should be at least 0\.5"):
+        validate.validate(strict, params.generator.size)
+
+
+def test_a_category_without_accepted_pictures_is_searched_by_text(copy: Path) -> None:
+    path = VALIDATION / "measurements.csv"
+    rows = pd.read_csv(path, keep_default_na=False)
+    rows.loc[rows["category"] == "red plain star", "reason"] = "is blank"
+    rows.to_csv(path, index=False)
+    params = config.load()
+    features = embed.embed(params.encoders)
+    row = features.categories["category"].tolist().index("red plain star")
+    assert not features.accepted[row].any()
+    bundle.pack(params)
+    retriever = Retriever(bundle.load(BUNDLE), params.generator, params.encoders)
+    answer = retriever.search("red plain star", 5)
+    assert [h.score for h in answer.hits] == [h.text_score for h in answer.hits]
+
+
+def test_the_command_line_says_one_sentence_and_exits_2(tmp_path: Path) -> None:
+    def eidolon(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [Path(sys.executable).with_name("eidolon"), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    for words in (["dataset"], ["train"], ["use", "nothing"]):
+        found = eidolon(*words)
+        assert found.returncode == 2
+        assert found.stderr.startswith("error: ") and "Traceback" not in found.stderr
+    with chdir(tmp_path):
+        shutil.copy(toy.ROOT / "profiles" / "embedded.yaml", tmp_path / "params.yaml")
+    found = eidolon("generate")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "run `dvc repro dataset`" in found.stderr
