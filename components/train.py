@@ -79,12 +79,12 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
             loss.backward()
             optimiser.step()
             losses.append(float(loss.detach()))
-        lam, found = calibrate(model, features, validation)
+        calibrated, found = calibrate(model, features, validation)
         row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
-        history.append(row | {"lambda": lam, "validation_map": found})
+        history.append(row | {"lambda": calibrated, "validation_map": found})
         if found > best_map:
             best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            best["lamda"] = torch.logit(torch.tensor([lam]))
+            best["lamda"] = torch.logit(torch.tensor([calibrated]))
             best_map, waited = found, 0
         else:
             waited += 1
