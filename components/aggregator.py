@@ -64,6 +64,19 @@ class Aggregator(nn.Module):
         """λ as a number, for scoring."""
         return float(self.weight.detach())
 
+    @torch.no_grad()
+    def start_at_mean(self) -> None:
+        """Set the value and output projections to the identity: attention then averages features.
+
+        Ours, not the paper's. From the published initialisation the network must first learn to
+        pass features through at all, for which a few hundred categories are too few.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                identity = torch.eye(self.dim)
+                module.in_proj_weight[2 * self.dim :] = identity
+                module.out_proj.weight.copy_(identity)
+
     def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
         """(B, K, d) to (B, d) of length one.
 

@@ -48,6 +48,7 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
     torch.manual_seed(params.seed)
     rng = np.random.default_rng(params.seed)
     model = Aggregator(features.imagined.shape[2])
+    model.start_at_mean()
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
