@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from bento import homes
-from components.errors import EXIT_CODE, EidolonError
+from components.errors import one_sentence
 
 app = typer.Typer(
     help="Build, check, deploy and serve Bentos.",
@@ -116,11 +116,8 @@ def _answer(value: dict[str, Any]) -> None:
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server aside is ended too
-    try:
+    with one_sentence():
         app()
-    except EidolonError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components import config
-from components.errors import EXIT_CODE, EidolonError
+from components.errors import EXIT_CODE, one_sentence
 
 app = typer.Typer(
     help="Text-to-image search through imagined pictures.",
@@ -134,10 +134,8 @@ def search(
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
     try:
-        app()
-    except EidolonError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+        with one_sentence():
+            app()
     except OSError as error:  # a full disk, a folder that may not be written
         where = f" {error.filename}" if error.filename else ""
         print(f"error: {error.strerror or error}{where}", file=sys.stderr)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EidolonError(Exception):
     """Bad input, a missing or damaged file, an absurd parameter.
@@ -13,3 +17,14 @@ class EidolonError(Exception):
 
 EXIT_CODE = 2
 """Exit status of a command that was given bad input."""
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """What every command line runs in: an :class:`EidolonError` is one sentence on stderr and exit
+    status :data:`EXIT_CODE`."""
+    try:
+        yield
+    except EidolonError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from components.errors import EXIT_CODE, EidolonError
+from components.errors import EidolonError, one_sentence
 from ops.environment import ROOT, added, environment
 
 app = typer.Typer(
@@ -110,11 +110,8 @@ def serve() -> NoReturn:
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
     os.chdir(ROOT)
-    try:
+    with one_sentence():
         app()
-    except EidolonError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
 
 
 if __name__ == "__main__":
