@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -67,7 +68,8 @@ class Clone:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `python -m ops` here."""
+        """Start `python -m ops` here, to be stopped by Ctrl-C: a CI job may be a shell's background
+        job, which inherits that signal ignored."""
         return subprocess.Popen(
             [sys.executable, "-m", "ops", *arguments],
             cwd=self.root,
@@ -75,6 +77,7 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def champion(self) -> str:
