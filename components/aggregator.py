@@ -5,6 +5,7 @@ Khan et al., "Category-level Text-to-Image Retrieval Improved", BMVC 2025 (arXiv
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -34,10 +35,9 @@ class _Layers(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
-            for _ in range(LAYERS)
-        )
+        # copies: in the authors' code too the layers start with the same input projection
+        first = nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
+        self.layers = nn.ModuleList(deepcopy(first) for _ in range(LAYERS))
 
 
 class Aggregator(nn.Module):
@@ -45,12 +45,18 @@ class Aggregator(nn.Module):
 
     Only the CLS row is replaced by a layer's output; there is no residual, LayerNorm or MLP. The
     output is the CLS row, of length one. λ is the sigmoid of one learned scalar.
+
+    ``shift`` (d,), ours and not the paper's, is added to every feature first: the mean difference
+    between real and imagined pictures. It is zero for a network that was not trained here.
     """
+
+    shift: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
         self.lamda = nn.Parameter(torch.zeros(1))
+        self.register_buffer("shift", torch.zeros(dim))
         self.self_attn = _Layers(dim)
         self.apply(_initialise)
 
@@ -61,8 +67,8 @@ class Aggregator(nn.Module):
 
     @property
     def fusion_weight(self) -> float:
-        """λ as a number, for scoring."""
-        return float(self.weight.detach())
+        """λ as a number, for scoring, to six digits."""
+        return round(float(self.weight.detach()), 6)
 
     @torch.no_grad()
     def start_at_mean(self) -> None:
@@ -85,6 +91,7 @@ class Aggregator(nn.Module):
         """
         if accepted is None:
             accepted = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        features = features + self.shift
         kept = accepted.unsqueeze(-1).to(features.dtype)
         count = kept.sum(1)
         cls = (features * kept).sum(1, keepdim=True) / count.clamp(min=1).unsqueeze(1)
@@ -104,7 +111,7 @@ class Aggregator(nn.Module):
         try:
             state = load_file(path)
             model = cls(state["self_attn.layers.0.out_proj.weight"].shape[0])
-            model.load_state_dict(state)
+            model.load_state_dict({"shift": model.shift} | state)
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             first = str(error).strip().splitlines()[0]
             raise EidolonError(f"{path} holds no aggregator ({first}): train it anew") from None

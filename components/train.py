@@ -5,10 +5,13 @@ over the *fused* score: in a batch of categories with one real picture each, eve
 rank its own picture first and every picture its own category. λ is learned with the network, and
 then calibrated: text encoders know training categories too well, so the λ that is best for them is
 not the best for new ones. The epoch and the λ with the best mAP on validation categories are kept.
+
+Which of this is worth its place is measured by `make ablation` (docs/results.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from components import config
 from components.aggregator import Aggregator
 from components.errors import EidolonError
-from components.features import Features
+from components.features import Array, Features
 from components.files import folder_aside, write_json
 from components.metrics import mean_average_precision
 from components.paths import AGGREGATOR, FEATURES
@@ -29,8 +32,38 @@ from components.search import Gallery
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
-def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFrame]:
+def new_aggregator(features: Features, params: config.Train) -> Aggregator:
+    """What training starts from: attention that averages, and the domain shift of ``features``."""
+    torch.manual_seed(params.seed)
+    model = Aggregator(features.imagined.shape[2])
+    model.start_at_mean()
+    model.shift.copy_(torch.from_numpy(domain_shift(features)))
+    return model
+
+
+def domain_shift(features: Features) -> Array:
+    """(d_vision,): mean real minus mean imagined feature of the training categories.
+
+    Generated pictures are of another domain than photos; what all of them have in common says
+    nothing of a category.
+    """
+    rows = features.rows("train")
+    real = features.training_vision[np.isin(features.labels(features.training), rows)]
+    imagined = features.imagined[rows][features.accepted[rows]]
+    return real.mean(axis=0) - imagined.mean(axis=0)
+
+
+def fit(
+    features: Features,
+    params: config.Train,
+    model: Aggregator | None = None,
+    *,
+    calibrated: bool = True,
+) -> tuple[Aggregator, pd.DataFrame]:
     """Train on ``features`` and return the best aggregator and the history.
+
+    ``model`` is what to start from, :func:`new_aggregator` by default. Unless ``calibrated``, the
+    learned λ is kept, as in the paper.
 
     The history has a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
     ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. Seeded: on a CPU
@@ -45,10 +78,9 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
             f"{train.size} training and {validation.size} validation categories are too few"
             " to train on: add categories to the dataset"
         )
+    model = new_aggregator(features, params) if model is None else model
     torch.manual_seed(params.seed)
     rng = np.random.default_rng(params.seed)
-    model = Aggregator(features.imagined.shape[2])
-    model.start_at_mean()
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
@@ -80,12 +112,13 @@ def fit(features: Features, params: config.Train) -> tuple[Aggregator, pd.DataFr
             loss.backward()
             optimiser.step()
             losses.append(float(loss.detach()))
-        calibrated, found = calibrate(model, features, validation)
+        weights = WEIGHTS if calibrated else (model.fusion_weight,)
+        weight, found = calibrate(model, features, validation, weights)
         row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
-        history.append(row | {"lambda": calibrated, "validation_map": found})
+        history.append(row | {"lambda": weight, "validation_map": found})
         if found > best_map:
             best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            best["lamda"] = torch.logit(torch.tensor([calibrated]))
+            best["lamda"] = torch.logit(torch.tensor([weight]))
             best_map, waited = found, 0
         else:
             waited += 1
@@ -104,8 +137,10 @@ def aggregate(model: Aggregator, features: Features) -> np.ndarray:
         ).numpy()
 
 
-def calibrate(model: Aggregator, features: Features, rows: np.ndarray) -> tuple[float, float]:
-    """The λ of :data:`WEIGHTS` with the best fused mAP for the categories ``rows``, and that mAP.
+def calibrate(
+    model: Aggregator, features: Features, rows: np.ndarray, weights: Sequence[float] = WEIGHTS
+) -> tuple[float, float]:
+    """The λ of ``weights`` with the best fused mAP for the categories ``rows``, and that mAP.
 
     It is measured over the training pictures, never over the gallery.
     """
@@ -114,7 +149,7 @@ def calibrate(model: Aggregator, features: Features, rows: np.ndarray) -> tuple[
     positive = features.labels(features.training)[None, :] == rows[:, None]
     found = {
         lam: mean_average_precision(gallery.score(text, image, lam).fused, positive)
-        for lam in WEIGHTS
+        for lam in weights
     }
     best = max(found, key=lambda lam: found[lam])
     return best, found[best]

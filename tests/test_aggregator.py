@@ -55,19 +55,49 @@ def test_rejected_pictures_do_not_count(model: Aggregator) -> None:
     assert not found[1].any()  # nothing accepted: the text alone decides
 
 
+def test_forward_with_rejected_pictures_equals_an_independent_derivation(
+    model: Aggregator,
+) -> None:
+    rng = np.random.default_rng(4)
+    features, accepted = rng.normal(size=(6, 5, 16)), rng.random((6, 5)) < 0.6
+    accepted[:, 0] |= ~accepted.any(1)
+    found = model(torch.from_numpy(features), torch.from_numpy(accepted)).detach().numpy()
+    for row, pictures, mask in zip(found, features, accepted, strict=True):
+        np.testing.assert_allclose(row, independent(model, pictures[mask]), atol=1e-12)
+
+
 def test_starts_as_published() -> None:
-    model = Aggregator(8)
+    dim = 256
+    torch.manual_seed(0)
+    model = Aggregator(dim)
     assert model.fusion_weight == 0.5
     for layer in model.self_attn.layers:
-        assert torch.equal(layer.in_proj_weight[:8], layer.in_proj_weight[8:16])
-        assert layer.out_proj.weight.abs().max() < 0.1
+        query, key, value = layer.in_proj_weight.detach().split(dim)
+        assert torch.equal(query, key)
+        # the bare parameter keeps torch's own start: uniform within ±sqrt(6 / (dim + 3 dim))
+        bound = (6 / (4 * dim)) ** 0.5
+        for part in (query, value):
+            assert 0.99 * bound < float(part.abs().max()) <= bound
+            assert float(part.std()) == pytest.approx(bound / 3**0.5, rel=0.02)
+        # the linear layer is drawn anew, from a normal of deviation 0.02
+        drawn = layer.out_proj.weight.detach()
+        assert float(drawn.std()) == pytest.approx(0.02, rel=0.02)
+        assert float((drawn.abs() < 0.02).float().mean()) == pytest.approx(0.683, abs=0.01)
+        assert not layer.in_proj_bias.any()
         assert not layer.out_proj.bias.any()
-    names = set(model.state_dict())
-    assert {
-        "lamda",
-        "self_attn.layers.1.in_proj_weight",
-        "self_attn.layers.0.out_proj.bias",
-    } <= names
+        assert layer.dropout == 0.1
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
+        "lamda": (1,),
+    } | {
+        f"self_attn.layers.{i}.{name}": shape
+        for i in (0, 1)
+        for name, shape in {
+            "in_proj_weight": (3 * dim, dim),
+            "in_proj_bias": (3 * dim,),
+            "out_proj.weight": (dim, dim),
+            "out_proj.bias": (dim,),
+        }.items()
+    }
 
 
 def test_order_of_the_pictures_is_irrelevant(model: Aggregator) -> None:

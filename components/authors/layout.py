@@ -1,0 +1,207 @@
+"""The authors' feature files: where they lie, what they hold, and in which order.
+
+Facts of their evaluation (github.com/faixan-khan/cletir), re-implemented: features are used as they
+are stored, in at least float32; a class's text vector is the mean over its prompts, not normalised
+again; query ``i`` is the ``i``-th class of the images' dictionary. ImageNet alone follows CLIP's
+list of 1,000 names, in which two names stand for two classes each, so that a dictionary cannot hold
+the order (imagenet.txt: Radford et al., ICML 2021; openai/CLIP, MIT licence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.authors.arrays import Array, read_arrays
+from components.authors.choices import Method, TextModel, VisionModel
+from components.authors.pickles import shown
+from components.errors import EidolonError
+from components.files import read_json
+from components.metrics import Ints
+
+SETS = (
+    *("imagenet", "dtd", "cars", "sun", "food", "fgvc", "pets", "caltech", "flowers", "ucf"),
+    *("k700", "r45", "cifar10", "cifar100", "places"),
+)
+_ANEW = "fetch the authors' features anew"
+# what numpy raises on a damaged file, whose header it parses as Python literals
+_DAMAGE = (
+    *(ValueError, TypeError, OverflowError, SyntaxError, TokenError),
+    *(EOFError, OSError, MemoryError),
+)
+_ABSURD = 1e15  # far beyond any feature, and its square far below the largest float32
+_IMAGENET = Path(__file__).with_name("imagenet.txt")
+
+Matrix = npt.NDArray[np.floating]
+
+
+_SUFFIX = {Method.CLASS: "", Method.DESCRIPTION: "_dbr", Method.BOTH: "_classdbr"}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The five files of one set."""
+
+    name: str
+    text: Path
+    images: Path
+    gallery_text: Path
+    gallery_vision: Path
+    truth: Path
+
+    def missing(self) -> Path | None:
+        """The first file that is not there, if any."""
+        paths = (self.text, self.images, self.gallery_text, self.gallery_vision, self.truth)
+        return next((path for path in paths if not path.is_file()), None)
+
+
+def files(root: Path, name: str, model: TextModel, vision: VisionModel, method: Method) -> Files:
+    """Where the set ``name`` lies under ``root``."""
+    folder, kind = root / "aggregator", _SUFFIX[method]
+    return Files(
+        name=name,
+        text=folder / model / f"{name}_clip_q_text{kind}.pkl",
+        images=folder / vision / f"{name}_{vision}_q_img{kind}.pkl",
+        gallery_text=folder / model / f"{name}_val_clip_db.npy",
+        gallery_vision=folder / vision / f"{name}_val_{vision}_db.npy",
+        truth=folder / f"{name}_val_cfg.json",
+    )
+
+
+@dataclass(frozen=True)
+class Features:
+    """One set: Q queries against N gallery pictures, features as they are stored."""
+
+    name: str
+    text: Matrix
+    """(Q, d_text): the mean over each class's prompts."""
+    images: list[Matrix]
+    """For each query (K, d_vision): its imagined pictures; K may differ."""
+    gallery_text: Matrix
+    """(N, d_text)."""
+    gallery_vision: Matrix
+    """(N, d_vision)."""
+    positive: list[Ints]
+    """For each query the gallery rows that it should find."""
+    junk: list[Ints]
+    """For each query the gallery rows that are ignored; the published sets have none."""
+
+
+def load(files: Files) -> Features:
+    """Read one set.
+
+    Raises :class:`EidolonError` when a file is damaged, holds a pickled class that arrays do not
+    need, or does not fit the others.
+    """
+    images, texts = read_arrays(files.images), read_arrays(files.text)
+    names = _order(images)
+    if absent := next((name for name in names if name not in texts), None):
+        raise EidolonError(f"{files.text} lacks the class '{shown(absent)}': {_ANEW}")
+    gallery_text, gallery_vision = _gallery(files.gallery_text), _gallery(files.gallery_vision)
+    if len(gallery_text) != len(gallery_vision):
+        raise EidolonError(
+            f"{files.gallery_text} has {len(gallery_text)} rows and {files.gallery_vision}"
+            f" {len(gallery_vision)}: {_ANEW}"
+        )
+    text = np.stack([_text(texts[name], gallery_text.shape[1], files.text, name) for name in names])
+    drawn = [_images(images[name], gallery_vision.shape[1], files.images, name) for name in names]
+    truth = _truth(files.truth, len(names))
+    positive, junk = (_rows(truth, key, len(gallery_text), files.truth) for key in ("ok", "junk"))
+    return Features(files.name, text, drawn, gallery_text, gallery_vision, positive, junk)
+
+
+def _order(images: dict[str, Any]) -> list[str]:
+    """The classes in the order of their queries."""
+    imagenet = _IMAGENET.read_text().splitlines()
+    return imagenet if set(imagenet) <= images.keys() else list(images)
+
+
+def _numbers(values: np.ndarray, path: Path, what: str) -> Matrix:
+    if values.dtype.kind != "f":
+        raise EidolonError(f"{path} holds {what} of type {values.dtype}, not of numbers: {_ANEW}")
+    found = np.asarray(values, dtype=np.result_type(values, np.float32).newbyteorder("="))
+    if not (np.abs(found) < _ABSURD).all():
+        raise EidolonError(f"{path} holds {what} that are not finite or absurdly large: {_ANEW}")
+    return found
+
+
+def _gallery(path: Path) -> Matrix:
+    """(N, d) from a `.npy`, mapped rather than read: a header may claim any size."""
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _DAMAGE as error:
+        raise EidolonError(f"{path} is damaged ({shown(error)}): {_ANEW}") from None
+    if not isinstance(values, np.ndarray) or values.ndim != 2:
+        raise EidolonError(f"{path} holds no matrix of features: {_ANEW}")
+    return _numbers(values, path, "features")
+
+
+def _named(name: str) -> str:
+    return f"features of the class '{shown(name)}'"
+
+
+def _values(value: Any, path: Path, name: str) -> np.ndarray:
+    if not isinstance(value, Array) or value.values is None:
+        raise EidolonError(f"{path} holds no array for the class '{shown(name)}': {_ANEW}")
+    return value.values
+
+
+def _text(value: Any, dim: int, path: Path, name: str) -> Matrix:
+    """(d,) from a vector, or from prompts × d, of which it is the mean."""
+    values = _numbers(_values(value, path, name), path, _named(name)).astype(np.float32)
+    if values.ndim not in (1, 2) or values.shape[-1] != dim or not values.size:
+        raise _misfit(path, name, values, f"({dim},) or (prompts, {dim})")
+    return values if values.ndim == 1 else values.mean(axis=0)
+
+
+def _images(value: Any, dim: int, path: Path, name: str) -> Matrix:
+    """(K, d) from an array or a list whose first element is d × K."""
+    if isinstance(value, list | tuple) and value:
+        values = _values(value[0], path, name)
+    else:
+        values = _values(value, path, name)
+        values = values[0] if len(values.shape) and len(values) else values
+    if values.ndim != 2 or values.shape[0] != dim or not values.size:
+        raise _misfit(path, name, values, f"({dim}, pictures)")
+    return np.ascontiguousarray(_numbers(values, path, _named(name)).astype(np.float32).T)
+
+
+def _misfit(path: Path, name: str, values: np.ndarray, expected: str) -> EidolonError:
+    return EidolonError(
+        f"{path} holds an array of shape {values.shape} for the class '{shown(name)}', not"
+        f" {expected} as the gallery's features need: {_ANEW}"
+    )
+
+
+def _truth(path: Path, queries: int) -> list[dict[str, Any]]:
+    """The truth of each query; queries that the file does not name have none."""
+    found = read_json(path, _ANEW)
+    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+        raise EidolonError(f"{path} is no table of queries: {_ANEW}")
+    known = {str(i) for i in range(queries)}
+    if odd := next((key for key in found if key not in known), None):
+        raise EidolonError(
+            f"{path} names the query '{shown(odd)}', but there are {queries}: {_ANEW}"
+        )
+    return [found.get(str(i), {}) for i in range(queries)]
+
+
+def _rows(truth: Iterable[dict[str, Any]], key: str, gallery: int, path: Path) -> list[Ints]:
+    rows = []
+    for query, entry in enumerate(truth):
+        listed = entry.get(key, [])
+        if not (isinstance(listed, list) and all(type(row) is int for row in listed)):
+            raise EidolonError(f"{path} lists no rows under {key!r} of query {query}: {_ANEW}")
+        if not all(0 <= row < gallery for row in listed) or len(set(listed)) != len(listed):
+            raise EidolonError(
+                f"{path} lists rows under {key!r} of query {query} that are not {gallery} distinct"
+                f" rows of the gallery: {_ANEW}"
+            )
+        rows.append(np.array(listed, dtype=np.intp))
+    return rows
