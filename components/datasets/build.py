@@ -1,22 +1,31 @@
 """The stage `dataset`: from an adapter to a class-per-folder tree with a manifest.
 
-data/dataset/gallery/<category>/<number>.png     what is searched: all categories
-data/dataset/training/<category>/<number>.png    what training sees: no unseen category
-data/dataset/manifest.csv                        path, category, split, subset
+data/dataset/gallery/<category>/<number>.*     what is searched: all categories
+data/dataset/training/<category>/<number>.*    what training sees: no unseen category
+data/dataset/manifest.csv                      path, category, split, subset, and what a picture is
+                                               recognised by: pixels, dhash
+
+A picture that is a file is copied byte by byte once it has been decoded: encoding a benchmark's
+JPEGs anew would cost time and space and gain nothing. A drawn picture is written as PNG.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
-from components import config, manifest
-from components.datasets import emblems, folder
-from components.datasets.source import Source
+from components import config, manifest, pictures
+from components.datasets import cub200, emblems, folder, oxford102
+from components.datasets.merge import merge
+from components.datasets.source import Picture, Source
 from components.errors import EidolonError
 from components.files import folder_aside
+from components.likeness import likeness
 from components.paths import DATASET
 from components.progress import track
 
@@ -24,39 +33,69 @@ from components.progress import track
 def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
     """Write the dataset of ``params`` to ``out`` and return its manifest.
 
-    Raises :class:`EidolonError` for an empty source, an empty category or an unreadable picture;
-    ``out`` then stays as it was.
+    Raises :class:`EidolonError` for an incomplete source, two categories of one name or an
+    unreadable picture; ``out`` then stays as it was.
     """
-    sources = list(_sources(params))
-    if not sources:
-        raise EidolonError("the dataset has no categories: check dataset.source in params.yaml")
+    own = _sources(params)
+    _slugs(own)  # before the merge, which takes equal names for one category
+    sources = merge(own, params.seed, params.min_pictures)
+    slugs = _slugs(sources)
     rows = []
     with folder_aside(out) as aside:
-        for source in track(sources, "dataset", "categories"):
-            for subset, pictures in (("gallery", source.gallery), ("training", source.training)):
-                slug = source.category.replace(" ", "_").replace("/", "_")
-                for i, draw in enumerate(pictures):
-                    path = Path(subset) / slug / f"{i:04d}.png"
-                    (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                    draw().save(aside / path)
-                    rows.append((path.as_posix(), source.category, source.split, subset))
+        for source in track(sources, "dataset", "pictures", weigh=_count):
+            for subset, shown in (("gallery", source.gallery), ("training", source.training)):
+                place = Path(subset) / slugs[source.category]
+                for i, picture in enumerate(shown):
+                    (aside / place).mkdir(parents=True, exist_ok=True)
+                    name, image = _store(picture, aside / place / f"{i:04d}")
+                    path = (place / name).as_posix()
+                    known_by = astuple(likeness(image))
+                    rows.append((path, source.category, source.split, subset, *known_by))
         frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
         manifest.write(aside, frame)
     return frame
 
 
-def _sources(params: config.Dataset) -> Iterable[Source]:
+def _sources(params: config.Dataset) -> list[Source]:
+    gallery, training = params.gallery_per_category, params.training_per_category
     match params.adapter:
         case "emblems":
-            return emblems.sources(
-                params.seed, params.gallery_per_category, params.training_per_category
-            )
+            return list(emblems.sources(params.seed, *params.numbers()))
         case "folder":
-            if params.source is None:
-                raise EidolonError("dataset.source in params.yaml must name a folder of categories")
-            return folder.sources(
-                params.source,
-                params.seed,
-                params.gallery_per_category,
-                params.training_per_category,
+            source = params.folder()
+            return folder.sources(source, params.splits, params.seed, *params.numbers())
+        case "cub200":
+            return cub200.sources(params.folder(), params.splits, gallery, training)
+        case "oxford102":
+            return oxford102.sources(params.folder(), params.splits, gallery, training)
+
+
+def _slugs(sources: Sequence[Source]) -> dict[str, str]:
+    """The name of each category's folder. Raises :class:`EidolonError` for two that are the same
+    to a query or to a file system, which may not tell cases apart."""
+    slugs: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for category in (source.category for source in sources):
+        slugs[category] = slug = category.replace(" ", "_").replace("/", "_")
+        if slug.lower() in taken:
+            raise EidolonError(
+                f"the categories {taken[slug.lower()]!r} and {category!r} have one name: rename or"
+                " join their folders"
             )
+        taken[slug.lower()] = category
+    return slugs
+
+
+def _count(source: Source) -> int:
+    return len(source.gallery) + len(source.training)
+
+
+def _store(picture: Picture, stem: Path) -> tuple[str, Image.Image]:
+    """Write ``picture`` to ``stem`` with the suffix that it needs; the file's name, the image."""
+    if isinstance(picture, Path):
+        image, target = pictures.read(picture), stem.with_suffix(picture.suffix.lower())
+        shutil.copyfile(picture, target)
+    else:
+        image, target = picture(), stem.with_suffix(".png")
+        image.save(target)
+    return target.name, image

@@ -3,49 +3,70 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from components import pictures
+from components.datasets import splits
 from components.datasets.source import Source, Split
 from components.errors import EidolonError
 
 
-def sources(source: Path, seed: int, gallery: int, training: int) -> Iterator[Source]:
-    """Categories in the order of a seeded hash of their names: 60 % train, 15 % validation,
-    25 % unseen. The split of a category does not change when others are added to its split's end.
+def sources(
+    source: Path, lists: Path | None, seed: int, gallery: int, training: int
+) -> list[Source]:
+    """One category for each folder, named as the folder with spaces for underscores.
 
-    Each category gives its first ``gallery`` pictures to the gallery and the next ``training`` to
-    training. Raises :class:`EidolonError` for a missing or empty folder or category.
+    The split is that of the class ``lists``, or else 25 % unseen, 15 % validation and 60 % train in
+    the order of a seeded hash of the names. Each category gives its first ``gallery`` pictures, by
+    file name, to the gallery and the next ``training`` to training; one that trains keeps at least
+    one picture for that. Folders and files that start with a dot are left out, as are files that
+    are no pictures. Raises :class:`EidolonError` for a missing or empty folder or category.
     """
     if not source.is_dir():
         raise EidolonError(f"dataset.source {source} is no folder: give a tree of categories")
-    folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if len(folders) < 4:
-        raise EidolonError(f"{source} has {len(folders)} categories; at least 4 are needed")
-    ordered = sorted(folders, key=lambda p: hashlib.sha256(f"{seed}/{p.name}".encode()).digest())
-    for i, path in enumerate(ordered):
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in pictures.SUFFIXES)
-        if not files:
-            raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
-        split = _split(i, len(ordered))
-        shown = (
-            files[:gallery] if split == "unseen" else files[: max(1, min(gallery, len(files) - 1))]
-        )
-        rest = () if split == "unseen" else files[len(shown) : len(shown) + training]
-        if split != "unseen" and not rest:
-            raise EidolonError(f"category {path} has one picture only: training needs another")
-        yield Source(
-            category=path.name.replace("_", " "),
-            split=split,
-            gallery=[partial(pictures.read, p) for p in shown],
-            training=[partial(pictures.read, p) for p in rest],
-        )
+    found = {
+        path.name: [
+            p
+            for p in sorted(path.iterdir())
+            if p.suffix.lower() in pictures.SUFFIXES and not p.name.startswith(".")
+        ]
+        for path in sorted(source.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    if len(found) < 4:
+        raise EidolonError(f"{source} has {len(found)} categories; at least 4 are needed")
+    split_of = splits.read(lists, found) if lists else _splits(list(found), seed)
+    return [
+        _category(source / name, files, split_of[name], gallery, training)
+        for name, files in found.items()
+    ]
 
 
-def _split(i: int, count: int) -> Split:
-    # at least one category of each split, whatever the count
-    unseen = max(1, round(count * 0.25))
-    validation = max(1, round(count * 0.15))
-    return "unseen" if i < unseen else "validation" if i < unseen + validation else "train"
+def _category(
+    path: Path, files: Sequence[Path], split: Split, gallery: int, training: int
+) -> Source:
+    if not files:
+        raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
+    unseen = split == "unseen"
+    if not unseen and len(files) < 2:
+        raise EidolonError(f"category {path} has one picture only: training needs another")
+    shown = min(gallery, len(files) if unseen else len(files) - 1)
+    return Source(
+        category=" ".join(path.name.replace("_", " ").split()),
+        split=split,
+        gallery=files[:shown],
+        training=[] if unseen else files[shown : shown + training],
+    )
+
+
+def _splits(names: Sequence[str], seed: int) -> dict[str, Split]:
+    """At least one category of each split, whatever the count. Other categories that join later
+    may move the borders: class lists do not."""
+    ordered = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    unseen = max(1, round(len(ordered) * 0.25))
+    validation = max(1, round(len(ordered) * 0.15))
+    return {
+        name: "unseen" if i < unseen else "validation" if i < unseen + validation else "train"
+        for i, name in enumerate(ordered)
+    }

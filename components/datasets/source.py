@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
 Split = Literal["train", "validation", "unseen"]
-Drawer = Callable[[], Image.Image]
+Picture = Path | Callable[[], Image.Image]
+"""A file that is copied as it is, or a function that draws."""
 
 
 @dataclass(frozen=True)
@@ -18,5 +20,5 @@ class Source:
 
     category: str
     split: Split
-    gallery: Sequence[Drawer]
-    training: Sequence[Drawer]
+    gallery: Sequence[Picture]
+    training: Sequence[Picture]

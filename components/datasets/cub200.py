@@ -1,0 +1,124 @@
+"""Adapter for CUB-200-2011 in its official layout: 200 bird species, 11,788 photos.
+
+Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset", CNS-TR-2011-001. Its layout, by its README:
+
+    classes.txt              <class id> <class name>, such as "1 001.Black_footed_Albatross"
+    images.txt               <image id> <path under images/>
+    image_class_labels.txt   <image id> <class id>
+    train_test_split.txt     <image id> <1 for train, 0 for test>
+    images/<class name>/     the photos
+
+Split of the categories: the class at place i of the official order, from 0, is train for even i,
+validation for i = 1 mod 4, unseen for i = 3 mod 4: 100, 50 and 50. This is the split of Chen et
+al., "A Closer Look at Few-shot Classification", ICLR 2019, by the rule of their code
+(wyharveychen/CloserLookFewShot, filelists/CUB/write_CUB_filelist.py). The zero-shot lists of Reed
+et al. and Xian et al., of the same sizes, come with their data: :mod:`components.datasets.splits`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.datasets import official, splits
+from components.datasets.layout import Layout
+from components.datasets.source import Source, Split
+from components.errors import EidolonError
+
+CLASSES = 200
+_NAMES, _IMAGES = "classes.txt", "images.txt"
+_LABELS, _SIDES = "image_class_labels.txt", "train_test_split.txt"
+
+LAYOUT = Layout(
+    files=(_NAMES, _IMAGES, _LABELS, _SIDES),
+    folder="images",
+    remedy="unpack CUB_200_2011.tgz and set dataset.source to the folder CUB_200_2011 in it",
+)
+
+
+def sources(
+    folder: Path, lists: Path | None, gallery: int | None, training: int | None
+) -> list[Source]:
+    """The 200 categories in the official order.
+
+    Raises :class:`EidolonError`, before any picture is decoded, for each way in which a download
+    can be incomplete.
+    """
+    LAYOUT.check(folder)
+    classes = _read(folder / _NAMES)
+    numbered = [c for c, name in classes.items() if name.startswith(f"{c:03d}.")]
+    if numbered != list(range(1, CLASSES + 1)):
+        raise EidolonError(
+            f"{folder / _NAMES} has not the classes 001 to {CLASSES}: {LAYOUT.remedy}"
+        )
+    images = _read(folder / _IMAGES)
+    labels = _numbers(folder / _LABELS, images, (1, CLASSES))
+    sides = _numbers(folder / _SIDES, images, (0, 1))
+
+    paths: dict[int, tuple[list[Path], list[Path]]] = {c: ([], []) for c in classes}
+    for image, name in images.items():
+        label = labels[image]
+        place, _, file = name.partition("/")
+        if place != classes[label] or "/" in file or not file:
+            raise EidolonError(
+                f"{folder / _IMAGES} has {name!r} for image {image}, but by {_LABELS} it is of"
+                f" {classes[label]!r}: the files are not of one download; {LAYOUT.remedy}"
+            )
+        paths[label][0 if sides[image] else 1].append(folder / "images" / place / file)
+    LAYOUT.check_pictures((p for both in paths.values() for side in both for p in side), _IMAGES)
+
+    split_of = splits.read(lists, classes.values()) if lists else {}
+    return [
+        official.source(
+            readable(name), split_of.get(name, _split(c - 1)), *paths[c], gallery, training
+        )
+        for c, name in classes.items()
+    ]
+
+
+def readable(name: str) -> str:
+    """``"001.Black_footed_Albatross"`` as a person and CLIP's prompts say it: ``"black footed
+    albatross"``. CLIP's own bird names have spaces for hyphens and no apostrophes too, and its
+    tokenizer lowers the case."""
+    return name.partition(".")[2].replace("_", " ").lower()
+
+
+def _split(place: int) -> Split:
+    return "train" if place % 2 == 0 else "validation" if place % 4 == 1 else "unseen"
+
+
+def _read(path: Path) -> dict[int, str]:
+    """A file of lines ``<id> <value>``."""
+    found: dict[int, str] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EidolonError(f"{path} cannot be read ({error}): {LAYOUT.remedy}") from None
+    for number, line in enumerate(lines, 1):
+        match line.split():
+            case [key, value] if key.isdecimal() and int(key) not in found:
+                found[int(key)] = value
+            case _:
+                raise EidolonError(
+                    f"{path} is damaged in line {number}, {line[:60]!r}, which is no new id with"
+                    f" one value: {LAYOUT.remedy}"
+                )
+    return found
+
+
+def _numbers(path: Path, images: dict[int, str], between: tuple[int, int]) -> dict[int, int]:
+    """A file of lines ``<image id> <number>``, for each of ``images``."""
+    found = _read(path)
+    odd = found.keys() ^ images.keys()
+    if odd:
+        raise EidolonError(
+            f"{path} and {_IMAGES} do not list the same images ({len(odd)} differ, the first is"
+            f" {min(odd)}): {LAYOUT.remedy}"
+        )
+    low, high = between
+    for image, value in found.items():
+        if not (value.isdecimal() and low <= int(value) <= high):
+            raise EidolonError(
+                f"{path} has {value!r} for image {image}, not a number from {low} to {high}:"
+                f" {LAYOUT.remedy}"
+            )
+    return {image: int(value) for image, value in found.items()}

@@ -1,0 +1,37 @@
+"""From a benchmark's official train and test pictures to what an adapter yields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.datasets.source import Source, Split
+from components.errors import EidolonError
+
+
+def source(
+    category: str,
+    split: Split,
+    train: Sequence[Path],
+    test: Sequence[Path],
+    gallery: int | None,
+    training: int | None,
+) -> Source:
+    """The gallery has official test pictures, training has official train pictures, each the first
+    so many in the official order, or all for ``None``.
+
+    So every category is searched under one protocol, and the train pictures of an unseen category
+    are not used at all. Raises :class:`EidolonError` for a category without pictures on one side.
+    """
+    for side, paths in (("train", train), ("test", test)):
+        if not paths:
+            raise EidolonError(
+                f"{category!r} has no official {side} picture: the split file is not the official"
+                " one, get it again"
+            )
+    return Source(
+        category=category,
+        split=split,
+        gallery=test[:gallery],
+        training=[] if split == "unseen" else train[:training],
+    )

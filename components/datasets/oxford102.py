@@ -1,0 +1,101 @@
+"""Adapter for Oxford-102 flowers in its official layout: 102 categories, 8,189 photos.
+
+Nilsback and Zisserman, "Automated Flower Classification over a Large Number of Classes", ICVGIP
+2008. The layout, all of it from one page of the authors:
+
+    jpg/image_00001.jpg ...    from 102flowers.tgz
+    imagelabels.mat            labels: the category of each image, 1 to 102
+    setid.mat                  trnid, valid, tstid: the ids of the train, validation and test images
+
+The official train and validation images (10 and 10 of each category) are both training pictures
+here, since validation is by category.
+
+Split of the categories: that of VGG Flower in Meta-Dataset (Triantafillou et al., ICLR 2020), 71
+train, 15 validation and 16 unseen, by its list (google-research/meta-dataset,
+dataset_conversion/splits/vgg_flower_splits.json; learnables/learn2learn has the same in
+vision/datasets/vgg_flowers.py). The zero-shot lists of Reed et al., 82 for train and validation and
+20 unseen, come with their data: :mod:`components.datasets.splits`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from components.datasets import matlab, official, splits
+from components.datasets.layout import Layout
+from components.datasets.oxford102_names import NAMES
+from components.datasets.source import Source, Split
+from components.errors import EidolonError
+
+_LABELS, _SIDES = "imagelabels.mat", "setid.mat"
+
+LAYOUT = Layout(
+    files=(_LABELS, _SIDES),
+    folder="jpg",
+    remedy="put imagelabels.mat and setid.mat into one folder, unpack 102flowers.tgz there to jpg/,"
+    " and set dataset.source to that folder",
+)
+
+_VALIDATION = frozenset({10, 16, 17, 23, 26, 47, 53, 56, 57, 62, 82, 83, 86, 97, 102})
+_UNSEEN = frozenset({5, 9, 15, 19, 35, 40, 41, 42, 45, 46, 65, 85, 89, 94, 96, 98})
+
+
+def sources(
+    folder: Path, lists: Path | None, gallery: int | None, training: int | None
+) -> list[Source]:
+    """The 102 categories in the official order.
+
+    Raises :class:`EidolonError`, before any picture is decoded, for each way in which a download
+    can be incomplete.
+    """
+    LAYOUT.check(folder)
+    labels = matlab.read_vectors(folder / _LABELS, ("labels",), LAYOUT.remedy)["labels"]
+    if set(labels.tolist()) != set(_ids()):
+        raise EidolonError(
+            f"the labels in {folder / _LABELS} are not all of 1 to {len(NAMES)}: {LAYOUT.remedy}"
+        )
+    sides = matlab.read_vectors(folder / _SIDES, ("trnid", "valid", "tstid"), LAYOUT.remedy)
+    ids = np.sort(np.concatenate(list(sides.values())))
+    if not np.array_equal(ids, np.arange(1, len(labels) + 1)):
+        raise EidolonError(
+            f"{folder / _SIDES} does not name each of the {len(labels)} images of {_LABELS} once:"
+            f" {LAYOUT.remedy}"
+        )
+    paths = [folder / "jpg" / f"image_{i:05d}.jpg" for i in range(1, len(labels) + 1)]
+    LAYOUT.check_pictures(paths, _LABELS)
+    more = len(list((folder / "jpg").glob("image_*.jpg"))) - len(paths)
+    if more:
+        raise EidolonError(
+            f"{folder / 'jpg'} has {more} pictures more than {_LABELS} has labels: {LAYOUT.remedy}"
+        )
+
+    test = np.isin(np.arange(1, len(labels) + 1), sides["tstid"])
+    split_of = splits.read(lists, [key(c) for c in _ids()]) if lists else {}
+    return [
+        official.source(
+            NAMES[c - 1],
+            split_of.get(key(c), _split(c)),
+            [paths[i] for i in np.flatnonzero((labels == c) & ~test)],
+            [paths[i] for i in np.flatnonzero((labels == c) & test)],
+            gallery,
+            training,
+        )
+        for c in _ids()
+    ]
+
+
+def key(category: int) -> str:
+    """What class lists call a category, after Reed et al.: ``class_00001``."""
+    return f"class_{category:05d}"
+
+
+def _ids() -> range:
+    return range(1, len(NAMES) + 1)
+
+
+def _split(category: int) -> Split:
+    if category in _UNSEEN:
+        return "unseen"
+    return "validation" if category in _VALIDATION else "train"

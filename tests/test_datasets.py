@@ -1,0 +1,220 @@
+"""The adapters: what each makes of its official layout, and of a category-per-folder tree."""
+
+from __future__ import annotations
+
+import filecmp
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components import config, manifest
+from components.datasets import cub200, folder, oxford102
+from components.datasets.build import build
+from components.datasets.source import Source
+from components.errors import EidolonError
+from tests import trees
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trees.cub200(tmp_path_factory.mktemp("birds"))
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trees.oxford102(tmp_path_factory.mktemp("flowers"))
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """A tree of five categories with 1 to 5 pictures, in several formats, and other files."""
+    root = tmp_path / "animals"
+    for count, name in enumerate(("Red_Fox", "sea__otter", "wolf", "lynx", "Ibex"), 2):
+        for i in range(count):
+            suffix = (".JPG", ".png", ".webp")[i % 3]
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 9), (40 * count, 30 * i, 7)).save(root / name / f"{i}{suffix}")
+        (root / name / "notes.txt").write_text("no picture")
+        (root / name / ".hidden.png").write_bytes(b"no picture")
+    (root / ".cache").mkdir()
+    (root / "README").write_text("no category")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datasets are built in a folder in which nothing was ever ingested."""
+    monkeypatch.chdir(tmp_path)
+
+
+def params(adapter: str, source: Path, **more: object) -> config.Dataset:
+    counts = {"gallery_per_category": None, "training_per_category": None, "min_pictures": 1}
+    return config.Dataset.model_validate(
+        {"adapter": adapter, "source": source, "seed": 0, **counts, **more}
+    )
+
+
+def of_split(sources: list[Source], split: str) -> list[str]:
+    return [s.category for s in sources if s.split == split]
+
+
+def names(paths: object) -> list[str]:
+    assert isinstance(paths, list) and all(isinstance(p, Path) for p in paths)
+    return [p.name for p in paths]
+
+
+def lists(root: Path, train: list[str], validation: list[str], unseen: list[str]) -> Path:
+    """Class lists as Reed et al. and Xian et al. publish them."""
+    root.mkdir()
+    for file, classes in (("train", train), ("val", validation), ("test", unseen)):
+        (root / f"{file}classes.txt").write_text("".join(f"{c}\n" for c in classes))
+    return root
+
+
+def test_cub200_has_readable_names_and_100_50_50_categories(birds: Path) -> None:
+    sources = cub200.sources(birds, None, None, None)
+    assert [s.category for s in sources[:5]] == [
+        "black footed albatross",
+        "laysan albatross",
+        "sooty albatross",
+        "groove billed ani",
+        "bird of place 5",
+    ]
+    assert len({s.category for s in sources}) == 200
+    assert Counter(s.split for s in sources) == {"train": 100, "validation": 50, "unseen": 50}
+    # Chen et al.: i % 2 == 0 base, i % 4 == 1 validation, i % 4 == 3 novel
+    assert [s.split for s in sources[:5]] == ["train", "validation", "train", "unseen", "train"]
+
+
+def test_cub200_searches_official_test_and_trains_on_official_train_pictures(birds: Path) -> None:
+    for category, source in enumerate(cub200.sources(birds, None, None, None), 1):
+        stem, first = trees.bird(category)[4:], 3 * category - 2
+        tested = [f"{stem}_{i:04d}_{first + i}.jpg" for i in (0, 2)]
+        trained = [f"{stem}_0001_{first + 1}.jpg"]
+        assert names(source.gallery) == tested
+        assert names(source.training) == ([] if source.split == "unseen" else trained)
+    capped = cub200.sources(birds, None, 1, 1)
+    assert {len(s.gallery) for s in capped} == {1}
+    assert names(capped[0].gallery) == ["Black_footed_Albatross_0000_1.jpg"]
+
+
+def test_oxford102_has_the_published_names_and_71_15_16_categories(flowers: Path) -> None:
+    sources = oxford102.sources(flowers, None, None, None)
+    assert len({s.category for s in sources}) == 102
+    assert [sources[i].category for i in (0, 10, 51, 76, 101)] == [
+        "pink primrose",
+        "snapdragon",
+        "wild pansy",
+        "passion flower",
+        "blackberry lily",
+    ]
+    assert Counter(s.split for s in sources) == {"train": 71, "validation": 15, "unseen": 16}
+    assert of_split(sources, "unseen")[:3] == ["english marigold", "monkshood", "yellow iris"]
+    assert of_split(sources, "validation")[-1] == "blackberry lily"
+
+
+def test_oxford102_trains_on_both_official_sides_that_are_no_test(flowers: Path) -> None:
+    for category, source in enumerate(oxford102.sources(flowers, None, None, None), 1):
+        train, validation, test = (f"image_{103 - category + k:05d}.jpg" for k in (0, 102, 204))
+        assert names(source.gallery) == [test]
+        trained = [] if source.split == "unseen" else [train, validation]
+        assert names(source.training) == trained
+    assert {len(s.training) for s in oxford102.sources(flowers, None, 1, 1)} == {0, 1}
+
+
+@pytest.mark.parametrize("adapter", ["cub200", "oxford102"])
+def test_published_class_lists_replace_the_split(
+    adapter: str, birds: Path, flowers: Path, tmp_path: Path
+) -> None:
+    if adapter == "cub200":
+        root, classes = birds, [trees.bird(c) for c in range(1, 201)]
+    else:
+        root, classes = flowers, [oxford102.key(c) for c in range(1, 103)]
+    given = lists(tmp_path / "lists", classes[30:], classes[:20], classes[20:30])
+    build(params(adapter, root, splits=given), tmp_path / "out")
+    rows = pd.read_csv(tmp_path / "out" / "manifest.csv").drop_duplicates("category")
+    order = ["validation"] * 20 + ["unseen"] * 10 + ["train"] * (len(classes) - 30)
+    assert rows["split"].tolist() == order
+
+
+def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Path) -> None:
+    sources = folder.sources(animals, None, 0, 10, 10)
+    assert [s.category for s in sources] == ["Ibex", "Red Fox", "lynx", "sea otter", "wolf"]
+    assert {s.split for s in sources} == {"train", "validation", "unseen"}
+    for source in sources:
+        shown, trained = names(source.gallery), names(source.training)
+        assert shown and not set(shown) & set(trained)
+        assert bool(trained) == (source.split != "unseen")
+        assert shown + trained == sorted(shown + trained)
+    given = lists(animals / ".lists", ["wolf", "lynx"], ["Ibex"], ["Red_Fox", "sea__otter"])
+    sources = folder.sources(animals, given, 0, 2, 1)
+    assert of_split(sources, "unseen") == ["Red Fox", "sea otter"]
+    assert [(len(s.gallery), len(s.training)) for s in sources] == [
+        (2, 1),
+        (2, 0),
+        (2, 1),
+        (2, 0),
+        (2, 1),
+    ]
+
+
+@pytest.mark.parametrize("adapter", ["cub200", "oxford102", "folder"])
+def test_a_dataset_holds_the_original_files(
+    adapter: str, birds: Path, flowers: Path, animals: Path, tmp_path: Path
+) -> None:
+    root = {"cub200": birds, "oxford102": flowers, "folder": animals}[adapter]
+    more = {"gallery_per_category": 9, "training_per_category": 9} if adapter == "folder" else {}
+    chosen = params(adapter, root, **more)
+    frame = build(chosen, tmp_path / "one")
+    assert tuple(frame.columns) == manifest.DATASET_COLUMNS
+    assert frame["path"].is_unique and (frame.groupby("category")["split"].nunique() == 1).all()
+    assert set(frame["split"]) == {"train", "validation", "unseen"}
+    assert "training" not in set(frame.loc[frame["split"] == "unseen", "subset"])
+    counts = {
+        "cub200": {"gallery": 400, "training": 150},
+        "oxford102": {"gallery": 102, "training": 2 * 86},
+        "folder": Counter(frame["subset"]),
+    }
+    assert Counter(frame["subset"]) == counts[adapter]
+    originals = {p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    for path in frame["path"]:
+        stored = tmp_path / "one" / path
+        assert stored.read_bytes() in originals
+        assert stored.suffix == stored.suffix.lower()
+        Image.open(stored).load()
+    build(chosen, tmp_path / "two")
+    same, different, odd = filecmp.cmpfiles(
+        tmp_path / "one", tmp_path / "two", ["manifest.csv", *frame["path"]], shallow=False
+    )
+    assert (len(same), different, odd) == (len(frame) + 1, [], [])
+
+
+def test_drawn_pictures_are_written_as_png_and_the_same_each_time(tmp_path: Path) -> None:
+    chosen = config.Dataset(
+        adapter="emblems",
+        seed=0,
+        gallery_per_category=1,
+        training_per_category=1,
+        min_pictures=1,
+    )
+    frame = build(chosen, tmp_path / "one")
+    assert len(frame) == 320 + 240
+    assert set(frame["path"].str[-4:]) == {".png"}
+    assert build(chosen, tmp_path / "two").equals(frame)
+
+
+def test_a_photo_that_does_not_decode_leaves_the_dataset_as_it_was(
+    animals: Path, tmp_path: Path
+) -> None:
+    chosen = params("folder", animals, gallery_per_category=9, training_per_category=9)
+    build(chosen, tmp_path / "out")
+    before = (tmp_path / "out" / "manifest.csv").read_bytes()
+    broken = animals / "wolf" / "0.JPG"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(EidolonError, match=r"wolf/0\.JPG cannot be decoded"):
+        build(chosen, tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.csv").read_bytes() == before
+    assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
