@@ -36,10 +36,10 @@ SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what
     "pyyaml",
     "rich",
     "safetensors",
+    "sentencepiece",
     "torch",
     "transformers",
 )
-WEIGHTS = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a hub's repository; no pickle
 
 
 def build(bundle: Path, version: int) -> tuple[Bento, bool, Pins]:
@@ -116,19 +116,12 @@ def _from_hub(model: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        folder = Path(
-            snapshot_download(
-                model,
-                revision=revision,
-                allow_patterns=WEIGHTS,
-                ignore_patterns=["*.fp16.safetensors"],
-            )
-        )
+    try:  # what the stages loaded, no more: a repository may hold other files beside it
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise EidolonError(
-            f"{model} is neither a folder here nor a model within reach on the hub "
-            f"({str(error).splitlines()[0]}): run from the repository's root"
+            f"{model} is neither a folder here nor in the hub's cache "
+            f"({str(error).splitlines()[0]}): run `dvc repro --force` here, which loads it"
         ) from None
     name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40].rstrip("-")
     return folder, f"{name}-{folder.name[:12].lower()}"  # a snapshot's folder is its commit

@@ -1,7 +1,8 @@
 """Encoders by name or by folder: the one home of transformers.
 
 A model family is chosen by its own config.json (transformers' Auto classes), so the embedded zoo
-and ``openai/clip-vit-large-patch14`` or ``facebook/dinov2-large`` take the same path.
+and ``openai/clip-vit-large-patch14`` or ``facebook/dinov2-large`` take the same path. Pictures are
+prepared by PIL whatever else is installed, so that features do not depend on it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn.functional import normalize
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, ViTImageProcessorPil
+from transformers.models.auto.image_processing_auto import get_image_processor_config
 from transformers.utils import logging as transformers_logging
 
-from components.checkpoints import device, load
+from components.batches import Batches
+from components.checkpoints import device, load, pinned_name, precision
+from components.errors import EidolonError
 
 Array = npt.NDArray[np.float32]
 
@@ -26,50 +30,100 @@ transformers_logging.disable_progress_bar()
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
-class VisionEncoder:
-    """Pictures to unit vectors, with any image model of transformers that pools (DINOv2, DeiT)."""
+class _PictureEncoder:
+    """A model with its picture processor.
 
-    def __init__(self, model: str, revision: str | None = None, batch: int = 256) -> None:
-        self.name, self.batch = model, batch
-        self._device = device()
-        self._model = (
-            load(AutoModel.from_pretrained, model, revision, use_safetensors=True)
-            .eval()
-            .to(self._device)
+    ``revision`` is as in :func:`components.checkpoints.load`, ``batch`` is the ``size`` of
+    :class:`components.batches.Batches`.
+    """
+
+    def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
+        self.name = model
+        loaded, info = load(
+            AutoModel.from_pretrained,
+            model,
+            revision,
+            use_safetensors=True,
+            dtype=precision(),
+            output_loading_info=True,
         )
-        self._processor = load(AutoImageProcessor.from_pretrained, model, revision)
+        called = pinned_name(model, revision)
+        self._model = loaded.eval().to(device())
+        self._check_kind(called)
+        missing = set(info["missing_keys"])
+        pooling = {key for key in missing if key.startswith("pooler.")}
+        lacking = sorted(missing - pooling)
+        if lacking:
+            kind = type(self._model).__name__
+            raise EidolonError(
+                f"{called} lacks weights ({lacking[0]}): give the checkpoint of a whole {kind}"
+            )
+        self._pools = not pooling
+        self._processor = load(_picture_processor, model, revision)
+        self._images = Batches(self._encode_images, Image.new("RGB", (224, 224)), batch)
+
+    @property
+    def batch(self) -> int:
+        """Pictures that go through the model at once."""
+        return self._images.size
 
     def images(self, images: Sequence[Image.Image]) -> Array:
         """(N, d) float32, each row of length one."""
-        return _in_batches(images, self.batch, self._encode)
+        return _joined(self._images(images))
+
+    def _check_kind(self, model: str) -> None:
+        """Raise :class:`EidolonError` when the model cannot do what is asked of it."""
+        raise NotImplementedError
+
+    def _encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        raise NotImplementedError
+
+    def _pixels(self, images: Sequence[Image.Image]) -> Any:
+        inputs = self._processor(images=list(images), return_tensors="pt")
+        return inputs.to(device(), precision())
+
+
+class VisionEncoder(_PictureEncoder):
+    """Pictures to unit vectors, with any picture model of transformers (DINOv2, DINOv3, DeiT).
+
+    The vector is the model's pooled output. Where a checkpoint has no weights for the pooling
+    layer (DeiT's and the first DINO's, as published), it is the CLS token, as in the paper.
+    """
+
+    def _check_kind(self, model: str) -> None:
+        if self._model.main_input_name != "pixel_values":
+            raise EidolonError(
+                f"{model} is a {self._model.config.model_type}, which needs more than pictures:"
+                " name a model such as a DINOv2 as encoders.vision"
+            )
 
     @torch.inference_mode()
-    def _encode(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        inputs = self._processor(images=list(images), return_tensors="pt").to(self._device)
-        return self._model(**inputs).pooler_output
+    def _encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        output = self._model(**self._pixels(images))
+        if not self._pools:
+            return output.last_hidden_state[:, 0]
+        if output.get("pooler_output") is None:
+            raise EidolonError(
+                f"{self.name} makes no vector of a picture: name a model such as a DINOv2 as"
+                " encoders.vision"
+            )
+        return output.pooler_output
 
 
-class ClipEncoder:
+class ClipEncoder(_PictureEncoder):
     """Pictures and texts to unit vectors of one space (CLIP, SigLIP and their kin)."""
 
-    def __init__(self, model: str, revision: str | None = None, batch: int = 256) -> None:
-        self.name, self.batch = model, batch
-        self._device = device()
-        self._model = (
-            load(AutoModel.from_pretrained, model, revision, use_safetensors=True)
-            .eval()
-            .to(self._device)
-        )
-        self._processor = load(AutoImageProcessor.from_pretrained, model, revision)
+    def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
+        super().__init__(model, revision, batch)
         self._tokenizer = load(AutoTokenizer.from_pretrained, model, revision)
-
-    def images(self, images: Sequence[Image.Image]) -> Array:
-        """(N, d) float32, each row of length one."""
-        return _in_batches(images, self.batch, self._encode_images)
+        # SigLIP 2's tokenizer knows no limit, MetaCLIP 2's has another one than its text model
+        positions = self._model.config.text_config.max_position_embeddings
+        self._length = min(self._tokenizer.model_max_length, positions)
+        self._texts = Batches(self._encode_texts, "a", batch)
 
     def texts(self, texts: Sequence[str]) -> Array:
         """(N, d) float32, each row of length one. Long texts are cut at the model's length."""
-        return _in_batches(texts, self.batch, self._encode_texts)
+        return _joined(self._texts(texts))
 
     def describe(self, names: Sequence[str], templates: Sequence[str]) -> Array:
         """(N, d): the mean over ``templates`` of each name's text vectors.
@@ -79,19 +133,42 @@ class ClipEncoder:
         texts = [t.format(name) for name in names for t in templates]
         return self.texts(texts).reshape(len(names), len(templates), -1).mean(axis=1)
 
+    def _check_kind(self, model: str) -> None:
+        if not hasattr(self._model, "get_text_features"):
+            raise EidolonError(
+                f"{model} is a {self._model.config.model_type}, which reads no texts: name a model"
+                " such as a CLIP or a SigLIP as encoders.clip"
+            )
+
     @torch.inference_mode()
     def _encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        inputs = self._processor(images=list(images), return_tensors="pt").to(self._device)
-        return self._model.get_image_features(**inputs).pooler_output
+        return self._model.get_image_features(**self._pixels(images)).pooler_output
 
     @torch.inference_mode()
     def _encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        # SigLIP is trained on texts padded to full length, which its tokenizer does not mask
+        lower = self._tokenizer.init_kwargs.get("do_lower_case", False)
         inputs = self._tokenizer(
-            list(texts), padding="max_length", truncation=True, return_tensors="pt"
-        ).to(self._device)
+            [text.lower() for text in texts] if lower else list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=self._length,
+            return_tensors="pt",
+        ).to(device())
         return self._model.get_text_features(**inputs).pooler_output
 
 
-def _in_batches(items: Sequence[Any], batch: int, encode: Any) -> Array:
-    parts = [encode(items[i : i + batch]) for i in range(0, len(items), batch)]
+def _picture_processor(model: str, **options: Any) -> Any:
+    """The ``from_pretrained`` of a model's own picture processor, in its PIL form.
+
+    transformers has DINOv3's for torchvision only. ViT's does the same steps from the same
+    settings, and rounds what it resized to whole levels of 1/255.
+    """
+    settings = get_image_processor_config(model, **options)
+    if settings.get("image_processor_type", "").startswith("DINOv3"):
+        return ViTImageProcessorPil.from_pretrained(model, **options)
+    return AutoImageProcessor.from_pretrained(model, backend="pil", **options)
+
+
+def _joined(parts: list[torch.Tensor]) -> Array:
     return normalize(torch.cat(parts).float(), dim=-1).cpu().numpy()
