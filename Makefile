@@ -66,6 +66,10 @@ format: $(READY) ## put the code into its format
 bench: $(READY) ## measure
 	$(BIN)/python -m benchmarks
 
+.PHONY: ablation
+ablation: $(READY) ## compare ideas and baselines on five seeds, to docs/results.md (half an hour)
+	$(BIN)/python -m study
+
 .PHONY: zoo
 zoo: $(READY) ## train the embedded models anew (hours)
 	$(BIN)/python -m zoo.clip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from components import config, plots
 from components.aggregator import Aggregator
 from components.features import Features
 from components.files import folder_aside, write_json
-from components.metrics import average_precision, bootstrap_interval, mean_average_precision
-from components.paths import AGGREGATOR, DATASET, EVALUATION, FEATURES, IMAGINED
-from components.search import Gallery
+from components.metrics import average_precisions, bootstrap_interval, mean_average_precision
+from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
+from components.search import Gallery, top
 from components.train import aggregate
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
 SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
+STRIPS, HITS = 3, 8  # best and worst categories shown, and pictures of each
 
 
 def per_category(model: Aggregator, features: Features) -> pd.DataFrame:
@@ -28,11 +30,10 @@ def per_category(model: Aggregator, features: Features) -> pd.DataFrame:
     """
     gallery = Gallery(features.gallery_clip, features.gallery_vision)
     scores = gallery.score(features.text, aggregate(model, features), model.fusion_weight)
-    labels = features.labels(features.gallery)
     frame = features.categories.copy()
+    positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
     for name in ("text", "image", "fused"):
-        matrix = getattr(scores, name)
-        frame[name] = [average_precision(row, labels == i) for i, row in enumerate(matrix)]
+        frame[name] = average_precisions(getattr(scores, name), positive)
     frame["gain"] = frame["fused"] - frame["text"]
     return frame.dropna(subset=["fused"]).reset_index(drop=True)
 
@@ -72,11 +73,66 @@ def sweep(model: Aggregator, features: Features) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "lambda", "map"])
 
 
+def pictures_sweep(model: Aggregator, features: Features) -> pd.DataFrame:
+    """Fused mAP with the first 1, 2, … K accepted pictures of each category, by group."""
+    gallery = Gallery(features.gallery_clip, features.gallery_vision)
+    labels, order = features.labels(features.gallery), np.cumsum(features.accepted, axis=1)
+    rows = []
+    for count in range(1, features.imagined.shape[1] + 1):
+        fewer = replace(features, accepted=features.accepted & (order <= count))
+        image = aggregate(model, fewer)
+        for group, splits in GROUPS.items():
+            chosen = np.concatenate([features.rows(s) for s in splits])
+            fused = gallery.score(features.text[chosen], image[chosen], model.fusion_weight).fused
+            positive = labels[None, :] == chosen[:, None]
+            rows.append((group, count, mean_average_precision(fused, positive)))
+    return pd.DataFrame(rows, columns=["group", "pictures", "map"])
+
+
+def modality_gap(model: Aggregator, features: Features) -> dict[str, float]:
+    """Distance between the mean query and the mean of the pictures it should find, in each space.
+
+    ``text`` is the gap of Liang et al. (NeurIPS 2022): texts against gallery pictures in CLIP's
+    space. ``imagined`` is what imagining puts in its place: imagined against gallery pictures in
+    the vision encoder's space, and ``shifted`` the same after the aggregator's shift.
+    """
+    drawn = features.imagined[features.accepted]
+    real, shift = features.gallery_vision.mean(axis=0), model.shift.numpy()
+    gaps = {
+        "text": features.text.mean(axis=0) - features.gallery_clip.mean(axis=0),
+        "imagined": drawn.mean(axis=0) - real,
+        "shifted": (drawn + shift).mean(axis=0) - real,
+    }
+    return {name: float(np.linalg.norm(gap)) for name, gap in gaps.items()}
+
+
+def best_and_worst(model: Aggregator, features: Features, frame: pd.DataFrame) -> list[plots.Strip]:
+    """The unseen categories that fusion helps most and least, with their first results."""
+    chosen = frame[frame["split"] == "unseen"].sort_values("gain", ascending=False)
+    chosen = pd.concat([chosen.head(STRIPS), chosen.iloc[STRIPS:].tail(STRIPS)])
+    rows = pd.Index(features.categories["category"]).get_indexer(pd.Index(chosen["category"]))
+    gallery = Gallery(features.gallery_clip, features.gallery_vision)
+    scores = gallery.score(
+        features.text[rows], aggregate(model, features)[rows], model.fusion_weight
+    )
+
+    def first(row: np.ndarray) -> list[tuple[str, str]]:
+        found = features.gallery.iloc[top(row, HITS)]
+        return list(zip(found["path"], found["category"], strict=True))
+
+    return [
+        plots.Strip(name, gain, first(by_text), first(fused))
+        for name, gain, by_text, fused in zip(
+            chosen["category"], chosen["gain"], scores.text, scores.fused, strict=True
+        )
+    ]
+
+
 def evaluate(
     params: config.Evaluate,
     features: Path = FEATURES,
     aggregator: Path = AGGREGATOR,
-    imagined: Path = IMAGINED,
+    accepted: Path = ACCEPTED,
     dataset: Path = DATASET,
     out: Path = EVALUATION,
 ) -> dict[str, Any]:
@@ -84,12 +140,17 @@ def evaluate(
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
     frame, curve = per_category(model, found), sweep(model, found)
-    metrics = summarise(frame, params) | {"lambda": model.fusion_weight}
+    pictures, gaps = pictures_sweep(model, found), modality_gap(model, found)
+    metrics = summarise(frame, params) | {"lambda": model.fusion_weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
         frame.to_csv(aside / "per_category.csv", index=False)
         curve.to_csv(aside / "sweep.csv", index=False)
+        pictures.to_csv(aside / "pictures.csv", index=False)
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
         plots.weight_sweep(curve, model.fusion_weight, aside / "sweep.png")
-        plots.imagined_grid(imagined, dataset, aside / "imagined.png")
+        plots.pictures_sweep(pictures, aside / "pictures.png")
+        plots.imagined_grid(accepted, dataset, aside / "imagined.png")
+        plots.strips(best_and_worst(model, found, frame), accepted, dataset, aside / "strips.png")
+        plots.modality_gap(found, model, gaps, aside / "modality_gap.png")
     return metrics

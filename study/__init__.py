@@ -1,0 +1,1 @@
+"""Which idea is worth keeping: the ablation behind docs/results.md (`make ablation`)."""

@@ -1,0 +1,77 @@
+"""`make ablation`: run the study on several seeds and write docs/results.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+
+from components import config
+from components.errors import EidolonError, one_sentence
+from components.evaluate import GROUPS
+from components.metrics import average_precisions
+from study import methods, report, sweeps
+from study.methods import Pictures, Ranking
+from study.world import STEPS, WORK, World, make, seconds_per_picture
+
+DEFAULT = "the default"
+
+
+def maps(world: World, ranking: Ranking) -> dict[str, float]:
+    """mAP of each group of categories over the whole gallery."""
+    features = world.features
+    scores = ranking(Pictures(features.gallery_clip, features.gallery_vision))
+    labels = features.labels(features.gallery)
+    found = average_precisions(scores, labels[None, :] == np.arange(len(scores))[:, None])
+    return {
+        group: float(found[np.concatenate([features.rows(s) for s in splits])].mean())
+        for group, splits in GROUPS.items()
+    }
+
+
+def study(seeds: int) -> None:
+    """Run every method in every world. Raises :class:`EidolonError` for too few seeds."""
+    if seeds < 2:
+        raise EidolonError(f"an interval needs at least 2 seeds, not {seeds}")
+    params = config.load()
+    began, rows, swept = time.monotonic(), [], []
+    for seed in range(seeds):
+        world = make(params, seed)
+        for name, method in {**methods.BASELINES, **methods.IDEAS}.items():
+            rows.append({"seed": seed, "method": name} | maps(world, method(world)))
+            print(f"seed {seed}: {name}: {rows[-1]['unseen']:.4f}", flush=True)
+        model = methods.shipped(world)
+        ranking = methods.aggregated(world, model)
+        rows.append({"seed": seed, "method": DEFAULT} | maps(world, ranking))
+        print(f"seed {seed}: {DEFAULT}: {rows[-1]['unseen']:.4f}", flush=True)
+        for what, found in (
+            ("pictures", sweeps.counts(world, model)),
+            ("steps", sweeps.steps(world, model)),
+        ):
+            swept += [
+                {"seed": seed, "what": what, "value": value, "unseen": found[value]}
+                for value in found
+            ]
+    seconds = {steps: seconds_per_picture(params, steps) for steps in STEPS}
+    frame, sweep = pd.DataFrame(rows), pd.DataFrame(swept)
+    WORK.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(WORK / "methods.csv", index=False)
+    sweep.to_csv(WORK / "sweeps.csv", index=False)
+    (WORK / "seconds.json").write_text(json.dumps(seconds))
+    report.write(params, frame, sweep, seconds, (time.monotonic() - began) / 60)
+
+
+def main(
+    seeds: Annotated[int, typer.Option(help="worlds: gallery, pictures and training of each")] = 5,
+) -> None:
+    """Compare baselines, the paper's aggregator, each idea, and the default (docs/results.md)."""
+    with one_sentence():
+        study(seeds)
+
+
+if __name__ == "__main__":
+    typer.run(main)

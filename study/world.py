@@ -1,0 +1,169 @@
+"""One world of the study: dataset, imagined pictures and features, all from one seed.
+
+Every world is made by the very stages of dvc.yaml, in a folder of its own, so what is compared is
+what is shipped. Seeds change the gallery's photos, the imagined pictures and the training; the
+models of the zoo and the split of the categories stay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components import config, manifest, pictures, shards
+from components.checkpoints import fingerprint
+from components.datasets.build import build
+from components.embed import embed
+from components.encoders import ClipEncoder, VisionEncoder
+from components.features import Array, Features
+from components.files import read_json, write_json
+from components.generate import Generator
+from components.imagine import Store, draw, wanted
+from components.paths import ACCEPTED
+from components.validation.heal import validate
+
+WORK = Path(".eidolon/study")
+COUNTS = (1, 2, 4, 8, 16)  # imagined pictures of a category
+STEPS = (1, 2, 4, 8, 16)  # of the sampler
+PROMPTS = (
+    "a photo of a {}",
+    "a picture of a {}",
+    "an image of a {}",
+    "a {}",
+    "the {}",
+    "{}",
+    "a photo of the {}",
+    "a picture of the {}",
+    "a photo of one {}",
+    "this is a {}",
+    "a good photo of a {}",
+    "a small {}",
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """``features`` is what the stage `embed` writes; ``train`` has this world's seed.
+
+    ``imagined_clip`` (C, K, d_clip): the accepted pictures through CLIP, zero where there is none.
+    ``ensemble`` (C, d_clip): the text vectors by :data:`PROMPTS`.
+    ``by_count`` and ``by_steps`` hold features of the unseen categories alone: (U, n, d_vision) for
+    each n of :data:`COUNTS`, and (U, K, d_vision) for each of :data:`STEPS`.
+    """
+
+    seed: int
+    train: config.Train
+    features: Features
+    imagined_clip: Array
+    ensemble: Array
+    by_count: dict[int, Array]
+    by_steps: dict[int, Array]
+
+
+def seeded(params: config.Params, seed: int) -> config.Params:
+    """``params`` with the seed of everything that is drawn or trained, and models found from any
+    folder."""
+    generator, encoders = params.generator, params.encoders
+    here = {
+        name: str(Path(value).resolve()) if Path(value).is_dir() else value
+        for name, value in (
+            ("model", generator.model),
+            ("clip", encoders.clip),
+            ("vision", encoders.vision),
+        )
+    }
+    return params.model_copy(
+        update={
+            "dataset": params.dataset.model_copy(update={"seed": seed}),
+            "generator": generator.model_copy(update={"seed": seed, "model": here.pop("model")}),
+            "encoders": encoders.model_copy(update=here),
+            "train": params.train.model_copy(update={"seed": seed}),
+        }
+    )
+
+
+def make(params: config.Params, seed: int) -> World:
+    """The world of ``seed``; what an earlier run left is used where its parameters are the same."""
+    chosen = seeded(params, seed)
+    folder = WORK / f"seed-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with chdir(folder):
+        _stages(chosen)
+        features = Features.load()
+        clip = ClipEncoder(chosen.encoders.clip, chosen.encoders.clip_revision)
+        vision = VisionEncoder(chosen.encoders.vision, chosen.encoders.vision_revision)
+        unseen = features.categories["category"].iloc[features.rows("unseen")].tolist()
+        most = chosen.generator.model_copy(update={"images_per_category": max(COUNTS)})
+        drawn = _imagined(unseen, most, vision)
+        by_steps = {
+            steps: _imagined(unseen, chosen.generator.model_copy(update={"steps": steps}), vision)
+            for steps in STEPS
+        }
+        return World(
+            seed=seed,
+            train=chosen.train,
+            features=features,
+            imagined_clip=_through_clip(features, clip),
+            ensemble=clip.describe(features.categories["category"].tolist(), PROMPTS),
+            by_count={count: drawn[:, :count] for count in COUNTS},
+            by_steps=by_steps,
+        )
+
+
+def seconds_per_picture(params: config.Params, steps: int, repeats: int = 3) -> float:
+    """Of the generator with ``steps``, in full batches: the best of ``repeats``."""
+    generator = Generator(params.generator.model_copy(update={"steps": steps}))
+    count = params.generator.batch or 16
+    prompts, seeds = ["a photo of a red striped star"] * count, list(range(count))
+    took = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        generator.draw(prompts, seeds)
+        took.append(time.perf_counter() - began)
+    return min(took[1:]) / count
+
+
+def _stages(params: config.Params) -> None:
+    """Bring the working directory's stages from `dataset` to `embed` up to date."""
+    models = [params.generator.model, params.encoders.clip, params.encoders.vision]
+    wanted_now = {
+        "models": [fingerprint(model, None) for model in models],
+        "params": params.model_dump(mode="json", exclude={"train", "evaluate", "gate", "serve"}),
+    }
+    done = Path("done.json")
+    if done.exists() and read_json(done, "delete it") == wanted_now:
+        return
+    build(params.dataset)
+    shards.plan(params.generator)
+    for shard in params.generator.shards:
+        shards.imagine(shard, params.generator)
+    shards.generate(params.generator)
+    validate(params)
+    embed(params.encoders)
+    write_json(done, wanted_now)
+
+
+def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEncoder) -> Array:
+    """(U, K, d): pictures of ``names`` as ``params`` asks for, unvalidated, through ``vision``."""
+    asked, store = wanted(params, names), Store()
+    at = draw(asked, params, store)
+    features = vision.images([Image.open(store.path(at[w])).convert("RGB") for w in asked])
+    many = params.images_per_category
+    return features.reshape(many, len(names), -1).transpose(1, 0, 2)
+
+
+def _through_clip(features: Features, clip: ClipEncoder) -> Array:
+    """(C, K, d_clip), in the order of ``features.imagined``."""
+    frame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "make ablation")
+    order = {name: i for i, name in enumerate(features.categories["category"])}
+    vectors = clip.images([pictures.read(ACCEPTED / path) for path in frame["path"]])
+    grid = np.zeros((*features.accepted.shape, vectors.shape[1]), dtype=np.float32)
+    place = frame.groupby("category").cumcount()
+    grid[frame["category"].map(order), place] = vectors
+    return grid

@@ -1,0 +1,145 @@
+"""The study's methods on a planted world, where it is known which idea must help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components import config, train
+from components.features import Features
+from components.search import Gallery
+from study import methods, report, sweeps
+from study.__main__ import maps
+from study.methods import Pictures, Ranking, normalised
+from study.world import World
+
+SPLITS = ["train"] * 12 + ["validation"] * 8 + ["unseen"] * 8
+DIM, SHOWN, IMAGINED = 12, 6, 4
+
+
+def pictures_of(names: list[str], each: int) -> pd.DataFrame:
+    rows = [(f"{name}/{i}.png", name) for name in names for i in range(each)]
+    return pd.DataFrame(rows, columns=["path", "category"])
+
+
+@pytest.fixture
+def world() -> World:
+    """Categories are random directions; every feature is its category's direction and noise."""
+    rng = np.random.default_rng(5)
+    names = [f"category {i}" for i in range(len(SPLITS))]
+    clip, vision = normalised(rng.normal(size=(2, len(names), DIM)).astype(np.float32))
+
+    def noisy(centres: np.ndarray, noise: float, each: int) -> np.ndarray:
+        many = np.repeat(centres, each, axis=0)
+        return normalised(many + noise * rng.normal(size=many.shape)).astype(np.float32)
+
+    known = [i for i, split in enumerate(SPLITS) if split != "unseen"]
+    imagined = noisy(vision, 0.3, IMAGINED).reshape(len(names), IMAGINED, DIM)
+    features = Features(
+        categories=pd.DataFrame({"category": names, "split": SPLITS}),
+        gallery=pictures_of(names, SHOWN),
+        training=pictures_of([names[i] for i in known], SHOWN),
+        text=noisy(clip, 0.3, 1),
+        imagined=imagined,
+        accepted=np.ones(imagined.shape[:2], dtype=bool),
+        gallery_clip=noisy(clip, 0.45, SHOWN),
+        gallery_vision=noisy(vision, 0.35, SHOWN),
+        training_clip=noisy(clip[known], 0.45, SHOWN),
+        training_vision=noisy(vision[known], 0.35, SHOWN),
+    )
+    params = config.load(Path(__file__).parents[1] / "profiles" / "embedded.yaml").train
+    return World(
+        seed=0,
+        train=params.model_copy(update={"epochs": 2, "steps_per_epoch": 3, "batch": 8}),
+        features=features,
+        imagined_clip=noisy(clip, 0.2, IMAGINED).reshape(imagined.shape),
+        ensemble=features.text,
+        by_count={n: imagined[20:, :n] for n in (1, 4)},
+        by_steps={8: imagined[20:]},
+    )
+
+
+def unseen(world: World, method: Callable[[World], Ranking]) -> float:
+    return maps(world, method(world))["unseen"]
+
+
+def test_a_linear_ranking_is_the_galleries_own_score(world: World) -> None:
+    features, image = world.features, methods.weighted_mean(world)
+    gallery = Gallery(features.gallery_clip, features.gallery_vision)
+    on = Pictures(features.gallery_clip, features.gallery_vision)
+    np.testing.assert_allclose(
+        methods.linear(features.text, image, 0.3)(on),
+        gallery.score(features.text, image, 0.3).fused,
+        atol=1e-6,
+    )
+
+
+def test_fusing_two_independent_streams_beats_each(world: World) -> None:
+    fused = unseen(world, methods.fixed_best)
+    assert fused > unseen(world, methods.text_alone) + 0.02
+    assert fused > unseen(world, methods.mean_image) + 0.02
+
+
+def test_removing_a_planted_domain_shift_helps(world: World) -> None:
+    away = np.random.default_rng(1).normal(size=DIM).astype(np.float32)
+    shifted = normalised(world.features.imagined + 2 * normalised(away))
+    moved = replace(world, features=replace(world.features, imagined=shifted))
+    assert unseen(moved, methods.domain_shift) > unseen(moved, methods.fixed_best) + 0.01
+    model = methods.shipped(moved)
+    assert maps(moved, methods.aggregated(moved, model))["unseen"] > (
+        unseen(moved, methods.fixed_best) + 0.01
+    )
+    np.testing.assert_allclose(model.shift.numpy(), train.domain_shift(moved.features), atol=1e-6)
+
+
+def test_trusting_clip_helps_where_pictures_are_wrong(world: World) -> None:
+    """Two pictures of each category show another one, and CLIP sees that."""
+    imagined, seen = world.features.imagined.copy(), world.imagined_clip.copy()
+    imagined[:, :2], seen[:, :2] = np.roll(imagined[:, :2], 5, 0), np.roll(seen[:, :2], 5, 0)
+    wrong = replace(world, features=replace(world.features, imagined=imagined), imagined_clip=seen)
+    assert unseen(wrong, methods.trust_clip) > unseen(wrong, methods.fixed_best) + 0.01
+    assert unseen(wrong, methods.drop_worst) > unseen(wrong, methods.fixed_best) + 0.01
+
+
+@pytest.mark.parametrize("name", [*methods.BASELINES, *methods.IDEAS])
+def test_no_choice_looks_at_the_gallery_or_the_unseen(world: World, name: str) -> None:
+    """With other gallery pictures and other unseen queries, the same known queries get the same
+    scores for the same pictures."""
+    method = {**methods.BASELINES, **methods.IDEAS}[name]
+    known = np.array(SPLITS) != "unseen"
+    imagined, text = world.features.imagined.copy(), world.features.text.copy()
+    imagined[~known], text[~known] = np.roll(imagined[~known], 1, 0), np.roll(text[~known], 1, 0)
+    other = replace(
+        world,
+        features=replace(
+            world.features,
+            imagined=imagined,
+            text=text,
+            gallery_clip=world.features.gallery_clip[::-1],
+            gallery_vision=world.features.gallery_vision[::-1],
+        ),
+        ensemble=text,
+    )
+    on = Pictures(world.features.training_clip, world.features.training_vision)
+    np.testing.assert_allclose(
+        method(world)(on)[known], method(other)(on)[known], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_sweeps_use_as_many_pictures_as_they_say(world: World) -> None:
+    model = methods.shipped(world)
+    found = sweeps.counts(world, model)
+    assert set(found) == {1, 4}
+    whole = maps(world, methods.aggregated(world, model))["unseen"]
+    assert found[4] == pytest.approx(whole, abs=1e-6)
+    assert sweeps.steps(world, model) == {8: pytest.approx(whole, abs=1e-6)}
+
+
+def test_the_interval_is_students() -> None:
+    mean, half = report.interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert (mean, half) == (3.0, pytest.approx(2.776445 * np.sqrt(2.5 / 5), rel=1e-6))
