@@ -12,9 +12,9 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import generation, metrics
 from components import config
 from components.bundle import load
-from components.generate import Generator, seed_of
 from components.paths import BUNDLE
 from components.retrieve import Retriever
 
@@ -35,14 +35,6 @@ def median_seconds(work: Callable[[int], object]) -> float:
 def main() -> None:
     params, bundle = config.load(), load(BUNDLE)
     names = bundle.categories["category"].tolist()
-    generator = Generator(params.generator)
-    count = params.generator.batch
-    prompts = [params.generator.prompt.format(name) for name in names[:count]]
-    seeds = [seed_of(prompt, 0, params.generator.seed) for prompt in prompts]
-    loop = median_seconds(
-        lambda _: [generator.draw([p], [s]) for p, s in zip(prompts, seeds, strict=True)]
-    )
-    batch = median_seconds(lambda _: generator.draw(prompts, seeds))
 
     retriever = Retriever(bundle, params.generator, params.encoders)
     known = median_seconds(lambda repeat: retriever.search(names[repeat], 20))
@@ -51,18 +43,17 @@ def main() -> None:
     table = Table(title=f"profile {params.profile}, {len(bundle.pictures)} gallery pictures")
     for column in ("what", "baseline", "measured", "ratio"):
         table.add_column(column)
-    table.add_row(
-        f"pictures per second: batches of {count} against one prompt at a time",
-        f"{count / loop:.1f}",
-        f"{count / batch:.1f}",
-        f"{loop / batch:.1f}x",
-    )
+    table.add_row(*generation.batches(params.generator, names, median_seconds))
+    table.add_row(*generation.one_more(params.generator, names))
+    table.add_row(*generation.nothing_new())
     table.add_row(
         "query: known category against a new text",
         f"{new * 1e3:.0f} ms",
         f"{known * 1e3:.1f} ms",
         f"{new / known:.0f}x",
     )
+    for row in metrics.rows():
+        table.add_row(*row)
     Console().print(table)
 
 

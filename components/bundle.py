@@ -5,7 +5,8 @@
     gallery.safetensors       clip (N, d), vision (N, d)
     queries.safetensors       text (C, d), image (C, d): the known categories' vectors
     gallery.csv               path, category of each gallery row
-    categories.csv            category, split, pictures (those imagined, as paths in pictures.zip)
+    categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
+                              seeds (of those pictures, in their order)
     pictures.zip              gallery/ and imagined/ pictures, to be shown beside results
 
 Loading checks every hash. There is no pickle in it.
@@ -22,30 +23,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from safetensors.numpy import load_file, save_file
 
-from components import config, pictures
+from components import config, manifest, pictures, workspace
 from components.aggregator import Aggregator
 from components.checkpoints import fingerprint
 from components.errors import EidolonError
 from components.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
 from components.paths import (
+    ACCEPTED,
     AGGREGATOR,
     BUNDLE,
     DATASET,
     EVALUATION,
     FEATURES,
-    IMAGINED,
-    LOCK,
     VALIDATION,
 )
 from components.search import Gallery
 from components.train import aggregate
-from components.validate import accepted
 
-FORMAT = 1
+FORMAT = 2
 THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip
 
 
@@ -77,7 +75,7 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     features = Features.load(FEATURES)
     weights = AGGREGATOR / "aggregator.safetensors"
     model = Aggregator.load(weights)
-    drawn = accepted(IMAGINED, VALIDATION)
+    drawn = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
         save_file(
@@ -87,21 +85,24 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         image = aggregate(model, features)
         save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
         features.gallery.to_csv(aside / "gallery.csv", index=False)
-        shown = drawn.groupby("category")["path"].agg(lambda p: " ".join("imagined/" + p))
+        of = drawn.groupby("category")
+        shown = of["path"].agg(lambda p: " ".join("imagined/" + p))
+        seeds = of["seed"].agg(lambda s: " ".join(map(str, s)))
+        names = features.categories["category"]
         categories = features.categories.assign(
-            pictures=features.categories["category"].map(shown).fillna("")
+            pictures=names.map(shown).fillna(""), seeds=names.map(seeds).fillna("")
         )
         categories.to_csv(aside / "categories.csv", index=False)
         with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
             for path in features.gallery["path"]:
                 _add(archive, path, DATASET / path)
             for path in drawn["path"]:
-                _add(archive, f"imagined/{path}", IMAGINED / path)
+                _add(archive, f"imagined/{path}", ACCEPTED / path)
         generator, encoders = params.generator, params.encoders
         info = {
             "format": FORMAT,
             "profile": params.profile,
-            "dataset": {"dvc": dataset_hash(), "pictures": len(features.gallery)},
+            "dataset": {"dvc": workspace.dataset_hash(), "pictures": len(features.gallery)},
             "models": {
                 "generator": fingerprint(generator.model, generator.revision),
                 "clip": fingerprint(encoders.clip, encoders.clip_revision),
@@ -143,15 +144,6 @@ def load(folder: Path) -> Bundle:
         pictures=pd.read_csv(folder / "gallery.csv", dtype=str, keep_default_na=False),
         categories=pd.read_csv(folder / "categories.csv", dtype=str, keep_default_na=False),
     )
-
-
-def dataset_hash(lock: Path = LOCK) -> str:
-    """The DVC hash of the dataset, as dvc.lock records it."""
-    try:
-        stages = yaml.safe_load(lock.read_text())["stages"]
-        return str(stages["dataset"]["outs"][0]["md5"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise EidolonError(f"{lock} does not name the dataset ({error}): run `dvc repro`") from None
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from components import config
+from components.authors.choices import Method, TextModel, VisionModel
 from components.errors import EXIT_CODE, one_sentence
+from components.files import write_json
 
 app = typer.Typer(
     help="Text-to-image search through imagined pictures.",
@@ -24,17 +28,53 @@ app = typer.Typer(
 @app.command()
 def dataset() -> None:
     """Stage 1: write the dataset to data/dataset."""
+    from components import collection
     from components.datasets.build import build
 
-    frame = build(config.load().dataset)
+    with collection.locked():
+        frame = build(config.load().dataset)
     counts = frame.groupby("subset").size().to_dict()
     print(f"dataset: {frame['category'].nunique()} categories, {counts} pictures")
 
 
 @app.command()
+def inspect() -> None:
+    """Look at the dataset as a whole, and compare it with the champion's."""
+    from components import registry
+    from components.paths import INSPECTION
+    from components.validation.inspection import inspect as look
+
+    report = look(config.load().inspection, registry.champion_dataset())
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    compared = "compared with the champion's" if report["compared"] else "with no champion yet"
+    print(
+        f"inspect: {report['categories']} categories, {report['pictures']} pictures, {compared}:"
+        f" see {INSPECTION}/index.html"
+    )
+
+
+@app.command()
+def plan() -> None:
+    """Stage 2: list the pictures to imagine, shard by shard, to data/plan."""
+    from components.shards import plan as stage
+
+    params = config.load().generator
+    print(f"plan: {len(stage(params))} pictures in {len(params.shards)} shards")
+
+
+@app.command()
+def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
+    """Stage 3: imagine the pictures of one shard, to data/shards."""
+    from components.shards import imagine as stage
+
+    print(f"imagine@{shard}: {len(stage(shard, config.load().generator))} pictures")
+
+
+@app.command()
 def generate() -> None:
-    """Stage 2: imagine pictures of every category, to data/imagined."""
-    from components.generate import generate as stage
+    """Stage 4: gather the pictures of all shards, to data/imagined."""
+    from components.shards import generate as stage
 
     frame = stage(config.load().generator)
     print(f"generate: {len(frame)} pictures of {frame['category'].nunique()} categories")
@@ -42,17 +82,57 @@ def generate() -> None:
 
 @app.command()
 def validate() -> None:
-    """Stage 3: let Great Expectations judge the imagined pictures."""
-    from components.validate import validate as stage
+    """Stage 5: judge the imagined pictures and draw wrong ones anew, to data/accepted."""
+    from components.paths import VALIDATION
+    from components.validation.heal import validate as stage
 
-    params = config.load()
-    report = stage(params.validation, params.generator.size)
-    print(f"validate: {report['accepted']} of {report['pictures']} pictures accepted")
+    report = stage(config.load())
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    print(
+        f"validate: {report['accepted']} of {report['pictures']} pictures accepted,"
+        f" {report['redrawn']} redrawn, {sum(report['quarantined'].values())} quarantined,"
+        f" {len(report['text_only'])} categories left to text: see {VALIDATION}/index.html"
+    )
+
+
+@app.command()
+def thresholds(
+    cut: Annotated[
+        float, typer.Option(min=0, max=0.5, help="share of the pictures that a bound should cut")
+    ] = 0.005,
+    out: Annotated[Path, typer.Option(help="the picture")] = Path("reports/thresholds.png"),
+) -> None:
+    """Plot what the limits under `validation` in params.yaml cut, to set them from data."""
+    from components.validation import thresholds as stage
+
+    found = stage.distributions(config.load())
+    stage.plot(found, out)
+    table = Table(title=f"limits of validation; the last column cuts {cut:.2%} at each bound")
+    for column in (
+        "measure",
+        "limit",
+        "cut of pictures",
+        "of wrongly named ones",
+        "to cut so many",
+    ):
+        table.add_column(column)
+    for item in found:
+        bounds = (_bounds(item.limit.low, item.limit.high), _bounds(*item.cutting(cut)))
+        wrong = f"{item.beyond(item.wrong):.2%}" if item.wrong.size else ""
+        cuts = f"{item.beyond(item.pictures):.2%}"
+        table.add_row(item.limit.column, bounds[0], cuts, wrong, bounds[1])
+    Console().print(table)
+    print(f"thresholds: see {out}")
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return f"{'' if low is None else f'{low:.4g}'} … {'' if high is None else f'{high:.4g}'}"
 
 
 @app.command()
 def embed() -> None:
-    """Stage 4: encode pictures and names, to artifacts/features."""
+    """Stage 6: encode pictures and names, to artifacts/features."""
     from components.embed import embed as stage
 
     features = stage(config.load().encoders)
@@ -61,7 +141,7 @@ def embed() -> None:
 
 @app.command()
 def train() -> None:
-    """Stage 5: fit the aggregator and λ, to artifacts/aggregator."""
+    """Stage 7: fit the aggregator and λ, to artifacts/aggregator."""
     from components.train import train as stage
 
     history = stage(config.load().train)
@@ -71,7 +151,7 @@ def train() -> None:
 
 @app.command()
 def evaluate() -> None:
-    """Stage 6: mAP of text, image and fused ranking, to artifacts/evaluation."""
+    """Stage 8: mAP of text, image and fused ranking, to artifacts/evaluation."""
     from components.evaluate import GROUPS
     from components.evaluate import evaluate as stage
 
@@ -85,11 +165,102 @@ def evaluate() -> None:
 
 @app.command()
 def bundle() -> None:
-    """Stage 7: gather what is registered and served, to artifacts/bundle."""
+    """Stage 9: gather what is registered and served, to artifacts/bundle."""
     from components.bundle import pack
 
     info = pack(config.load())
     print(f"bundle: {len(info['files'])} files, dataset {info['dataset']['dvc'][:12]}")
+
+
+@app.command()
+def ingest(
+    source: Annotated[
+        Path, typer.Argument(help="a folder of categories, a zip or tar, or a list (.csv, .txt)")
+    ],
+) -> None:
+    """Check new pictures and add those that are fit to the dataset, as a new version of it."""
+    from components import workspace
+    from components.ingest import ingest as add
+
+    params = config.load().ingest
+    workspace.prepare(print)
+    outcome = add(source, params)
+    print(f"ingest: {outcome.sentence()}")
+    announcement = workspace.save_collection(print)
+    if announcement is None:
+        print("nothing new: the dataset stays as it is")
+    else:
+        print(
+            f"version {announcement.hash}: {announcement.pictures} pictures were ingested so far;"
+        )
+        print("the DAG `ingest` announces it within 15 minutes of `make up`")
+
+
+@app.command()
+def lineage(
+    subject: Annotated[
+        str, typer.Argument(help="a version, a file with an answer of POST /search, or - for stdin")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Trace an answer or a version back to run, data, models, prompts, seeds and code."""
+    from components.lineage import tables, trace
+
+    found = trace(subject)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for table in tables(found):
+        Console().print(table)
+
+
+data = typer.Typer(help="Versions of the dataset.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command()
+def log() -> None:
+    """List the versions that registered models were trained on."""
+    from components import registry
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns
+    for column in ("version", "alias", "registered", "dataset", "pictures", "categories", "code"):
+        table.add_column(column, no_wrap=True)
+    for version in registry.versions():
+        tags = version.tags
+        table.add_row(
+            version.version,
+            " ".join(version.aliases),
+            f"{version.created:%Y-%m-%d}",
+            tags.get("dataset", "")[:12],
+            tags.get("pictures", ""),
+            tags.get("categories", ""),
+            tags.get("commit", "")[:7] + ("+" if tags.get("dirty") == "true" else ""),
+        )
+    Console().print(table)
+
+
+@data.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="a registered version, or `working`")],
+    b: Annotated[str, typer.Argument(help="a registered version, or `working`")] = "working",
+) -> None:
+    """Show what B's dataset has and A's has not, and the other way round."""
+    from components.versions import diff as compare
+
+    for line in compare(a, b).lines():
+        print(line)
+
+
+@data.command()
+def restore(
+    version: Annotated[str, typer.Argument(help="a registered version")],
+    force: Annotated[bool, typer.Option(help="even if unversioned changes are lost")] = False,
+) -> None:
+    """Bring back the dataset and the collection that a version was trained on."""
+    from components.versions import restore as bring_back
+
+    print(f"data/dataset is {bring_back(version, print, force=force)}, that of version {version}")
 
 
 @app.command()
@@ -107,6 +278,53 @@ def promote(
 
     registry.promote_by_hand(version)
     print(f"version {version} is now the champion")
+
+
+@app.command()
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="the authors' aggregator, a .pth")],
+    out: Annotated[Path, typer.Argument(help="where to write it, as .safetensors")],
+) -> None:
+    """Turn an authors' checkpoint into our safetensors, running nothing of it."""
+    from components.authors.checkpoint import import_checkpoint as turn
+
+    model = turn(file, out)
+    print(f"{out}: aggregator of {model.dim} dimensions, λ = {model.fusion_weight:.4f}")
+
+
+@app.command()
+def evaluate_features(
+    root: Annotated[Path, typer.Argument(help="the folder that holds aggregator/")],
+    model: Annotated[TextModel, typer.Option(help="the text encoder")] = TextModel.CLIP,
+    v_model: Annotated[VisionModel, typer.Option(help="the vision encoder")] = VisionModel.DINO,
+    method: Annotated[Method, typer.Option(help="what a query says of a class")] = Method.CLASS,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="an authors' .pth or our .safetensors: adds `aggregated`")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the numbers there, too")
+    ] = None,
+) -> None:
+    """Repeat the authors' evaluation on features in their layout: mAP by set and on average."""
+    from components.authors.checkpoint import load
+    from components.authors.evaluation import evaluate
+
+    aggregator = None if checkpoint is None else load(checkpoint)
+    report = evaluate(root, model, v_model, method, aggregator)
+    table = Table(title=f"mAP, {model} and {v_model}, queries by {method}", box=SIMPLE_HEAD)
+    table.add_column("set")
+    for kind in report.average:
+        table.add_column(kind, justify="right")
+    for name, row in report.sets.items():
+        table.add_row(name, *(f"{value:.4f}" for value in row.values()))
+    table.add_section()
+    table.add_row("average", *(f"{value:.4f}" for value in report.average.values()))
+    Console().print(table)
+    for name, why in report.skipped.items():
+        print(f"skipped {name}: {why}")
+    if json_file is not None:
+        asked = {"model": model, "v_model": v_model, "method": method}
+        write_json(json_file, asked | report.as_dict())
 
 
 @app.command()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from components.errors import EidolonError
 
@@ -17,7 +26,19 @@ PROFILES = Path("profiles")
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PerCategory = Annotated[int, Field(ge=1, le=10_000)]
 Template = Annotated[str, Field(min_length=2, max_length=300)]
+
+
+def _check_revision(revision: str) -> str:
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        raise ValueError(
+            f"{revision!r} must be a commit, 40 hex digits: branches and tags can move"
+        )
+    return revision
+
+
+Revision = Annotated[str, AfterValidator(_check_revision)]
 
 
 class _Section(BaseModel):
@@ -31,42 +52,112 @@ def _check_template(template: str) -> str:
 
 
 class Dataset(_Section):
-    adapter: Literal["emblems", "folder"]
+    adapter: Literal["emblems", "folder", "cub200", "oxford102"]
     source: Path | None = None
+    splits: Path | None = None
     seed: Seed
-    gallery_per_category: Annotated[int, Field(ge=1, le=10_000)]
-    training_per_category: Annotated[int, Field(ge=1, le=10_000)]
+    gallery_per_category: PerCategory | None
+    training_per_category: PerCategory | None
+    min_pictures: Count
+
+    @model_validator(mode="after")
+    def _fits_the_adapter(self) -> Dataset:
+        if self.adapter in ("emblems", "folder"):
+            self.numbers()
+        if self.adapter != "emblems":
+            self.folder()
+        elif self.splits is not None:
+            raise ValueError("emblems have a split of their own: set splits to null")
+        return self
+
+    def numbers(self) -> tuple[int, int]:
+        """Gallery and training pictures of a category, for an adapter that needs numbers.
+
+        ``null`` means all, which only a benchmark with an official split can give.
+        Raises ``ValueError``.
+        """
+        if self.gallery_per_category is None or self.training_per_category is None:
+            raise ValueError(
+                f"{self.adapter} needs numbers for gallery_per_category and training_per_category"
+            )
+        return self.gallery_per_category, self.training_per_category
+
+    def folder(self) -> Path:
+        """The folder that an adapter reads. Raises ``ValueError`` when none is named."""
+        if self.source is None:
+            raise ValueError(f"{self.adapter} needs a source: the folder that holds the dataset")
+        return self.source
+
+
+class Ingest(_Section):
+    max_files: Count
+    max_bytes: Count
+    max_ratio: Annotated[float, Field(ge=1)]
+    max_hamming: Annotated[int, Field(ge=0, le=64)]
+    max_difference: Share
 
 
 class Generator(_Section):
     model: str
-    revision: str | None = None
+    revision: Revision | None = None
     prompt: Template
+    prompts: dict[str, Template] = {}
     images_per_category: Annotated[int, Field(ge=1, le=64)]
     steps: Annotated[int, Field(ge=1, le=200)]
     guidance: Annotated[float, Field(ge=0, le=50)]
     size: Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
     seed: Seed
-    batch: Annotated[int, Field(ge=1, le=4096)]
+    batch: Annotated[int, Field(ge=1, le=4096)] | None  # null: from free memory
+    shards: Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
 
     _one_place = field_validator("prompt")(_check_template)
 
+    @field_validator("shards")
+    @classmethod
+    def _from_zero(cls, shards: tuple[int, ...]) -> tuple[int, ...]:
+        if shards != tuple(range(len(shards))):
+            raise ValueError(
+                f"{list(shards)} must count from 0, such as [0, 1, 2] for three shards"
+            )
+        return shards
+
+    def prompt_for(self, text: str) -> str:
+        """What the generator is asked for ``text``, a category's name or a query: the template (or
+        whole prompt) of its own in ``prompts``, or else ``prompt``."""
+        return self.prompts.get(text, self.prompt).replace("{}", text)
+
+
+class Inspection(_Section):
+    min_gallery: Count
+    min_side: Count
+    min_difference: Share
+    max_change: Annotated[float, Field(ge=0)]
+    max_lost: Share
+    max_drift: Share
+    mostly: Annotated[float, Field(gt=0, le=1)]
+
 
 class Validation(_Section):
-    min_std: Share
+    min_contrast: Share
     min_sharpness: Annotated[float, Field(ge=0)]
-    max_hamming: Annotated[int, Field(ge=0, le=64)]
-    mostly: Annotated[float, Field(gt=0, le=1)]
+    max_sharpness: Annotated[float, Field(gt=0)]
+    min_agreement: Annotated[float, Field(ge=-2, le=2)]
+    min_difference: Share
+    min_siblings: Annotated[float, Field(ge=-1, le=1)]
+    attempts: Annotated[int, Field(ge=0, le=100)]
     min_accepted: Count
+    min_diversity: Annotated[float, Field(ge=0, le=2)]
+    max_text_only: Share
+    mostly: Annotated[float, Field(gt=0, le=1)]
 
 
 class Encoders(_Section):
     clip: str
-    clip_revision: str | None = None
+    clip_revision: Revision | None = None
     vision: str
-    vision_revision: str | None = None
+    vision_revision: Revision | None = None
     prompts: Annotated[tuple[Template, ...], Field(min_length=1)]
-    batch: Annotated[int, Field(ge=1, le=65_536)]
+    batch: Annotated[int, Field(ge=1, le=65_536)] | None  # null: from free memory
 
     @field_validator("prompts")
     @classmethod
@@ -103,14 +194,34 @@ class Params(_Section):
     """All of params.yaml."""
 
     profile: str
+    models: Path
     dataset: Dataset
+    ingest: Ingest
     generator: Generator
+    inspection: Inspection
     validation: Validation
     encoders: Encoders
     train: Train
     evaluate: Evaluate
     gate: Gate
     serve: Serve
+
+    @model_validator(mode="after")
+    def _stages_follow_each_model(self) -> Params:
+        """A model is pinned by a commit, or its files lie where dvc.yaml sees them change."""
+        used = {
+            "generator.model": (self.generator.model, self.generator.revision),
+            "encoders.clip": (self.encoders.clip, self.encoders.clip_revision),
+            "encoders.vision": (self.encoders.vision, self.encoders.vision_revision),
+        }
+        for key, (model, revision) in used.items():
+            if revision is None and not Path(model).is_relative_to(self.models):
+                raise ValueError(
+                    f"{key} {model!r} is neither a folder in {self.models} (`models`) nor a model"
+                    f" of a hub with a commit as its revision, such as the one that"
+                    f" `git ls-remote https://huggingface.co/{model} HEAD` prints"
+                )
+        return self
 
 
 def load(path: Path = PARAMS) -> Params:

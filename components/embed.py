@@ -13,16 +13,14 @@ from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
 from components.features import Array, Features
 from components.files import folder_aside
-from components.paths import DATASET, FEATURES, IMAGINED, VALIDATION
+from components.paths import ACCEPTED, DATASET, FEATURES
 from components.progress import track
-from components.validate import accepted
 
 
 def embed(
     params: config.Encoders,
     dataset: Path = DATASET,
-    imagined: Path = IMAGINED,
-    validation: Path = VALIDATION,
+    accepted: Path = ACCEPTED,
     out: Path = FEATURES,
 ) -> Features:
     """Encode the gallery and training pictures twice (CLIP, vision), the accepted imagined
@@ -35,17 +33,17 @@ def embed(
     sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
     for subset in ("gallery", "training"):
         part = frame.loc[frame["subset"] == subset, ["path", "category"]].reset_index(drop=True)
-        both = _encode(dataset, part["path"], params.batch, subset, clip, vision)
+        both = _encode(dataset, part["path"], subset, clip, vision)
         sides[subset] = (part, both[0], both[1])
 
-    drawn = accepted(imagined, validation)
+    drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     unknown = set(drawn["category"]) - set(categories["category"])
     if unknown:
         raise EidolonError(
             f"imagined pictures of {sorted(unknown)[:3]} belong to no category of the dataset:"
             " run `dvc repro generate`"
         )
-    (vectors,) = _encode(imagined, drawn["path"], params.batch, "imagined", vision)
+    (vectors,) = _encode(accepted, drawn["path"], "imagined", vision)
     row = pd.Index(categories["category"]).get_indexer(pd.Index(drawn["category"]))
     place = drawn.groupby("category").cumcount().to_numpy()
     many = int(place.max()) + 1
@@ -71,11 +69,12 @@ def embed(
 
 
 def _encode(
-    root: Path, paths: pd.Series, batch: int, what: str, *encoders: ClipEncoder | VisionEncoder
+    root: Path, paths: pd.Series, what: str, *encoders: ClipEncoder | VisionEncoder
 ) -> list[Array]:
     """Read each picture once and encode it with every encoder."""
     if paths.empty:
         raise EidolonError(f"there are no {what} pictures to embed")
+    batch = max(encoder.batch for encoder in encoders)
     chunks = [paths.iloc[i : i + batch] for i in range(0, len(paths), batch)]
     parts: list[list[Array]] = [[] for _ in encoders]
     for chunk in track(chunks, f"embed {what}", "pictures", weigh=len):

@@ -1,4 +1,4 @@
-"""The one kind of error a user meets: a sentence that names what is wrong and the remedy."""
+"""The errors that a user meets: one sentence that names what is wrong and the remedy."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ class EidolonError(Exception):
     """
 
 
+class TransientError(Exception):
+    """What another attempt may cure, such as a remote out of reach: to a person one sentence like
+    any other, but Airflow tries the task again."""
+
+
 EXIT_CODE = 2
 """Exit status of a command that was given bad input."""
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """What every command line runs in: an :class:`EidolonError` is one sentence on stderr and exit
-    status :data:`EXIT_CODE`."""
+    """What every command line runs in: an :class:`EidolonError` or a :class:`TransientError` is one
+    sentence on stderr and exit status :data:`EXIT_CODE`."""
     try:
         yield
-    except EidolonError as error:
+    except (EidolonError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE)

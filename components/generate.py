@@ -6,30 +6,38 @@ which pictures share a batch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
-import pandas as pd
 import torch
 from diffusers import AutoPipelineForText2Image
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
-from components import config, manifest
-from components.checkpoints import device, fingerprint, load
-from components.files import folder_aside, sha256
-from components.paths import DATASET, IMAGINED
-from components.progress import track
+from components import config
+from components.batches import Batches
+from components.checkpoints import device, fingerprint, load, precision
+from components.seeds import seed_of
 
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
 
 
-def seed_of(prompt: str, k: int, base: int) -> int:
-    """The seed of the ``k``-th picture of ``prompt``: 31 bits of a hash."""
-    digest = hashlib.sha256(f"{base}/{k}/{prompt}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+Order = tuple[str, int]
+"""A picture to draw: its prompt and its seed."""
+
+
+def identity(params: config.Generator) -> dict[str, str | int | float]:
+    """What a picture depends on beside its prompt and seed. Needs no weights loaded.
+
+    The scheduler and its settings are files of the model, so the fingerprint covers them.
+    """
+    return {
+        "model": fingerprint(params.model, params.revision),
+        "steps": params.steps,
+        "guidance": params.guidance,
+        "size": params.size,
+        "dtype": str(precision()).removeprefix("torch."),
+    }
 
 
 class Generator:
@@ -37,66 +45,42 @@ class Generator:
 
     def __init__(self, params: config.Generator) -> None:
         self.params = params
-        self._device = device()
         pipe = load(
             AutoPipelineForText2Image.from_pretrained,
             params.model,
             params.revision,
             use_safetensors=True,
-            dtype=torch.float16 if self._device.type == "cuda" else torch.float32,
+            dtype=precision(),
         )
-        self._pipe = pipe.to(self._device)
+        self._pipe = pipe.to(device())
         self._pipe.set_progress_bar_config(disable=True)
+        self._batches = Batches(self._draw, (params.prompt, params.seed), params.batch)
 
-    @torch.inference_mode()
+    @property
+    def batch(self) -> int:
+        """Pictures that are drawn at once."""
+        return self._batches.size
+
     def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One RGB picture per prompt, ``size`` pixels on each side."""
+        orders = list(zip(prompts, seeds, strict=True))
+        return [image for images in self._batches(orders) for image in images]
+
+    @torch.inference_mode()
+    def _draw(self, orders: Sequence[Order]) -> list[Image.Image]:
+        # the noise is drawn on the CPU, where a seed gives the same on every machine
         images: list[Image.Image] = self._pipe(
-            prompt=list(prompts),
+            prompt=[prompt for prompt, _ in orders],
             num_inference_steps=self.params.steps,
             guidance_scale=self.params.guidance,
             height=self.params.size,
             width=self.params.size,
-            generator=[torch.Generator().manual_seed(s) for s in seeds],
+            generator=[torch.Generator().manual_seed(seed) for _, seed in orders],
         ).images
         return images
 
     def imagine(self, text: str, count: int) -> tuple[list[Image.Image], list[int]]:
         """``count`` pictures of ``text`` in the configured prompt, and their seeds."""
-        prompt = self.params.prompt.format(text)
+        prompt = self.params.prompt_for(text)
         seeds = [seed_of(prompt, k, self.params.seed) for k in range(count)]
         return self.draw([prompt] * count, seeds), seeds
-
-
-def generate(
-    params: config.Generator, dataset: Path = DATASET, out: Path = IMAGINED
-) -> pd.DataFrame:
-    """The stage `generate`: K pictures of every category of the dataset, with a manifest."""
-    made_by = "dvc repro dataset"
-    names = manifest.read(dataset, manifest.DATASET_COLUMNS, made_by)["category"].unique()
-    generator = Generator(params)
-    model = fingerprint(params.model, params.revision)
-    # pictures of one batch come from different categories: small increments fill it too
-    jobs = [
-        (name, k, params.prompt.format(name))
-        for k in range(params.images_per_category)
-        for name in names
-    ]
-    batches = [jobs[i : i + params.batch] for i in range(0, len(jobs), params.batch)]
-    rows = []
-    with folder_aside(out) as aside:
-        for batch in track(batches, "generate", "pictures", weigh=len):
-            prompts = [prompt for _, _, prompt in batch]
-            seeds = [seed_of(prompt, k, params.seed) for _, k, prompt in batch]
-            for (name, k, prompt), seed, image in zip(
-                batch, seeds, generator.draw(prompts, seeds), strict=True
-            ):
-                path = Path(name.replace(" ", "_").replace("/", "_")) / f"{k:02d}.png"
-                (aside / path).parent.mkdir(exist_ok=True)
-                image.save(aside / path)
-                digest = sha256(aside / path)
-                rows.append((path.as_posix(), name, prompt, seed, model, digest))
-        frame = pd.DataFrame(rows, columns=list(manifest.IMAGINED_COLUMNS))
-        frame = frame.sort_values("path", ignore_index=True)
-        manifest.write(aside, frame)
-    return frame

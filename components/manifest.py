@@ -11,8 +11,9 @@ from components.errors import EidolonError
 
 Manifest = NewType("Manifest", pd.DataFrame)
 
-DATASET_COLUMNS = ("path", "category", "split", "subset")
-IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256")
+DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash")
+IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address")
+ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 
 
 def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:

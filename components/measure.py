@@ -1,18 +1,14 @@
-"""What can be measured of a picture without any model: the rows that validation judges."""
+"""What can be measured of one picture without any model."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image
 
-from components import pictures
-from components.errors import EidolonError
-from components.files import sha256
-from components.progress import track
+Pixels = npt.NDArray[np.float64]
+
+SIDE = 8  # of a thumbnail, in pixels
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -22,38 +18,35 @@ def difference_hash(image: Image.Image) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def sharpness(gray: npt.NDArray[np.float64]) -> float:
-    """Variance of the Laplacian of a picture with values in [0, 1]."""
-    middle = gray[1:-1, 1:-1]
-    around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:]
-    return float((around - 4 * middle).var())
+def pixels(image: Image.Image) -> Pixels:
+    """(height, width, 3) in [0, 1]."""
+    return np.asarray(image, dtype=np.float64) / 255
 
 
-def measure(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per row of ``frame`` (path, category, sha256), in its order.
+def contrast(values: Pixels) -> float:
+    """Largest standard deviation of a colour channel, in [0, 0.5]. Gray alone would not do: a
+    yellow star on a gray ground may have the same brightness everywhere."""
+    return float(values.std(axis=(0, 1)).max())
 
-    Columns: ``decodes``, ``intact`` (the file's hash is the manifest's), ``width``, ``height``,
-    ``std`` (contrast of the gray picture, in [0, 0.5]), ``sharpness``, and ``nearest``: the
-    smallest Hamming distance of its difference hash to that of an earlier picture of its category
-    (64 when it is the first).
-    """
-    rows = []
-    seen: dict[str, list[int]] = {}
-    for record in track(frame.to_dict("records"), "measure", "pictures"):
-        path = folder / record["path"]
-        row = {"path": record["path"], "category": record["category"]}
-        row |= {"decodes": True, "intact": path.is_file() and sha256(path) == record["sha256"]}
-        try:
-            image = pictures.read(path)
-        except EidolonError:
-            nothing = {"width": 0, "height": 0, "std": 0.0, "sharpness": 0.0, "nearest": 64}
-            rows.append(row | nothing | {"decodes": False})
-            continue
-        gray = np.asarray(image.convert("L"), dtype=np.float64) / 255
-        bits = difference_hash(image)
-        before = seen.setdefault(record["category"], [])
-        nearest = min(((bits ^ other).bit_count() for other in before), default=64)
-        before.append(bits)
-        row |= {"width": image.width, "height": image.height, "std": float(gray.std())}
-        rows.append(row | {"sharpness": sharpness(gray), "nearest": nearest})
-    return pd.DataFrame(rows)
+
+def sharpness(values: Pixels) -> float:
+    """Largest variance of the Laplacian of a colour channel; 0 for less than 3 pixels a side."""
+    if min(values.shape[:2]) < 3:
+        return 0.0
+    middle = values[1:-1, 1:-1]
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    return float((around - 4 * middle).var(axis=(0, 1)).max())
+
+
+def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
+    """(192,) in [0, 1]: the colours of the picture at 8x8 pixels, by which copies are found."""
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32).ravel() / 255
+
+
+def differences(
+    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """(N, M): the root mean square difference of each pair of thumbnails (N, 192), (M, 192)."""
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+    return np.sqrt(np.maximum(squares, 0) / one.shape[1])

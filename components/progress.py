@@ -12,13 +12,20 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 T = TypeVar("T")
 _EVERY = 5.0  # seconds between two lines in a log
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:.1f}/s" if rate < 10 else f"{rate:.0f}/s"
 
 
 def _one(_: object) -> int:
@@ -34,12 +41,20 @@ def track(
     yield from shown(items, what, unit, weights)
 
 
+class _Rate(ProgressColumn):
+    """Units per second, over the last while."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else _per_second(task.speed))
+
+
 def _bar(items: Sequence[T], what: str, unit: str, weights: list[int]) -> Iterator[T]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -62,4 +77,4 @@ def _lines(items: Sequence[T], what: str, unit: str, weights: list[int]) -> Iter
             rate = done / max(now - began, 1e-9)
             left = (total - done) / rate
             text = f"{what}: {done}/{total} {unit}".rstrip()
-            print(f"{text}  {rate:.0f}/s  {left:.0f} s left", file=sys.stderr, flush=True)
+            print(f"{text}  {_per_second(rate)}  {left:.0f} s left", file=sys.stderr, flush=True)

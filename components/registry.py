@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,34 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from components import config, manifest
+from components import config, manifest, workspace
 from components.errors import EidolonError
 from components.files import read_json
-from components.paths import AGGREGATOR, BUNDLE, DATASET, EVALUATION, LOCK, VALIDATION
+from components.paths import (
+    ACCEPTED,
+    AGGREGATOR,
+    BUNDLE,
+    COLLECTION,
+    DATASET,
+    EVALUATION,
+    INSPECTION,
+    LOCK,
+    VALIDATION,
+)
 
 MODEL = "eidolon"
 EXPERIMENT = "eidolon-retrain"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ROLLED_BACK = "rolled_back"  # a version's tag
+
+KEPT = {
+    "params.yaml": config.PARAMS,
+    "dataset.csv": DATASET / "manifest.csv",
+    "accepted.csv": ACCEPTED / "manifest.csv",
+    "collection.csv": COLLECTION / "manifest.csv",
+    "pictures.dvc": workspace.POINTER,
+}
+"""What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,17 @@ class Version:
     created: bool
 
 
+@dataclass(frozen=True)
+class Registered:
+    """A version as the registry tells it; ``created`` is in UTC."""
+
+    version: str
+    run_id: str
+    created: datetime
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+
+
 def client() -> MlflowClient:
     """A client of ``MLFLOW_TRACKING_URI``. Raises :class:`EidolonError` when it is not set: the
     default would move with the working directory."""
@@ -46,6 +78,11 @@ def client() -> MlflowClient:
             "MLFLOW_TRACKING_URI is not set: use `make`, or `eval $(python -m ops env)` first"
         )
     return MlflowClient()
+
+
+def tracking_uri() -> str:
+    """The registry that is asked."""
+    return mlflow.get_tracking_uri()
 
 
 def lock_digest(lock: Path = LOCK) -> str:
@@ -89,7 +126,12 @@ def register(params: config.Params) -> Version:
         )
         mlflow.log_artifacts(str(EVALUATION), "evaluation")
         mlflow.log_artifacts(str(VALIDATION), "validation")
+        if INSPECTION.is_dir():
+            mlflow.log_artifacts(str(INSPECTION), "inspection")
         mlflow.log_artifact(str(LOCK))
+        for name, file in KEPT.items():
+            if file.is_file():
+                mlflow.log_text(file.read_text(), f"lineage/{name}")
         mlflow.log_artifacts(str(BUNDLE), "bundle")
     try:
         registry.create_registered_model(
@@ -102,10 +144,77 @@ def register(params: config.Params) -> Version:
         MODEL,
         source=f"{run.info.artifact_uri}/bundle",
         run_id=run.info.run_id,
-        tags={"dvc_lock": digest, "dataset": info["dataset"]["dvc"]},
+        tags={
+            "dvc_lock": digest,
+            "dataset": info["dataset"]["dvc"],
+            "pictures": str(len(rows)),
+            "categories": str(rows["category"].nunique()),
+            **asdict(workspace.code()),
+        },
     )
     registry.set_registered_model_alias(MODEL, CHALLENGER, version.version)
     return Version(run.info.run_id, MODEL, str(version.version), created=True)
+
+
+def is_registered() -> bool:
+    """Whether the dvc.lock that is here was registered before."""
+    return _with_digest(client(), lock_digest()) is not None
+
+
+def versions() -> list[Registered]:
+    """All versions, oldest first."""
+    found = client().search_model_versions(f"name = '{MODEL}'")
+    aliases = _aliases() if found else {}
+    return [_registered(v, aliases) for v in sorted(found, key=lambda v: int(v.version))]
+
+
+def registered(version: str) -> Registered:
+    """One version. Raises :class:`EidolonError` when there is none of that name."""
+    try:
+        return _registered(client().get_model_version(MODEL, version), _aliases())
+    except MlflowException as error:
+        raise EidolonError(
+            f"the model {MODEL!r} has no version {version!r} ({error.message}): `eidolon data log`"
+            " lists them"
+        ) from None
+
+
+def artifacts(version: Registered, *paths: str) -> dict[str, str]:
+    """The texts of a version's artifacts, files or folders, by their path.
+
+    Raises :class:`EidolonError` when one of ``paths`` is not there.
+    """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # they are small
+    texts = {}
+    with tempfile.TemporaryDirectory() as place:
+        for path in paths:
+            try:
+                got = Path(
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=f"runs:/{version.run_id}/{path}", dst_path=place
+                    )
+                )
+            except (MlflowException, OSError) as error:
+                raise EidolonError(
+                    f"version {version.version} keeps no {path} ({error}): it was registered by an"
+                    " older release, or its artifacts are out of reach"
+                ) from None
+            files = sorted(p for p in got.rglob("*") if p.is_file()) if got.is_dir() else [got]
+            for file in files:
+                texts[(Path(path) / file.relative_to(got)).as_posix()] = file.read_text()
+    return texts
+
+
+def champion_dataset() -> str | None:
+    """The manifest of the dataset that the champion was trained on, as text; nothing where there is
+    no champion, or one that kept none."""
+    champion, path = by_alias(CHAMPION), "lineage/dataset.csv"
+    if champion is None:
+        return None
+    try:
+        return artifacts(registered(str(champion.version)), path)[path]
+    except EidolonError:
+        return None
 
 
 def by_alias(alias: str) -> ModelVersion | None:
@@ -173,6 +282,20 @@ def _experiment(registry: MlflowClient) -> str:
     served = mlflow.get_tracking_uri().startswith("http")
     place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
     return str(registry.create_experiment(EXPERIMENT, artifact_location=place))
+
+
+def _aliases() -> dict[str, str]:
+    return dict(client().get_registered_model(MODEL).aliases)
+
+
+def _registered(found: ModelVersion, aliases: dict[str, str]) -> Registered:
+    return Registered(
+        version=str(found.version),
+        run_id=found.run_id or "",
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == str(found.version))),
+        tags=dict(found.tags),
+    )
 
 
 def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:

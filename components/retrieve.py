@@ -6,7 +6,6 @@ import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from components import config
 from components.bundle import Bundle
 from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.generate import Generator, seed_of
+from components.generate import Generator
 from components.search import top
 
 MAX_QUERY = 300  # characters
@@ -77,7 +76,7 @@ class Retriever:
         if row is not None:
             text, image = self.bundle.text[row], self.bundle.image[row]
             imagined = list(self.bundle.categories["pictures"][row].split())
-            seeds = self._seeds(self.bundle.categories["category"][row], imagined)
+            seeds = [int(s) for s in self.bundle.categories["seeds"][row].split()]
         else:
             text = self._clip.describe([words], self._prompts)[0]
             image, pictures, seeds = self._imagine(words)
@@ -97,12 +96,6 @@ class Retriever:
             for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
         ]
         return Answer(query, row is not None, weight, hits, imagined, seeds)
-
-    def _seeds(self, category: str, imagined: list[str | bytes]) -> list[int]:
-        """The seeds of a known category's pictures, whose files are named by their number."""
-        params = self._generator.params
-        prompt = params.prompt.format(category)
-        return [seed_of(prompt, int(PurePath(str(p)).stem), params.seed) for p in imagined]
 
     def _imagine(self, words: str) -> Imagination:
         """Equal queries share one generation, those asked at the same time too."""

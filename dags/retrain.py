@@ -9,32 +9,21 @@ The file is parsed again and again, so it imports nothing heavy.
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable
-from contextlib import chdir
 from datetime import timedelta
 from typing import Any
 
-from airflow.exceptions import AirflowFailException, AirflowSkipException
-from airflow.sdk import (
-    AssetOrTimeSchedule,
-    CronTriggerTimetable,
-    chain,
-    dag,
-    get_current_context,
-    task,
-)
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET
+from perform import perform
 
-from components.errors import EidolonError
-from ops import record, steps
-from ops.environment import HOME, POOL, ROOT
-from ops.stage import Log
+from ops import steps
+from ops.environment import POOL
 
 HOURS = {
     "dataset": 6,
-    "generate": 48,
+    "plan": 1,
+    "imagine": 48,
+    "generate": 6,
     "validate": 6,
     "embed": 24,
     "train": 24,
@@ -43,51 +32,47 @@ HOURS = {
 }
 """The stages of dvc.yaml in their order, and how long each may take."""
 
-ACCELERATED = {"generate", "embed"}
+ACCELERATED = {"imagine", "validate", "embed"}
 
 Given = Any  # a dict from another task: an XComArg while the DAG is built
 
 
-def perform(step: Callable[[Log], Any]) -> Any:
-    """Run a step, log and record what it says, and translate its outcome for Airflow."""
-    instance = get_current_context()["ti"]
-    name, run = instance.task_id, os.environ.get("EIDOLON_RUN", instance.run_id)
-    file = record.path(HOME, run)
-    logger = logging.getLogger("eidolon")
-
-    def log(line: str) -> None:
-        logger.info(line)
-        record.append(file, record.Event(name, "line", line))
-
-    record.append(file, record.Event(name, "started"))
-    try:
-        with chdir(ROOT):
-            result = step(log)
-    except steps.NothingToDo as reason:
-        record.append(file, record.Event(name, "skipped", str(reason)))
-        raise AirflowSkipException(str(reason)) from None
-    except EidolonError as error:  # bad input: another attempt would not help
-        record.append(file, record.Event(name, "failed", str(error)))
-        raise AirflowFailException(str(error)) from None
-    except BaseException as error:
-        record.append(file, record.Event(name, "failed", str(error) or type(error).__name__))
-        raise
-    record.append(file, record.Event(name, "done", result=result or {}))
-    return result
+def policy(stage: str) -> dict[str, Any]:
+    """What the tasks of a stage of dvc.yaml may take."""
+    return {
+        "task_id": stage,
+        "execution_timeout": timedelta(hours=HOURS[stage]),
+        "pool": POOL if stage in ACCELERATED else "default_pool",
+    }
 
 
-def stage_task(name: str, hours: int) -> Any:
+def stage_task(name: str) -> Any:
     """The task of one stage of dvc.yaml."""
 
-    @task(
-        task_id=name,
-        execution_timeout=timedelta(hours=hours),
-        pool=POOL if name in ACCELERATED else "default_pool",
-    )
+    @task(**policy(name))
     def stage() -> dict[str, Any]:
         return perform(lambda log: steps.stage(name, log))
 
     return stage()
+
+
+@task
+def inspect() -> dict[str, Any]:
+    """A dataset that is not fit to train on stops the run here."""
+    return perform(steps.inspect)
+
+
+@task(**policy("plan"))
+def plan() -> list[int]:
+    """What is to be drawn, in shards: `imagine` is mapped over them."""
+    shards: list[int] = perform(steps.plan)["shards"]
+    return shards
+
+
+@task(**policy("imagine"))
+def imagine(shard: int) -> dict[str, Any]:
+    """The pictures of one shard."""
+    return perform(lambda log: steps.imagine(shard, log))
 
 
 @task
@@ -149,10 +134,11 @@ def deploy(built: Given) -> dict[str, Any]:
 )
 def retrain() -> None:
     """Generate, train, register; the better model is promoted and deployed."""
-    computed = [stage_task(name, hours) for name, hours in HOURS.items()]
-    registered = register()
+    planned, registered = plan(), register()
+    first, *others = [stage_task(name) for name in HOURS if name not in ("plan", "imagine")]
     built = build(gate(registered))
-    chain(*computed, registered)
+    chain(first, inspect(), planned)
+    chain(imagine.expand(shard=planned), *others, registered)
     chain(built, check(built), promote(registered, built), deploy(built))
 
 

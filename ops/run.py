@@ -7,6 +7,7 @@ module only prepares the database, follows the record of the run, and reports.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from components import config
 from components.files import read_json, write_json
 from components.paths import EVALUATION
 from ops import record, release
+from ops.accelerators import accelerators
 from ops.airflow import Airflow
 from ops.environment import HOME, POOL, ROOT, environment
 from ops.lock import foreground_run
@@ -43,19 +45,27 @@ class RunError(Exception):
 
 
 def stage_names() -> list[str]:
-    """The stages of dvc.yaml."""
-    return list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    """The stages of dvc.yaml; one that is repeated for each shard has as many names."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    shards = config.load().generator.shards
+    return [
+        name
+        for stage, content in stages.items()
+        for name in ([f"{stage}@{i}" for i in shards] if "matrix" in content else [stage])
+    ]
 
 
 def prepare_airflow(log: Path) -> None:
     """Migrate Airflow's database and make the pool, when that was not done for this version."""
     from importlib.metadata import version
 
-    stamp = HOME / "airflow" / f".ready-{version('apache-airflow')}"
+    slots = str(max(1, len(accelerators())))
+    stamp = HOME / "airflow" / f".ready-{version('apache-airflow')}-{slots}"
     if stamp.exists():
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    for command in (["db", "migrate"], ["pools", "set", POOL, "1", "the accelerator"]):
+    pool = ["pools", "set", POOL, slots, "a slot for each accelerator"]
+    for command in (["db", "migrate"], pool):
         with log.open("a") as out:
             done = subprocess.run(
                 [sys.executable, "-m", "airflow", *command],
@@ -72,10 +82,9 @@ def prepare_airflow(log: Path) -> None:
 
 def run(console: Console) -> dict[str, Any]:
     """Run the DAG, show its progress and its result. Raises :class:`RunError`."""
-    config.load()  # bad parameters are told before anything starts
+    stages = stage_names()  # bad parameters are told before anything starts
     LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.write_text("")
-    stages = stage_names()
     with Display(console, Board(stages, AFTER)) as display:
         display.say("preparing Airflow")
         prepare_airflow(LOG)
@@ -161,4 +170,6 @@ def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
         gate = outcome(events, "gate")
         raise RunError(f"nothing is deployed: {gate.text if gate else 'the gate did not run'}")
     write_json(SUMMARY, summary)
+    for picture in EVALUATION.glob("*.png"):
+        shutil.copy(picture, SUMMARY.parent)
     return summary

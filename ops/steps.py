@@ -14,11 +14,16 @@ from typing import Any
 
 from components import config
 from components.errors import EidolonError
-from ops import release
+from components.paths import INSPECTION, VALIDATION
+from ops import inbox, release
 from ops import stage as stages
+from ops.accelerators import accelerators, one_of
 from ops.environment import HOME
 from ops.services import ENDPOINT, LOGS, Supervisor, current, healthy
 from ops.stage import Log
+
+PAGES = {"validate": VALIDATION / "index.html"}
+"""The pages that stages leave for people."""
 
 PATIENCE = 180.0  # seconds until the endpoint must serve what was deployed
 
@@ -27,19 +32,100 @@ class NothingToDo(Exception):  # noqa: N818 - not an error
     """A step is not needed, or not allowed: it and what follows are skipped. Says why."""
 
 
-def stage(name: str, log: Log) -> dict[str, Any]:
-    """Bring one stage of dvc.yaml up to date."""
+def stage(name: str, log: Log, **variables: str) -> dict[str, Any]:
+    """Bring one stage of dvc.yaml up to date, in an environment with ``variables``."""
     config.load()  # an unknown or absurd parameter stops the run before anything is computed
-    return asdict(stages.repro(name, log))
+    result = asdict(stages.repro(name, log, variables))
+    if name in PAGES:
+        log(f"what was found: {PAGES[name].absolute().as_uri()}")
+        result["page"] = PAGES[name].as_posix()
+    return result
+
+
+def inspect(log: Log) -> dict[str, Any]:
+    """Look at the dataset as a whole, beside the champion's."""
+    from components import registry
+    from components.validation.inspection import inspect as look
+
+    report = look(config.load().inspection, registry.champion_dataset())
+    for warning in report["warnings"]:
+        log(f"warning: {warning}")
+    page = INSPECTION / "index.html"
+    log(f"what was found: {page.absolute().as_uri()}")
+    return {"page": page.as_posix(), "warnings": len(report["warnings"])}
+
+
+def plan(log: Log) -> dict[str, Any]:
+    """Bring the stage `plan` up to date, and name the shards that it made."""
+    return stage("plan", log) | {"shards": list(config.load().generator.shards)}
+
+
+def imagine(shard: int, log: Log) -> dict[str, Any]:
+    """Draw one shard on an accelerator of its own, and hand it to the clones that share the
+    remote."""
+    with one_of(accelerators()) as chosen:
+        result = stage(f"imagine@{shard}", log, **chosen)
+    stages.push(f"imagine@{shard}", log)
+    return result
 
 
 def register(log: Log) -> dict[str, Any]:
-    """Register the bundle in MLflow as `challenger`."""
-    from components import registry
+    """Register the bundle in MLflow as `challenger`, once its data is where it can be had."""
+    from components import registry, workspace
 
-    found = registry.register(config.load())
+    params = config.load()
+    if not registry.is_registered():
+        workspace.push_version(log)  # what is registered can be restored
+    found = registry.register(params)
     log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
     return asdict(found)
+
+
+def collect(source: str | None, log: Log) -> dict[str, Any]:
+    """Ingest ``source``, or else what lies in the inbox.
+
+    Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced.
+    """
+    from components import collection, workspace
+    from components.ingest import ingest
+
+    params = config.load().ingest
+    entries = inbox.settled() if source is None else []
+    if source is not None or entries:
+        workspace.prepare(log)
+    if source is not None:
+        log(ingest(Path(source), params).sentence())
+    for entry in entries:
+        try:
+            log(f"{entry.name}: {ingest(entry, params).sentence()}")
+        except EidolonError as error:  # one bad entry must not block the others
+            log(f"{entry.name} is refused: {error}")
+            inbox.refuse(entry, str(error))
+        else:
+            inbox.done(entry)
+    left = collection.unannounced()
+    if not left:
+        raise NothingToDo("nothing new")
+    return {"unannounced": len(left)}
+
+
+def version(log: Log) -> dict[str, Any]:
+    """Version what was ingested with DVC and push it. Raises :class:`NothingToDo` when all of it is
+    announced."""
+    from components import workspace
+
+    saved = workspace.save_collection(log)
+    if saved is None:
+        raise NothingToDo("nothing new")
+    log(f"version {saved.hash}: {saved.pictures} ingested pictures, {saved.added} of them new")
+    return asdict(saved)
+
+
+def announced(last: str, log: Log) -> None:
+    """Airflow has recorded the event: everything up to the picture ``last`` is announced."""
+    from components import collection
+
+    collection.announced(last)
 
 
 def gate(version: str, log: Log) -> dict[str, Any]:

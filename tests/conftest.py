@@ -17,6 +17,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")
+def toy_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the toy models, without a project."""
+    folder = tmp_path_factory.mktemp("models")
+    toy.save_models(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def built_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy project after all its stages. Shared: tests must not change it."""
     root = toy.make_project(tmp_path_factory.mktemp("toy"))

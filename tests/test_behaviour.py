@@ -10,9 +10,10 @@ import pytest
 from components import config
 from components.datasets.emblems import categories, draw, splits
 from components.encoders import ClipEncoder, VisionEncoder
-from components.generate import Generator, seed_of
+from components.generate import Generator
 from components.metrics import mean_average_precision
 from components.search import Gallery
+from components.seeds import seed_of
 from tests.toy import ROOT
 
 PER_CATEGORY, IMAGINED, WEIGHT = 5, 3, 0.2

@@ -36,7 +36,13 @@ def test_every_profile_is_valid_and_named_after_its_file() -> None:
         ("generator.steps", "many"),
         ("generator.size", 33),
         ("generator.prompt", "a photo"),
+        ("generator.prompts", {"red star": ""}),
+        ("generator.shards", []),
+        ("generator.shards", [1, 2]),
         ("generator.colour", "red"),
+        ("generator.revision", "main"),
+        ("generator.batch", 0),
+        ("encoders.clip_revision", "71153311"),
         ("dataset.adapter", "imagenet"),
         ("encoders.prompts", []),
         ("encoders.prompts", ["{} and {}"]),
@@ -50,6 +56,20 @@ def test_every_profile_is_valid_and_named_after_its_file() -> None:
 def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(EidolonError, match=name.replace(".", r"\.")):
         config.load(write(tmp_path, {name: value}))
+
+
+def test_a_model_is_pinned_or_lies_where_the_stages_follow_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        EidolonError, match=r"encoders\.vision 'elsewhere/dino' is neither a folder"
+    ):
+        config.load(write(tmp_path, {"encoders.vision": "elsewhere/dino"}))
+    with pytest.raises(EidolonError, match=r"git ls-remote https://huggingface\.co/openai/clip"):
+        config.load(write(tmp_path, {"encoders.clip": "openai/clip"}))
+    pinned = {"encoders.clip": "openai/clip", "encoders.clip_revision": "0123456789" * 4}
+    assert config.load(write(tmp_path, pinned)).encoders.clip == "openai/clip"
+    elsewhere = {"models": "elsewhere", "encoders.vision": "elsewhere/dino"}
+    with pytest.raises(EidolonError, match=r"generator\.model 'zoo/models/generator'"):
+        config.load(write(tmp_path, elsewhere))
 
 
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The DAG `retrain` as Airflow parses it, against dvc.yaml."""
+"""The DAGs as Airflow parses them; `retrain` against dvc.yaml."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ from pathlib import Path
 bag = BundleDagBag(dag_folder=sys.argv[1], bundle_path=Path(sys.argv[1]), bundle_name="dags")
 heavy = {"torch", "mlflow", "great_expectations", "diffusers", "transformers", "bentoml", "pandas"}
 heavy &= set(sys.modules)
-dag = bag.dags["retrain"]
+dag, ingest = bag.dags["retrain"], bag.dags["ingest"]
 print(json.dumps({
     "errors": [str(e) for e in bag.import_errors.values()],
     "heavy": sorted(heavy),
     "dags": sorted(bag.dags),
+    "ingest": {
+        "cron": ingest.timetable.expression,
+        "catchup": ingest.catchup,
+        "max_active_runs": ingest.max_active_runs,
+        "tasks": {t.task_id: [o.name for o in t.outlets] for t in ingest.topological_sort()},
+        "patient": all(t.retries and t.execution_timeout for t in ingest.tasks),
+    },
     "catchup": dag.catchup,
     "max_active_runs": dag.max_active_runs,
     "cron": dag.timetable.timetable.expression,
@@ -39,6 +46,7 @@ print(json.dumps({
         "timeout": t.execution_timeout.total_seconds(),
         "pool": t.pool,
         "outlets": [o.name for o in t.outlets],
+        "mapped_over": [o.task_id for o in t.iter_mapped_dependencies()] if t.is_mapped else None,
     } for t in dag.tasks},
 }))
 """
@@ -82,7 +90,7 @@ def paths(entries: list[Any]) -> list[str]:
 
 def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == []
-    assert parsed["dags"] == ["retrain"]
+    assert parsed["dags"] == ["ingest", "retrain"]
     assert parsed["heavy"] == []
 
 
@@ -93,9 +101,33 @@ def test_it_runs_weekly_and_on_new_data_one_at_a_time(parsed: dict[str, Any]) ->
     assert not parsed["catchup"]
 
 
+def test_ingest_looks_every_quarter_of_an_hour_and_announces_the_dataset(
+    parsed: dict[str, Any],
+) -> None:
+    found = parsed["ingest"]
+    assert found["cron"] == "*/15 * * * *" and not found["catchup"]
+    assert found["max_active_runs"] == 1 and found["patient"]
+    assert list(found["tasks"].items()) == [
+        ("collect", []),
+        ("version", ["dataset"]),
+        ("announced", []),
+    ]
+
+
 def test_its_stages_are_those_of_dvc(parsed: dict[str, Any], stages: dict[str, Any]) -> None:
-    others = {"register", "gate", "build", "check", "promote", "deploy"}
+    others = {"inspect", "register", "gate", "build", "check", "promote", "deploy"}
     assert set(parsed["tasks"]) - others == set(stages)
+
+
+def test_what_dvc_repeats_for_each_shard_airflow_maps(
+    parsed: dict[str, Any], stages: dict[str, Any]
+) -> None:
+    mapped = {name: task["mapped_over"] for name, task in parsed["tasks"].items()}
+    assert {name: over for name, over in mapped.items() if over is not None} == {
+        "imagine": ["plan"]
+    }
+    repeated = {name: stage["matrix"] for name, stage in stages.items() if "matrix" in stage}
+    assert repeated == {"imagine": {"shard": "${generator.shards}"}}
 
 
 def test_every_file_dependency_is_a_path(parsed: dict[str, Any], stages: dict[str, Any]) -> None:
@@ -126,7 +158,11 @@ def test_every_task_has_retries_and_a_timeout(parsed: dict[str, Any]) -> None:
     for name, task in parsed["tasks"].items():
         assert task["retries"] >= 1 and task["backoff"] > 1 and task["timeout"] > 0, name
     pools = {name: task["pool"] for name, task in parsed["tasks"].items()}
-    assert {name for name, pool in pools.items() if pool == "gpu"} == {"generate", "embed"}
+    assert {name for name, pool in pools.items() if pool == "gpu"} == {
+        "imagine",
+        "validate",
+        "embed",
+    }
 
 
 def imports(folder: str) -> set[str]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -21,11 +22,13 @@ from rich.console import Console
 
 from components.errors import EidolonError
 from ops import record
+from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports
 from ops.progress import Board
 from ops.record import Event
+from ops.run import stage_names
 from ops.services import MARK, Service, configuration, marked, services
-from ops.stage import StageError, failure
+from ops.stage import StageError, failure, has_remote
 from ops.summary import facts, figures, outcome, summarise
 from ops.up import check_ports
 from tests.clones import Clone, clean_environment, free_ports
@@ -123,6 +126,7 @@ def test_processes_are_found_though_they_hide_their_environment(tmp_path: Path) 
         ),
         (["Killed", "ERROR: failed to run: x, exited with -9"], True, StageError, "exited with -9"),
         (["ERROR: missing data 'source': models/dino"], False, EidolonError, "models/dino"),
+        (["ERROR: failed: '/a/data/shards/0' is busy, by:"], False, StageError, "is busy"),
         ([], True, StageError, "no output"),
     ],
 )
@@ -132,6 +136,50 @@ def test_only_bad_input_is_not_tried_again(
     error = failure(lines, ran)
     assert type(error) is kind
     assert sentence in str(error)
+
+
+def test_accelerators_are_those_that_cuda_may_use(tmp_path: Path) -> None:
+    assert accelerators({}, tmp_path) == []
+    for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert accelerators({}, tmp_path) == ["2", "10"]
+    assert accelerators({"CUDA_VISIBLE_DEVICES": "1, 3"}, tmp_path) == ["1", "3"]
+    assert accelerators({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
+
+
+def test_each_task_that_draws_has_an_accelerator_of_its_own(tmp_path: Path) -> None:
+    with one_of(["0"], tmp_path) as alone:
+        assert alone == {}
+    waited: list[dict[str, str]] = []
+
+    def third() -> None:
+        with one_of(["0", "1"], tmp_path) as chosen:
+            waited.append(chosen)
+
+    with one_of(["0", "1"], tmp_path) as first:
+        with one_of(["0", "1"], tmp_path) as second:
+            assert [first, second] == [{VARIABLE: "0"}, {VARIABLE: "1"}]
+            thread = Thread(target=third)
+            thread.start()
+            thread.join(timeout=0.5)
+            assert thread.is_alive() and not waited
+        thread.join(timeout=30)
+        assert waited == [{VARIABLE: "1"}]
+
+
+def test_a_stage_for_each_shard_has_as_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names = stage_names()
+    assert names[:4] == ["dataset", "plan", "imagine@0", "generate"]
+
+
+def test_a_default_remote_is_noticed(tmp_path: Path) -> None:
+    assert not has_remote(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    assert not has_remote(tmp_path)
+    (tmp_path / ".dvc" / "config.local").write_text("[core]\n    remote = storage\n")
+    assert has_remote(tmp_path)
 
 
 def test_a_record_gives_whole_lines_only(tmp_path: Path) -> None:
@@ -252,14 +300,15 @@ def interrupt_in(clone: Clone, stage: str) -> None:
 def test_make_run(tmp_path: Path) -> None:
     """One clone's life: interrupted, run, run again, changed, damaged, rolled back, repaired."""
     clone = Clone(tmp_path)
-    interrupt_in(clone, "generate")
+    interrupt_in(clone, "imagine@0")
 
     done = clone.ops("run")
     assert done.returncode == 0, done.stdout + done.stderr
     first = summary_of(clone)
     stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
+    stages = stages - {"imagine"} | {"imagine@0", "imagine@1"}
     assert set(first["stages"]) == stages
-    assert cached(first) <= {"dataset"}  # it was done before the interruption
+    assert cached(first) <= {"dataset", "plan"}  # they were done before the interruption
     assert len(first["query"]["hits"]) == 5
     assert first["mlflow"]["version"] == clone.champion() == "1"
     assert first["bento"]["tag"] in done.stdout
@@ -277,7 +326,7 @@ def test_make_run(tmp_path: Path) -> None:
     params.write_text(yaml.safe_dump(changed))
     assert clone.ops("run").returncode == 0
     third = summary_of(clone)
-    assert cached(third) == {"dataset", "generate", "validate", "embed"}
+    assert cached(third) == stages - {"train", "evaluate", "bundle"}
     assert third["mlflow"]["version"] == clone.champion() == "2"
     assert third["bento"]["tag"] != first["bento"]["tag"]
 
@@ -292,6 +341,16 @@ def test_make_run(tmp_path: Path) -> None:
     assert clone.champion() == "2"
 
     weights.write_bytes(good)
+    strict = changed | {"validation": changed["validation"] | {"min_contrast": 0.5, "attempts": 0}}
+    params.write_text(yaml.safe_dump(strict))
+    failed = clone.ops("run")
+    assert failed.returncode == 1
+    assert "validation of the imagined pictures failed" in failed.stderr
+    assert "artifacts/validation/index.html" in failed.stderr
+    assert (clone.root / "artifacts" / "validation" / "index.html").is_file()
+    assert clone.champion() == "2"  # nothing was trained, and nothing was promoted
+
+    params.write_text(yaml.safe_dump(changed))
     roll_back(clone)
     repaired = clone.ops("run")
     assert repaired.returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -14,11 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components import bundle, config, embed, generate, train, validate
+from components import bundle, config, embed, generate, train
 from components.datasets.build import build
 from components.errors import EidolonError
 from components.features import Features
-from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED, VALIDATION
+from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED
 from components.retrieve import Retriever
 from tests import toy
 
@@ -153,41 +152,6 @@ def test_a_damaged_model_is_named(copy: Path, built_toy: Path, model: str) -> No
     with pytest.raises(EidolonError, match=broken.name.replace(".", r"\.") + " is damaged"):
         embed.embed(params)
     assert (FEATURES / "features.safetensors").stat().st_mtime_ns == before
-
-
-def test_validation_leaves_out_bad_pictures_and_names_them(copy: Path) -> None:
-    params = config.load()
-    first = pd.read_csv(IMAGINED / "manifest.csv").iloc[0]["path"]
-    Image.new("RGB", (32, 32), "gray").save(IMAGINED / first)
-    with pytest.raises(EidolonError, match=f"intact should be.*{first}"):
-        validate.validate(params.validation, params.generator.size)
-    assert (VALIDATION / "data_docs" / "index.html").is_file()
-    report = json.loads((VALIDATION / "report.json").read_text())
-    assert not report["success"]
-    rows = pd.read_csv(VALIDATION / "measurements.csv", keep_default_na=False)
-    assert rows.loc[rows["reason"] != "", "path"].tolist() == [first]
-
-
-def test_validation_stops_when_most_pictures_are_blank(copy: Path) -> None:
-    params = config.load()
-    strict = params.validation.model_copy(update={"min_std": 0.5})
-    with pytest.raises(EidolonError, match=r"std should be at least 0\.5"):
-        validate.validate(strict, params.generator.size)
-
-
-def test_a_category_without_accepted_pictures_is_searched_by_text(copy: Path) -> None:
-    path = VALIDATION / "measurements.csv"
-    rows = pd.read_csv(path, keep_default_na=False)
-    rows.loc[rows["category"] == "red plain star", "reason"] = "is blank"
-    rows.to_csv(path, index=False)
-    params = config.load()
-    features = embed.embed(params.encoders)
-    row = features.categories["category"].tolist().index("red plain star")
-    assert not features.accepted[row].any()
-    bundle.pack(params)
-    retriever = Retriever(bundle.load(BUNDLE), params.generator, params.encoders)
-    answer = retriever.search("red plain star", 5)
-    assert [h.score for h in answer.hits] == [h.text_score for h in answer.hits]
 
 
 def test_the_command_line_says_one_sentence_and_exits_2(tmp_path: Path) -> None:

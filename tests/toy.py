@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import yaml
 
+from components import collection
 from components.datasets.emblems import Category, draw
 
 NAMES = (
@@ -61,6 +62,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     """params.yaml of the toy project, as a plain dict: small counts, lenient thresholds."""
     value: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "embedded.yaml").read_text())
     value["profile"] = "toy"
+    value["models"] = str(models)
     value["dataset"] |= {
         "adapter": "folder",
         "source": str(source),
@@ -68,7 +70,17 @@ def params(models: Path, source: Path) -> dict[str, Any]:
         "training_per_category": 2,
     }
     value["generator"] |= {"model": str(models / "generator"), "images_per_category": 2, "steps": 2}
-    value["validation"] |= {"min_std": 0.0, "min_sharpness": 0.0}
+    value["generator"] |= {"shards": [0, 1]}
+    value["validation"] |= {  # random weights draw noise, and see nothing in it
+        "min_contrast": 0.0,
+        "min_sharpness": 0.0,
+        "max_sharpness": 100.0,
+        "min_agreement": -2.0,
+        "min_difference": 0.0,
+        "min_siblings": -1.0,
+        "min_accepted": 1,
+        "min_diversity": 0.0,
+    }
     value["encoders"] |= {"clip": str(models / "clip"), "vision": str(models / "dino")}
     value["train"] |= {"epochs": 3, "steps_per_epoch": 2}
     value["evaluate"] |= {"bootstrap": 200}
@@ -78,23 +90,29 @@ def params(models: Path, source: Path) -> dict[str, Any]:
 
 
 def make_project(root: Path) -> Path:
-    """Write models, pictures and params.yaml under ``root``; run no stage."""
+    """Write models, pictures, params.yaml and an empty collection under ``root``; run no stage."""
     save_models(root / "models")
     save_pictures(root / "pictures")
     text = yaml.safe_dump(params(root / "models", root / "pictures"))
     (root / "params.yaml").write_text(text)
+    (root / "collection").mkdir(exist_ok=True)
+    (root / "collection" / "manifest.csv").write_text(",".join(collection.COLUMNS) + "\n")
     return root
 
 
 def run_stages(root: Path) -> None:
     """Run all stages in this process, with ``root`` as the working directory."""
-    from components import bundle, config, embed, evaluate, generate, train, validate
+    from components import bundle, config, embed, evaluate, shards, train
     from components.datasets.build import build
+    from components.validation import heal
 
     chosen = config.load()
     build(chosen.dataset)
-    generate.generate(chosen.generator)
-    validate.validate(chosen.validation, chosen.generator.size)
+    shards.plan(chosen.generator)
+    for shard in chosen.generator.shards:
+        shards.imagine(shard, chosen.generator)
+    shards.generate(chosen.generator)
+    heal.validate(chosen)
     embed.embed(chosen.encoders)
     train.train(chosen.train)
     evaluate.evaluate(chosen.evaluate)

@@ -1,0 +1,98 @@
+"""Generation of the embedded world: batches, one more category, and a retrain with nothing new."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from diffusers import DiffusionPipeline
+
+from components import config, manifest, shards
+from components.checkpoints import device, precision
+from components.errors import EidolonError
+from components.files import read_json
+from components.generate import Generator
+from components.imagine import Store, wanted
+
+ADDED = "olive wavy spiral"
+SUMMARY = Path("reports/summary.json")
+
+Row = tuple[str, str, str, str]
+"""What was measured, the baseline, the figure, and their ratio."""
+
+
+def batches(
+    params: config.Generator, names: list[str], median_seconds: Callable[..., float]
+) -> Row:
+    """Pictures per second against the plain pipeline of diffusers, one prompt at a time."""
+    generator = Generator(params)
+    orders = wanted(params, names)[: generator.batch]
+    prompts, count = [w.prompt for w in orders], len(orders)
+    pipe = DiffusionPipeline.from_pretrained(params.model, dtype=precision()).to(device())
+    pipe.set_progress_bar_config(disable=True)
+
+    def plain(_: int) -> None:
+        for prompt in prompts:
+            pipe(
+                prompt,
+                num_inference_steps=params.steps,
+                guidance_scale=params.guidance,
+                height=params.size,
+                width=params.size,
+            )
+
+    loop = median_seconds(plain)
+    batch = median_seconds(lambda _: generator.draw(prompts, [w.seed for w in orders]))
+    what = f"pictures per second: batches of {count} against one prompt at a time"
+    return what, f"{count / loop:.1f}", f"{count / batch:.1f}", f"{loop / batch:.1f}x"
+
+
+def one_more(params: config.Generator, names: list[str]) -> Row:
+    """Seconds of plan, imagine and generate for one added category, against those for all.
+
+    Once each, without the start of Python; loading the model is in both.
+    """
+    alone = params.model_copy(update={"shards": (0,)})
+    with tempfile.TemporaryDirectory(prefix="eidolon-generation-") as folder:
+        root = Path(folder)
+
+        def seconds(categories: list[str]) -> float:
+            row = dict.fromkeys(manifest.DATASET_COLUMNS, "-")
+            manifest.write(root, pd.DataFrame([row | {"category": n} for n in categories]))
+            began = time.perf_counter()
+            shards.plan(alone, root, root / "plan")
+            shards.imagine(
+                0, alone, root / "plan", root / "imagined", root / "shards", Store(root / "store")
+            )
+            shards.generate(alone, root / "plan", root / "shards", root / "imagined")
+            return time.perf_counter() - began
+
+        def stored() -> int:
+            return len(list((root / "store").glob("*/*.png")))
+
+        every, before = seconds(names), stored()
+        more, added = seconds([*names, ADDED]), stored() - before
+    what = f"generation: one added category ({added} pictures) against all {len(names)} ({before})"
+    return what, f"{every:.1f} s", f"{more:.1f} s", f"{every / more:.0f}x"
+
+
+def nothing_new() -> Row:
+    """Seconds of `make run` with nothing to do.
+
+    Raises :class:`EidolonError` when a stage was not up to date.
+    """
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "ops", "run"], capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        raise EidolonError(f"the retrain failed: {done.stderr.strip()}")
+    stages = read_json(SUMMARY, "run `make run`")["stages"]
+    ran = [name for name, stage in stages.items() if not stage["cached"]]
+    if ran:
+        raise EidolonError(f"{', '.join(ran)} had something to do: run `make bench` again")
+    return "a retrain with nothing new", "", f"{seconds:.0f} s", ""

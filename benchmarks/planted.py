@@ -1,0 +1,160 @@
+"""Bad pictures of known kinds, planted among imagined ones, to measure what validation catches."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from components import manifest, pictures
+from components.files import sha256
+from components.validation.measure import Measured, Meter
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """``measured`` with bad pictures in the rows ``at``; ``sources`` are the rows that copies were
+    made of (equal to ``at`` for other kinds)."""
+
+    measured: Measured
+    at: Rows
+    sources: Rows
+
+
+def plant(
+    kind: str,
+    measured: Measured,
+    meter: Meter,
+    folder: Path,
+    at: Rows,
+    spared: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Planted:
+    """Replace the rows ``at`` by bad pictures of ``kind``, written to ``folder``, made of pictures
+    of the rows ``spared`` where they are made of any.
+
+    Each file's hash is given as the manifest's, so that what is wrong is in the picture alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = at.copy()
+    files = []
+    for place, row in enumerate(at):
+        file = folder / f"{row}.png"
+        if kind in _FROM:
+            sources[place] = row = rng.choice(
+                np.flatnonzero(_FROM[kind](measured.rows, row) & spared)
+            )
+        file.write_bytes(KINDS[kind](measured.files[row], rng))
+        files.append(file)
+    frame = measured.rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]]
+    frame = frame.assign(sha256=[sha256(file) for file in files])
+    measured = measured.replace(at, meter.measure(files, frame))
+    return Planted(measured, at, sources if kind == "copy" else at)
+
+
+def _blank(_: Path, rng: np.random.Generator) -> bytes:
+    values = rng.uniform(20, 235, size=3) + rng.normal(0, rng.uniform(0, 3), (32, 32, 3))
+    return _png(values)
+
+
+def _noise(_: Path, rng: np.random.Generator) -> bytes:
+    match rng.integers(4):
+        case 0:
+            return _png(rng.uniform(0, 255, (32, 32, 3)))
+        case 1:
+            return _png(128 + rng.normal(0, 40, (32, 32, 3)))
+        case 2:
+            return _png(np.repeat(rng.uniform(0, 255, (32, 32, 1)), 3, axis=2))
+        case _:
+            coarse = Image.fromarray(np.uint8(rng.uniform(0, 255, (8, 8, 3))))
+            return _encoded(coarse.resize((32, 32), Image.Resampling.BICUBIC))
+
+
+def _as_it_is(source: Path, _: np.random.Generator) -> bytes:
+    return source.read_bytes()
+
+
+def _copy(source: Path, rng: np.random.Generator) -> bytes:
+    image = pictures.read(source)
+    match rng.integers(4):
+        case 0:
+            return source.read_bytes()
+        case 1:
+            buffer = io.BytesIO()
+            image.save(buffer, "JPEG", quality=92)
+            return _encoded(pictures.read(buffer.getvalue()))
+        case 2:
+            return _png(np.asarray(image) + rng.normal(0, 3, (image.height, image.width, 3)))
+        case _:
+            return _encoded(image.resize((24, 24)).resize(image.size))
+
+
+def _truncated(source: Path, rng: np.random.Generator) -> bytes:
+    data = source.read_bytes()
+    return data[: int(len(data) * rng.uniform(0.2, 0.95))]
+
+
+def _bomb(_: Path, rng: np.random.Generator) -> bytes:
+    return _black(int(rng.choice((8_000, 12_000, 20_000))))
+
+
+@cache
+def _black(side: int) -> bytes:
+    return _encoded(Image.new("1", (side, side)))
+
+
+def _text(_: Path, rng: np.random.Generator) -> bytes:
+    page = "<html><body>503 no picture today</body></html>\n"
+    return (page * int(rng.integers(0, 40))).encode()
+
+
+KINDS: dict[str, Callable[[Path, np.random.Generator], bytes]] = {
+    "blank": _blank,
+    "noise": _noise,
+    "copy": _copy,
+    "truncated": _truncated,
+    "bomb": _bomb,
+    "text": _text,
+    "another category": _as_it_is,
+    "one attribute off": _as_it_is,
+}
+
+
+def _siblings(rows: pd.DataFrame, row: int) -> pd.Series:
+    return (rows["category"] == rows["category"].iloc[row]) & (np.arange(len(rows)) != row)
+
+
+def _strangers(rows: pd.DataFrame, row: int) -> pd.Series:
+    return rows["category"] != rows["category"].iloc[row]
+
+
+def _neighbours(rows: pd.DataFrame, row: int) -> pd.Series:
+    """Pictures of the categories of `emblems` whose names differ in one word."""
+    words = rows["category"].str.split(expand=True)
+    return (words != words.iloc[row]).sum(axis=1) == 1
+
+
+_FROM: dict[str, Callable[[pd.DataFrame, int], pd.Series]] = {
+    "copy": _siblings,
+    "another category": _strangers,
+    "one attribute off": _neighbours,
+}
+
+
+def _png(values: npt.NDArray[np.float64]) -> bytes:
+    return _encoded(Image.fromarray(np.uint8(np.clip(values, 0, 255))))
+
+
+def _encoded(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

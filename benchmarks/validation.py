@@ -1,0 +1,168 @@
+"""What the gate catches, and what that is worth: `python -m benchmarks.validation`.
+
+First a planted set: bad pictures of known kinds among those that `make run` imagined. Then 10 % of
+the imagined pictures are exchanged for pictures of other categories, and mAP is compared: clean,
+with the gate (wrong pictures are found and redrawn), and without it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.planted import KINDS, Planted, plant
+from components import config, manifest
+from components.features import Array, Features
+from components.imagine import Store
+from components.metrics import mean_average_precision
+from components.paths import IMAGINED
+from components.search import Gallery
+from components.validation.heal import heal
+from components.validation.judge import judge
+from components.validation.measure import Measured, Meter
+
+COUNT = 60  # planted of each kind
+SHARE = 0.1  # of wrong pictures in the experiment
+WEIGHT = 0.2  # λ of the experiment, near the one that training finds
+
+
+def gate(
+    measured: Measured, meter: Meter, params: config.Params, folder: Path, count: int, seed: int = 0
+) -> pd.DataFrame:
+    """For each kind, with ``count`` planted: ``recall``, ``precision``, and ``rejected``, the share
+    of the pictures not planted that the gate rejects, the generator's own mistakes among them.
+
+    The last row, ``all``, has all kinds at once, an eighth of all pictures together. A planted copy
+    is caught when one of the pair is rejected, whichever it is.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    together = len(measured.rows) // 8 // len(KINDS)  # an eighth of all pictures
+    for name, kinds, many in (*((k, [k], count) for k in KINDS), ("all", [*KINDS], together)):
+        places = rng.permutation(len(measured.rows))[: len(kinds) * many]
+        spared = np.ones(len(measured.rows), dtype=bool)
+        spared[places] = False
+        planted: list[Planted] = []
+        world = measured
+        for kind, at in zip(kinds, places.reshape(len(kinds), many), strict=True):
+            planted.append(plant(kind, world, meter, folder / name / kind, at, spared, rng))
+            world = planted[-1].measured
+        rows.append((name, *_rates(planted, params)))
+    return pd.DataFrame(rows, columns=["kind", "recall", "precision", "rejected"])
+
+
+def _rates(planted: list[Planted], params: config.Params) -> tuple[float, float, float]:
+    judged = judge(planted[-1].measured, params.validation, params.generator.size)
+    out = (judged["reason"] != "").to_numpy()
+    at = np.concatenate([p.at for p in planted])
+    sources = np.concatenate([p.sources for p in planted])
+    caught = out[at] | out[sources]
+    others = np.ones(len(out), dtype=bool)
+    others[at] = others[sources] = False
+    false = int(out[others].sum())
+    hits = int(caught.sum())
+    return hits / len(at), hits / (hits + false), false / int(others.sum())
+
+
+@dataclass(frozen=True)
+class World:
+    """What is searched, and by which ``categories``: ``text`` (C, d), ``positive`` (C, N)."""
+
+    categories: pd.Index
+    text: Array
+    gallery: Gallery
+    positive: npt.NDArray[np.bool_]
+
+    def maps(self, names: pd.Series, kept: npt.NDArray[np.bool_], vision: Array) -> pd.Series:
+        """mAP of the mean of each category's ``kept`` pictures: alone, and fused with the text at
+        λ = :data:`WEIGHT`. ``names`` and ``vision`` (N, d) are the pictures' categories and
+        features."""
+        row = self.categories.get_indexer(pd.Index(names))
+        image = np.zeros((len(self.categories), vision.shape[1]), dtype=np.float32)
+        np.add.at(image, row[kept], vision[kept])
+        image /= np.maximum(np.linalg.norm(image, axis=1, keepdims=True), 1e-12)
+        scores = self.gallery.score(self.text, image, WEIGHT)
+        return pd.Series(
+            {
+                "fused": mean_average_precision(scores.fused, self.positive),
+                "imagined alone": mean_average_precision(scores.image, self.positive),
+            }
+        )
+
+
+def experiment(
+    world: World,
+    measured: Measured,
+    meter: Meter,
+    params: config.Params,
+    folder: Path,
+    kind: str = "another category",
+    whole: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """mAP `clean`, with the `gate on` and with it `off`, where :data:`SHARE` of the imagined
+    pictures are of ``kind``; ``whole``: all pictures of that share of the categories."""
+    rng = np.random.default_rng(seed)
+    names = measured.rows["category"]
+    if whole:
+        chosen = rng.permutation(names.unique())[: round(SHARE * names.nunique())]
+        at = np.flatnonzero(names.isin(chosen))
+    else:
+        at = rng.choice(len(names), size=round(SHARE * len(names)), replace=False)
+    spared = ~np.isin(np.arange(len(names)), at)
+    wrong = plant(kind, measured, meter, folder, at, spared, rng).measured
+    healed = heal(wrong, params, meter, Store(folder / "store"))
+    everything = np.ones(len(names), dtype=bool)
+    fine = (healed.last["reason"] == "").to_numpy()
+    return pd.DataFrame(
+        {
+            "clean": world.maps(names, everything, measured.vision),
+            "gate on": world.maps(names, fine, healed.measured.vision),
+            "gate off": world.maps(names, everything, wrong.vision),
+        }
+    )
+
+
+def main() -> None:
+    params, console = config.load(), Console()
+    frame = manifest.read(IMAGINED, manifest.IMAGINED_COLUMNS, "make run").assign(attempt=0)
+    features = Features.load()
+    names = pd.Index(features.categories["category"])
+    world = World(
+        categories=names,
+        text=features.text,
+        gallery=Gallery(features.gallery_clip, features.gallery_vision),
+        positive=features.labels(features.gallery)[None, :] == np.arange(len(names))[:, None],
+    )
+    meter = Meter(params.encoders, names.tolist())
+    measured = meter.measure([IMAGINED / p for p in frame["path"]], frame)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _show(console, f"planted, {COUNT} of a kind", gate(measured, meter, params, folder, COUNT))
+        for title, kind, whole in (
+            ("of random other categories", "another category", False),
+            ("one attribute off", "one attribute off", False),
+            ("all pictures of 10 % of the categories", "another category", True),
+        ):
+            found = experiment(world, measured, meter, params, folder, kind, whole=whole)
+            _show(console, f"mAP, 10 % wrong: {title}", found.rename_axis("by").reset_index())
+
+
+def _show(console: Console, title: str, frame: pd.DataFrame) -> None:
+    table = Table(title=title)
+    for column in frame.columns:
+        table.add_column(column)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

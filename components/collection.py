@@ -1,0 +1,118 @@
+"""The collection: every picture that was ever ingested, as git and DVC version it.
+
+    collection/manifest.csv     one row each, in the order of arrival; in git
+    collection/pictures/        the files as they came, named by their content; by DVC
+    collection/pictures.dvc     what DVC calls them; in git
+
+The stage `dataset` merges it with what the adapter yields. Rows are only ever appended, by one
+rename, so that a process killed at any moment leaves the old manifest or the new one. What was
+added and not yet announced to Airflow is listed in an outbox, which the DAG `ingest` empties.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from components.errors import EidolonError
+from components.files import write_text
+from components.paths import COLLECTION, OUTBOX
+
+_LOCK = OUTBOX.with_name("ingest.lock")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One row. ``path`` lies under pictures/; ``sha256`` is the file's, ``pixels`` and ``dhash``
+    are its :class:`components.likeness.Likeness`; ``source`` is what it was ingested from."""
+
+    path: str
+    category: str
+    sha256: str
+    pixels: str
+    dhash: str
+    bytes: int
+    source: str
+
+
+COLUMNS = [field.name for field in fields(Picture)]
+
+
+def pictures_folder(folder: Path = COLLECTION) -> Path:
+    """Where the files are."""
+    return folder / "pictures"
+
+
+def read(folder: Path = COLLECTION) -> pd.DataFrame:
+    """The manifest; no rows where nothing was ever ingested. Raises :class:`EidolonError` when it
+    is damaged."""
+    path = folder / "manifest.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise EidolonError(f"{path} is damaged ({error}): `git checkout {path}`") from None
+    if list(frame.columns) != COLUMNS:
+        raise EidolonError(f"{path} has not the columns {COLUMNS}: `git checkout {path}`")
+    return frame
+
+
+def files(folder: Path = COLLECTION) -> list[Path]:
+    """The file of each row. Raises :class:`EidolonError` when one is not there."""
+    paths = [pictures_folder(folder) / path for path in read(folder)["path"]]
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
+        raise EidolonError(f"{missing} is missing: `dvc pull {folder}/pictures.dvc`")
+    return paths
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Held by whoever adds pictures, and by the stage that reads them, or else DVC would record
+    that it has read what came while it ran: one waits for the other."""
+    _LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with _LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
+    """Add rows, whose files lie in their places, at the end of the manifest and to the outbox."""
+    if not added:
+        return
+    # the outbox first: what the manifest has is announced, however early the process ends
+    write_text(OUTBOX, "".join(f"{p}\n" for p in [*_outbox(), *(p.path for p in added)]))
+    rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
+    write_text(folder / "manifest.csv", pd.concat([read(folder), rows]).to_csv(index=False))
+
+
+def sweep(folder: Path = COLLECTION) -> None:
+    """Remove files without a row, which a killed process left."""
+    root, listed = pictures_folder(folder), set(read(folder)["path"])
+    for path in root.rglob("*"):
+        if path.is_file() and path.relative_to(root).as_posix() not in listed:
+            path.unlink()
+
+
+def unannounced(folder: Path = COLLECTION) -> list[str]:
+    """The paths of the manifest's rows that Airflow has not been told of, oldest first."""
+    listed = set(read(folder)["path"])
+    return [path for path in _outbox() if path in listed]
+
+
+def announced(last: str) -> None:
+    """Airflow was told of everything up to the picture ``last``; saying so twice does no harm."""
+    with locked():
+        paths = _outbox()
+        if last in paths:
+            write_text(OUTBOX, "".join(f"{p}\n" for p in paths[paths.index(last) + 1 :]))
+
+
+def _outbox() -> list[str]:
+    return OUTBOX.read_text().splitlines() if OUTBOX.exists() else []

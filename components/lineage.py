@@ -1,0 +1,198 @@
+"""Lineage: from an answer or a version back to everything that it was made from.
+
+answer → bundle version → MLflow run → dvc.lock → dataset version, generator, prompts, seeds,
+validation result, code commit. All of it comes from MLflow; nothing here is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.table import Table
+from rich.text import Text
+
+from components import config, registry, workspace
+from components.errors import EidolonError
+
+STDIN = "-"
+
+
+class _BundleName(BaseModel):
+    version: int
+    digest: str
+
+
+class Answer(BaseModel):
+    """The part of an answer of `POST /search` that says what it came from."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    query: str
+    known: bool
+    weight: float = Field(alias="lambda")
+    bundle: _BundleName
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """One imagined picture behind an answer. ``sha256`` is empty for one that was imagined while
+    the query was answered."""
+
+    prompt: str
+    seed: int
+    sha256: str
+
+
+def read_answer(text: str) -> Answer:
+    """Parse an answer. Raises :class:`EidolonError` when it is none."""
+    try:
+        return Answer.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise EidolonError(
+            f"that is no answer of POST /search ({where}: {first['msg']}): give its JSON, or the"
+            " number of a version"
+        ) from None
+
+
+def trace(subject: str) -> dict[str, Any]:
+    """The lineage of ``subject``: a version's number, a file with an answer, or ``-`` for stdin.
+
+    Raises :class:`EidolonError` for an unknown version and for what is no answer.
+    """
+    if subject.isdecimal():
+        return of_version(subject)
+    try:
+        text = sys.stdin.read() if subject == STDIN else Path(subject).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EidolonError(
+            f"{subject} is neither a version's number nor a file with an answer ({error})"
+        ) from None
+    return of_answer(read_answer(text))
+
+
+def tables(found: dict[str, Any]) -> Iterator[Table]:
+    """A lineage for people: one table a step, from the answer down to the code."""
+    for step, values in found.items():
+        table = Table(
+            title=step.replace("_", " "), title_justify="left", box=None, show_header=False
+        )
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in values.items():
+            for line in _lines(value):
+                table.add_row(name, Text(line))
+                name = ""
+        yield table
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}: {_short(inner)}" for key, inner in value.items()]
+    if isinstance(value, list):
+        return [_short(inner) for inner in value] or ["none"]
+    return [_short(value)]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def of_version(version: str) -> dict[str, Any]:
+    """The lineage of a registered version."""
+    return _of(registry.registered(version))[0]
+
+
+def of_answer(answer: Answer) -> dict[str, Any]:
+    """The lineage of an answer: that of its bundle, and the prompts and seeds behind it.
+
+    Raises :class:`EidolonError` when its bundle is not the one registered under that number.
+    """
+    found, kept = _of(registry.registered(str(answer.bundle.version)))
+    digest = hashlib.sha256(kept["bundle/bundle.json"].encode()).hexdigest()
+    if not digest.startswith(answer.bundle.digest) or not answer.bundle.digest:
+        raise EidolonError(
+            f"the answer's bundle {answer.bundle.digest!r} is not version {answer.bundle.version}"
+            f" of this registry ({digest[:12]}): set MLFLOW_TRACKING_URI to the one it came from"
+        )
+    imagined = _imagined(answer, found["generator"], kept["lineage/accepted.csv"])
+    return {
+        "answer": {
+            "query": answer.query,
+            "known": answer.known,
+            "lambda": answer.weight,
+            "imagined": [vars(picture) for picture in imagined],
+        }
+    } | found
+
+
+def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
+    kept = registry.artifacts(version, "dvc.lock", "lineage", "bundle/bundle.json")
+    info, lock = json.loads(kept["bundle/bundle.json"]), kept["dvc.lock"]
+    tags = version.tags
+    pointer = kept.get("lineage/pictures.dvc")
+    collected = kept["lineage/collection.csv"].splitlines()[1:]
+    return {
+        "bundle": {
+            "version": int(version.version),
+            "aliases": list(version.aliases),
+            "registered": version.created.isoformat(timespec="seconds"),
+            "digest": hashlib.sha256(kept["bundle/bundle.json"].encode()).hexdigest(),
+        },
+        "run": {
+            "run_id": version.run_id,
+            "tracking_uri": registry.tracking_uri(),
+            "artifacts": f"runs:/{version.run_id}",
+        },
+        "dvc_lock": {
+            "sha256": hashlib.sha256(lock.encode()).hexdigest(),
+            "stages": {
+                name: stage["outs"][0]["md5"]
+                for name, stage in yaml.safe_load(lock)["stages"].items()
+            },
+        },
+        "dataset": {
+            "dvc": workspace.dataset_hash(lock),
+            "pictures": int(tags["pictures"]),
+            "categories": int(tags["categories"]),
+            "ingested": {"dvc": workspace.collection_hash(pointer), "pictures": len(collected)},
+        },
+        "models": info["models"],
+        "generator": info["generator"],
+        "encoders": info["encoders"],
+        "validation": info["validation"],
+        "metrics": info["metrics"]["map"],
+        "code": {"commit": tags["commit"], "dirty": tags["dirty"]},
+    }, kept
+
+
+def _imagined(answer: Answer, generator: dict[str, Any], accepted: str) -> list[Imagined]:
+    """The pictures behind an answer: those that were accepted for a known category; for any other
+    text the seeds that the answer names, in the generator's prompt."""
+    words = " ".join(answer.query.lower().split())
+    if not answer.known:
+        prompt = config.Generator.model_validate(generator).prompt_for(words)
+        return [Imagined(prompt, seed, "") for seed in answer.seeds]
+    rows = pd.read_csv(io.StringIO(accepted), keep_default_na=False, dtype={"category": str})
+    rows = rows[rows["category"].str.lower() == words].set_index("seed")
+    strange = [seed for seed in answer.seeds if seed not in rows.index]
+    if strange:
+        raise EidolonError(f"the answer's seed {strange[0]} is none of {words!r} in its version")
+    return [
+        Imagined(str(rows["prompt"][seed]), seed, str(rows["sha256"][seed]))
+        for seed in answer.seeds
+    ]

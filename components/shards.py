@@ -1,0 +1,152 @@
+"""The stages `plan`, `imagine` and `generate`: what to draw, drawing it in shards, gathering them.
+
+A shard is what one task on one accelerator draws. Its plan changes only when its own pictures do,
+so the others are not even looked at; and its pictures are an output of DVC, which carries them
+between clones that share a cache or a remote. A category's shard follows from its name alone: one
+that is added touches one shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from components import config, manifest
+from components.errors import EidolonError
+from components.files import folder_aside
+from components.imagine import Store, Wanted, draw, wanted
+from components.paths import DATASET, IMAGINED, PLAN, SHARDS
+
+PLAN_COLUMNS = ("category", "k", "prompt", "seed")
+
+
+def shard_of(category: str, count: int) -> int:
+    """Which of ``count`` shards draws ``category``."""
+    return int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big") % count
+
+
+def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) -> pd.DataFrame:
+    """The stage `plan`: the pictures wanted of the dataset's categories, a table for each shard.
+
+    Raises :class:`EidolonError` for a prompt of an unknown category, and for two categories that
+    would share a folder.
+    """
+    rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    names = rows["category"].unique().tolist()
+    strangers = sorted(set(params.prompts) - set(names))
+    if strangers:
+        raise EidolonError(
+            f"generator.prompts names {strangers[0]!r}, which is no category of the dataset:"
+            " mend the name in params.yaml, or remove it"
+        )
+    folders: dict[str, str] = {}
+    for name in names:
+        other = folders.setdefault(_folder(name), name)
+        if other != name:
+            raise EidolonError(
+                f"the categories {other!r} and {name!r} would share the folder {_folder(name)}:"
+                " rename one of them"
+            )
+    frame = pd.DataFrame(
+        [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, names)],
+        columns=list(PLAN_COLUMNS),
+    )
+    shard = frame["category"].map(lambda name: shard_of(name, len(params.shards)))
+    with folder_aside(out) as aside:
+        for index in params.shards:
+            frame[shard == index].to_csv(aside / f"{index}.csv", index=False)
+    return frame
+
+
+def imagine(
+    shard: int,
+    params: config.Generator,
+    planned: Path = PLAN,
+    earlier: Path = IMAGINED,
+    out: Path = SHARDS,
+    store: Store | None = None,
+) -> pd.DataFrame:
+    """The stage `imagine@SHARD`: the pictures of one shard, with a manifest.
+
+    What the store has is not drawn again, nor what ``earlier`` has: in a clone whose store is empty
+    that is what DVC restored.
+    """
+    from components.checkpoints import fingerprint
+
+    store = store or Store()
+    table = _table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")
+    pictures = [Wanted(*row) for row in table.itertuples(index=False, name=None)]
+    addresses = draw(pictures, params, store, _by_address(earlier), f"imagine@{shard}")
+    model = fingerprint(params.model, params.revision)
+    rows = []
+    with folder_aside(out / str(shard)) as aside:
+        for picture, address in addresses.items():
+            data = store.get(address)
+            if data is None:
+                raise EidolonError(f"{store.path(address)} has vanished: run it again")
+            path = Path(_folder(picture.category)) / f"{picture.k:02d}.png"
+            (aside / path).parent.mkdir(exist_ok=True)
+            (aside / path).write_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            row = (path.as_posix(), picture.category, picture.prompt, picture.seed, model, digest)
+            rows.append((*row, address))
+        frame = pd.DataFrame(rows, columns=list(manifest.IMAGINED_COLUMNS))
+        frame = frame.sort_values("path", ignore_index=True)
+        manifest.write(aside, frame)
+    return frame
+
+
+def generate(
+    params: config.Generator, planned: Path = PLAN, drawn: Path = SHARDS, out: Path = IMAGINED
+) -> pd.DataFrame:
+    """The stage `generate`: the pictures of all shards in one folder, with one manifest.
+
+    Raises :class:`EidolonError` when a shard is missing or is not what the plan asks for.
+    """
+    frames = []
+    with folder_aside(out) as aside:
+        for shard in params.shards:
+            made_by = f"dvc repro imagine@{shard}"
+            plan = _table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")
+            folder = drawn / str(shard)
+            frame = _table(folder / "manifest.csv", manifest.IMAGINED_COLUMNS, made_by)
+            asked = plan[["category", "prompt", "seed"]].itertuples(index=False, name=None)
+            given = frame[["category", "prompt", "seed"]].itertuples(index=False, name=None)
+            if sorted(asked) != sorted(given):
+                raise EidolonError(f"{folder} is not what {planned} asks for: run `{made_by}`")
+            for path in frame["path"]:
+                (aside / path).parent.mkdir(exist_ok=True)
+                shutil.copyfile(folder / path, aside / path)
+            frames.append(frame)
+        whole = pd.concat([f for f in frames if len(f)]).sort_values("path", ignore_index=True)
+        manifest.write(aside, whole)
+    return whole
+
+
+def _folder(category: str) -> str:
+    """The name of the folder of a category's pictures."""
+    return re.sub(r"[^\w-]", "_", category)
+
+
+def _table(path: Path, columns: tuple[str, ...], made_by: str) -> pd.DataFrame:
+    """Read a CSV of a shard, which may have no rows. Raises :class:`EidolonError`."""
+    try:
+        frame = pd.read_csv(path, dtype={"category": str, "prompt": str}, keep_default_na=False)
+        return frame[list(columns)]
+    except FileNotFoundError:
+        raise EidolonError(f"{path} is missing: run `{made_by}`") from None
+    except (ValueError, KeyError) as error:
+        raise EidolonError(f"{path} is damaged ({error}): run `{made_by}`") from None
+
+
+def _by_address(imagined: Path) -> dict[str, Path]:
+    """The pictures of an earlier run, if there is one."""
+    try:
+        frame = pd.read_csv(imagined / "manifest.csv", usecols=["address", "path"], dtype=str)
+    except (OSError, ValueError):
+        return {}
+    return {at: imagined / path for at, path in zip(frame["address"], frame["path"], strict=True)}

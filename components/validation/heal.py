@@ -1,0 +1,218 @@
+"""The stage `validate`: imagined pictures are judged, and wrong ones drawn anew.
+
+data/accepted/                         what may be used: pictures, and manifest.csv
+artifacts/validation/report.json       counts, what failed, the categories left to text alone
+artifacts/validation/index.html        what offended and why, with thumbnails; links the Data Docs
+artifacts/validation/measurements.csv  each picture of each attempt: its numbers, reason and outcome
+artifacts/validation/quarantine/       the files that offended
+artifacts/validation/data_docs/        Great Expectations' own pages
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components import config, manifest
+from components.errors import EidolonError
+from components.files import folder_aside, sha256, write_json, write_text
+from components.imagine import Store, Wanted, draw
+from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
+from components.validation import page, suites
+from components.validation.judge import judge, limits
+from components.validation.measure import Measured, Meter
+from components.validation.suites import Failure, Rule, Suite
+
+_SHOWN = [
+    "path",
+    "reason",
+    "attempt",
+    "outcome",
+    "resembles",
+    "copy_of",
+    "agreement",
+    "siblings",
+    "difference",
+    "contrast",
+    "sharpness",
+]
+
+
+@dataclass(frozen=True)
+class Healed:
+    """``first`` are the judged rows as the pictures came; ``last`` after redrawing, with their
+    ``measured``. ``replaced`` are those drawn anew, of all attempts; ``files`` are theirs."""
+
+    first: pd.DataFrame
+    last: pd.DataFrame
+    measured: Measured
+    replaced: pd.DataFrame
+    files: tuple[Path, ...]
+
+
+def heal(measured: Measured, params: config.Params, meter: Meter, store: Store) -> Healed:
+    """Judge all pictures and draw the offending ones anew, each with a seed of its own, until none
+    offends or ``validation.attempts`` are spent. All are judged together after every round."""
+    size, base = params.generator.size, params.generator.seed
+    first = rows = judge(measured, params.validation, size)
+    replaced: list[pd.DataFrame] = []
+    files: list[Path] = []
+    for _ in range(params.validation.attempts):
+        at = np.flatnonzero(rows["reason"] != "")
+        if not at.size:
+            break
+        replaced.append(rows.iloc[at])
+        files += [measured.files[i] for i in at]
+        again = [_wanted(row).again(base) for row in rows.iloc[at].itertuples()]
+        addresses = draw(again, params.generator, store, what="redraw")
+        drawn = [store.path(addresses[w]) for w in again]
+        frame = rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]].assign(
+            seed=[w.seed for w in again],
+            address=[addresses[w] for w in again],
+            attempt=[w.attempt for w in again],
+            sha256=[sha256(file) for file in drawn],
+        )
+        measured = measured.replace(at, meter.measure(drawn, frame))
+        rows = judge(measured, params.validation, size)
+    past = pd.concat(replaced) if replaced else rows.head(0)
+    return Healed(first, rows, measured, past, tuple(files))
+
+
+def validate(
+    params: config.Params,
+    dataset: Path = DATASET,
+    imagined: Path = IMAGINED,
+    accepted: Path = ACCEPTED,
+    out: Path = VALIDATION,
+    store: Store | None = None,
+) -> dict[str, Any]:
+    """Judge and heal ``imagined``, and write ``accepted`` and ``out``. Returns the report.
+
+    Raises :class:`EidolonError` after a critical failure: ``out`` tells of it, and ``accepted``
+    stays as it was.
+    """
+    frame = manifest.read(imagined, manifest.IMAGINED_COLUMNS, "dvc repro generate")
+    known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    names = known["category"].unique().tolist()
+    meter = Meter(params.encoders, names)
+    found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
+    healed = heal(found, params, meter, store or Store())
+    categories = _categories(names, healed, params.validation.min_accepted)
+    alone = set(categories.loc[categories["text_only"], "category"])
+    sound = healed.last["reason"] == ""
+    fine = sound & ~healed.last["category"].isin(alone)
+    outcome = np.where(fine, "accepted", np.where(sound, "left to text", "quarantined"))
+    with folder_aside(out) as aside:
+        judged = _suites(healed, categories, params.validation, params.generator.size)
+        failures = suites.run(judged, aside / "data_docs")
+        report = _report(healed, categories, failures)
+        measurements = pd.concat(
+            [healed.replaced.assign(outcome="redrawn"), healed.last.assign(outcome=outcome)]
+        )
+        bad = (measurements["reason"] != "").to_numpy()
+        files = list(compress([*healed.files, *healed.measured.files], bad))
+        _quarantine(measurements[bad], files, aside / "quarantine")
+        shown = page.render(
+            "Validation of the imagined pictures",
+            [(f.severity, f.sentence) for f in failures],
+            measurements.loc[bad, _SHOWN],
+            files,
+            aside / "data_docs",
+        )
+        write_text(aside / "index.html", shown)
+        ordered = measurements.sort_values(["path", "attempt"])
+        ordered.to_csv(aside / "measurements.csv", index=False)
+        write_json(aside / "report.json", report)
+    if report["critical"]:
+        raise EidolonError(
+            f"validation of the imagined pictures failed: {'; '.join(report['critical'])}. See"
+            f" {out}/index.html, then change the generator or the limits in params.yaml"
+        )
+    with folder_aside(accepted) as aside:
+        kept = healed.last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
+        for file, path in zip(compress(healed.measured.files, fine), kept["path"], strict=True):
+            (aside / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, aside / path)
+        manifest.write(aside, kept)
+    return report
+
+
+def _wanted(row: Any) -> Wanted:
+    k = int(Path(row.path).stem)  # the k-th picture of a category is called so
+    return Wanted(row.category, k, row.prompt, row.seed, row.attempt)
+
+
+def _quarantine(rows: pd.DataFrame, files: Sequence[Path], folder: Path) -> None:
+    """Copy the offending ``files``, as they are, under the name and attempt of their rows."""
+    for file, path, attempt in zip(files, rows["path"], rows["attempt"], strict=True):
+        kept = folder / f"{Path(path).with_suffix('')}-{attempt}.png"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_file():
+            shutil.copyfile(file, kept)
+
+
+def _categories(names: list[str], healed: Healed, least: int) -> pd.DataFrame:
+    """One row per category: ``accepted`` pictures, whether they are fewer than ``least``
+    (``text_only``), and their ``diversity``, the mean cosine distance of two of them to the vision
+    encoder (missing for fewer than two)."""
+    found = []
+    sound = (healed.last["reason"] == "").to_numpy()
+    groups = healed.last[sound].groupby("category").indices
+    fine = healed.measured.vision[sound]
+    for name in names:
+        vectors = fine[groups.get(name, np.empty(0, dtype=int))]
+        count = len(vectors)
+        # the cosines of all pairs sum to |Σv|² - n, of unit vectors
+        together = (vectors.sum(axis=0) ** 2).sum() - count
+        diversity = 1 - together / (count * (count - 1)) if count > 1 else np.nan
+        found.append((name, count, count < least, diversity))
+    return pd.DataFrame(found, columns=["category", "accepted", "text_only", "diversity"])
+
+
+def _suites(
+    healed: Healed, categories: pd.DataFrame, params: config.Validation, size: int
+) -> list[Suite]:
+    checks = limits(params, size)
+
+    def rules(severity: suites.Severity) -> list[Rule]:
+        return [Rule(c.column, c.low, c.high, c.reason, severity, params.mostly) for c in checks]
+
+    share = 1 - params.max_text_only
+    return [
+        Suite("pictures as imagined", healed.first, "path", rules("warning")),
+        Suite("pictures after redrawing", healed.last, "path", rules("critical")),
+        Suite(
+            "categories",
+            categories,
+            "category",
+            [
+                Rule("accepted", params.min_accepted, None, "left to text alone", "warning"),
+                Rule("text_only", None, 0, "left to text alone, too many", "critical", share),
+                Rule("diversity", params.min_diversity, None, "pictures all alike", "warning"),
+            ],
+        ),
+    ]
+
+
+def _report(healed: Healed, categories: pd.DataFrame, failures: list[Failure]) -> dict[str, Any]:
+    first, last = healed.first["reason"], healed.last["reason"]
+    critical = [f.sentence for f in failures if f.severity == "critical"]
+    return {
+        "success": not critical,
+        "critical": critical,
+        "warnings": [f.sentence for f in failures if f.severity != "critical"],
+        "pictures": len(last),
+        "offending": first[first != ""].value_counts().sort_index().to_dict(),
+        "redrawn": len(healed.replaced),
+        "quarantined": last[last != ""].value_counts().sort_index().to_dict(),
+        "accepted": int(categories.loc[~categories["text_only"], "accepted"].sum()),
+        "fewest_accepted": int(categories["accepted"].min()),
+        "text_only": categories.loc[categories["text_only"], "category"].tolist(),
+    }

@@ -1,0 +1,206 @@
+"""The dataset as a whole: is it one that a model should be trained and measured on?
+
+Each picture is looked at beside all others, each category beside the champion's dataset. It is no
+stage of dvc.yaml, since it asks the registry what the last version was; its findings are in
+artifacts/inspection: report.json, index.html, measurements.csv and Great Expectations' data_docs/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components import config, manifest, pictures
+from components.errors import EidolonError
+from components.files import folder_aside, read_json, write_json, write_text
+from components.measure import SIDE, differences, thumbnail
+from components.paths import DATASET, INSPECTION
+from components.progress import track
+from components.validation import page, suites
+from components.validation.limit import mark
+from components.validation.suites import Rule, Suite
+
+_CHUNK = 512  # rows of a table of pairwise differences
+
+
+def inspect(
+    params: config.Inspection,
+    before: str | None,
+    dataset: Path = DATASET,
+    out: Path = INSPECTION,
+) -> dict[str, Any]:
+    """Look at ``dataset``, and compare it with the one whose manifest.csv read ``before``.
+
+    Returns the report, that of last time when nothing changed since. Raises :class:`EidolonError`
+    after a critical failure; ``out`` tells of it then too.
+    """
+    rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    asked = "\n".join([rows.to_csv(), params.model_dump_json(), before or ""])
+    digest = hashlib.sha256(asked.encode()).hexdigest()
+    report: dict[str, Any]
+    if (out / "report.json").is_file():
+        report = read_json(out / "report.json", "remove it")
+        if report["digest"] == digest and report["success"]:
+            return report
+    old = None if before is None else pd.read_csv(io.StringIO(before), keep_default_na=False)
+    looked, categories = measure(dataset, rows), compare(rows, old)
+    of_pictures, of_categories, of_all = _rules(params)
+    marked = looked.assign(reason="")
+    for rule in of_pictures:
+        mark(marked, rule)
+    offending = marked[marked["reason"] != ""]
+    with folder_aside(out) as aside:
+        failures = suites.run(
+            [
+                Suite("pictures of the dataset", looked, "path", of_pictures),
+                Suite("categories of the dataset", categories, "category", of_categories),
+                Suite("the dataset", summarise(categories, old), "dataset", of_all),
+            ],
+            aside / "data_docs",
+        )
+        critical = [f.sentence for f in failures if f.severity == "critical"]
+        report = {
+            "success": not critical,
+            "critical": critical,
+            "warnings": [f.sentence for f in failures if f.severity != "critical"],
+            "pictures": len(looked),
+            "categories": int((categories["pictures"] > 0).sum()),
+            "compared": before is not None,
+            "digest": digest,
+        }
+        shown = page.render(
+            "Inspection of the dataset",
+            [(f.severity, f.sentence) for f in failures],
+            offending,
+            [dataset / path for path in offending["path"]],
+            aside / "data_docs",
+        )
+        write_text(aside / "index.html", shown)
+        marked.to_csv(aside / "measurements.csv", index=False)
+        write_json(aside / "report.json", report)
+    if critical:
+        raise EidolonError(
+            f"the dataset is not fit to train on: {'; '.join(critical)}. See {out}/index.html, then"
+            " mend the dataset, or the limits under `inspection` in params.yaml"
+        )
+    return report
+
+
+def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per picture: path, category, subset, ``decodes``, ``width``, ``height``, and the
+    colour difference at 8x8 pixels to the most similar picture of its own category and subset
+    (``copy``), of its category's other subset (``leak``), and of another category (``label``).
+    They are missing where there is none to compare with."""
+    found = []
+    thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
+    for i, path in enumerate(track(rows["path"].tolist(), "inspect", "pictures")):
+        try:
+            image = pictures.read(dataset / path)
+        except EidolonError:
+            found.append((False, np.nan, np.nan))
+            continue
+        thumbnails[i] = thumbnail(image)
+        found.append((True, image.width, image.height))
+    seen = pd.DataFrame(found, columns=["decodes", "width", "height"])
+    table = rows[["path", "category", "subset"]].join(seen)
+    fine = np.flatnonzero(table["decodes"])
+    nearest = _nearest(
+        thumbnails[fine],
+        pd.factorize(table["category"].iloc[fine])[0],
+        pd.factorize(table["subset"].iloc[fine])[0],
+    )
+    for name, values in nearest.items():
+        table[name] = np.nan
+        table.loc[fine, name] = np.where(np.isfinite(values), values, np.nan)
+    return table
+
+
+def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per category, of now or ``before``: ``gallery``, ``training`` and all ``pictures``,
+    in how many ``splits`` it is, how many pictures there were (``before``), by which share that
+    ``change``d, and whether its split is another one (``moved``)."""
+    of = rows.groupby("category")
+    table = pd.DataFrame(
+        {
+            "gallery": (rows["subset"] == "gallery").groupby(rows["category"]).sum(),
+            "training": (rows["subset"] == "training").groupby(rows["category"]).sum(),
+            "pictures": of.size(),
+            "splits": of["split"].nunique(),
+        }
+    )
+    if before is None:
+        return table.assign(before=np.nan, change=np.nan, moved=False).reset_index()
+    last = before.groupby("category")
+    table = table.join(last.size().rename("before"), how="outer")
+    table["change"] = (table["pictures"].fillna(0) / table["before"] - 1).abs()
+    splits = pd.concat([of["split"].first(), last["split"].first()], axis=1).reindex(table.index)
+    table["moved"] = (splits.iloc[:, 0] != splits.iloc[:, 1]) & splits.notna().all(axis=1)
+    return table.rename_axis("category").reset_index()
+
+
+def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
+    """One row: the share of categories that are ``lost`` since ``before``, how many are ``new``,
+    and the ``drift``, half the sum over categories of the change of their shares of all pictures.
+    """
+    now = categories["pictures"].fillna(0)
+    row: dict[str, Any] = {"dataset": "now", "lost": np.nan, "new": np.nan, "drift": np.nan}
+    if before is not None:
+        then = categories["before"].fillna(0)
+        row["lost"] = float((now[then > 0] == 0).mean())
+        row["new"] = int(((now > 0) & (then == 0)).sum())
+        row["drift"] = float((now / now.sum() - then / then.sum()).abs().sum() / 2)
+    return pd.DataFrame([row])
+
+
+def _nearest(
+    thumbnails: npt.NDArray[np.float32],
+    category: npt.NDArray[np.intp],
+    subset: npt.NDArray[np.intp],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The columns of :func:`measure`, infinite where there is none to compare with."""
+    found = {name: np.full(len(thumbnails), np.inf) for name in ("copy", "leak", "label")}
+    for start in range(0, len(thumbnails), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        block = differences(thumbnails[part], thumbnails)
+        own = category[part, None] == category[None]
+        beside = own & (subset[part, None] == subset[None])
+        beside[np.arange(len(block)), np.arange(start, start + len(block))] = False  # itself
+        for name, among in (
+            ("copy", beside),
+            ("leak", own & (subset[part, None] != subset[None])),
+            ("label", ~own),
+        ):
+            found[name][part] = np.where(among, block, np.inf).min(axis=1)
+    return found
+
+
+def _rules(params: config.Inspection) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    """Of a picture, of a category, of the dataset."""
+    close, mostly = params.min_difference, params.mostly
+    return (
+        [
+            Rule("decodes", 1, None, "does not decode", "critical"),
+            Rule("width", params.min_side, None, "is too small", "warning"),
+            Rule("height", params.min_side, None, "is too small", "warning"),
+            Rule("label", close, None, "is in another category too", "critical", mostly),
+            Rule("leak", close, None, "is in gallery and training", "critical", mostly),
+            Rule("copy", close, None, "is there twice", "warning"),
+        ],
+        [
+            Rule("gallery", params.min_gallery, None, "has too few gallery pictures", "warning"),
+            Rule("splits", 1, 1, "is in several splits", "critical"),
+            Rule("moved", None, 0, "moved to another split", "warning"),
+            Rule("change", None, params.max_change, "grew or shrank much", "warning"),
+        ],
+        [
+            Rule("lost", None, params.max_lost, "too many categories are gone", "critical"),
+            Rule("drift", None, params.max_drift, "the categories' shares shifted", "warning"),
+            Rule("new", None, 0, "there are new categories", "info"),
+        ],
+    )

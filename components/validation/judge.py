@@ -1,0 +1,99 @@
+"""Which imagined pictures offend, and why: the limits of params.yaml applied to measurements."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components import config
+from components.measure import differences
+from components.validation.limit import Limit, mark
+from components.validation.measure import Array, Measured
+
+_CHUNK = 512  # rows of a table of pairwise differences
+
+
+def limits(params: config.Validation, size: int) -> tuple[Limit, ...]:
+    """All limits of a picture of ``size`` pixels a side, in the order in which they are judged."""
+    return (
+        Limit("decodes", 1, None, "does not decode"),
+        Limit("intact", 1, None, "differs from its manifest"),
+        Limit("width", size, size, "has the wrong size"),
+        Limit("height", size, size, "has the wrong size"),
+        Limit("contrast", params.min_contrast, None, "is blank"),
+        Limit("sharpness", params.min_sharpness, params.max_sharpness, "is blurred or noise"),
+        Limit("agreement", params.min_agreement, None, "shows another category"),
+        Limit("difference", params.min_difference, None, "is a copy"),
+        Limit("siblings", params.min_siblings, None, "does not fit its siblings"),
+    )
+
+
+def judge(measured: Measured, params: config.Validation, size: int) -> pd.DataFrame:
+    """The rows of ``measured`` with ``difference``, ``copy_of``, ``siblings`` and ``reason``.
+
+    A picture is compared with those alone that have passed all earlier checks, so that a bad one
+    does not speak against a good one: with better fitting pictures (of any category) for copies,
+    then with the rest of its category. ``reason`` is empty where nothing is wrong.
+    """
+    rows = measured.rows.assign(difference=np.nan, copy_of="", siblings=np.nan, reason="")
+    *alone, copies, siblings = limits(params, size)
+    for limit in alone:
+        mark(rows, limit)
+    fine = np.flatnonzero(rows["reason"] == "")
+    fine = fine[np.argsort(-rows["agreement"].to_numpy(dtype=np.float64)[fine], kind="stable")]
+    nearest, of = nearest_better(measured.thumbnails[fine], params.min_difference)
+    paths = rows["path"].to_numpy(dtype=object)
+    rows.loc[fine, "difference"] = nearest
+    rows.loc[fine, "copy_of"] = np.where(nearest < params.min_difference, paths[fine][of], "")
+    mark(rows, copies)
+    fine = fine[rows["reason"].to_numpy()[fine] == ""]
+    for _, members in pd.Series(fine).groupby(rows["category"].to_numpy()[fine]):
+        group = members.to_numpy()
+        found = leave_one_out(measured.vision[group], params.min_siblings)
+        rows.loc[group, "siblings"] = found
+    mark(rows, siblings)
+    return rows
+
+
+def nearest_better(
+    thumbnails: Array, closest: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """Of each thumbnail (N, 192), best first: its difference to the nearest one before it that is
+    no copy itself (missing for the first), and that one's index. A copy is one nearer than
+    ``closest``."""
+    count = len(thumbnails)
+    nearest, of = np.full(count, np.nan), np.zeros(count, dtype=np.intp)
+    kept = np.zeros(count, dtype=bool)
+    for start in range(0, count, _CHUNK):
+        block = differences(thumbnails[start : start + _CHUNK], thumbnails)
+        for i, row in enumerate(block, start):
+            if kept.any():
+                row[~kept] = np.inf
+                of[i] = row.argmin()
+                nearest[i] = row[of[i]]
+            kept[i] = not nearest[i] < closest
+    return nearest, of
+
+
+def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
+    """(N,): the cosine of each unit vector of ``vectors`` (N, d) to the mean of the others.
+
+    While the worst is below ``lowest`` it keeps that value and leaves the company of the others, so
+    that several strangers do not vouch for each other; of two, the last leaves. Missing for one
+    that is left alone.
+    """
+    result = np.full(len(vectors), np.nan)
+    left = np.arange(len(vectors))
+    while left.size > 1:
+        company = vectors[left]
+        others = company.sum(axis=0) - company
+        lengths = np.maximum(np.linalg.norm(others, axis=1), 1e-12)
+        found = (others * company).sum(axis=1) / lengths
+        result[left] = found
+        worst = int(np.flatnonzero(found <= found.min() + 1e-6)[-1])  # two agree but for rounding
+        if found[worst] >= lowest:
+            return result
+        left = np.delete(left, worst)
+    result[left] = np.nan
+    return result

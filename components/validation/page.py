@@ -1,0 +1,86 @@
+"""One HTML page that shows what offended: a thumbnail and the reason of each row.
+
+Thumbnails are inside the page, so that it can be read wherever it is kept: in the folder, in
+MLflow, or sent to somebody.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+
+from components import pictures
+from components.errors import EidolonError
+
+SHOWN = 500  # rows
+_SIDE = 96  # pixels of a thumbnail
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; padding: 0 2rem }
+table { border-collapse: collapse; width: 100% } th { text-align: left }
+td, th { border-bottom: 1px solid #8884; padding: .3rem .6rem; vertical-align: middle }
+img { height: 64px; image-rendering: pixelated } .critical { color: #b3261e; font-weight: 600 }
+"""
+
+
+def render(
+    title: str,
+    sentences: Sequence[tuple[str, str]],
+    rows: pd.DataFrame,
+    files: Sequence[Path],
+    docs: Path,
+) -> str:
+    """The page: ``sentences`` (severity, text), then ``rows`` beside the pictures in ``files``, and
+    links to the Data Docs, which lie in ``docs`` beside the page.
+
+    Numbers are shown with three digits; columns are those of ``rows``, in their order.
+    """
+    said = "".join(
+        f"<li><span class={_text(severity)}>{_text(severity)}</span>: {_text(sentence)}</li>"
+        for severity, sentence in sentences
+    )
+    heads = "".join(f"<th>{_text(column)}</th>" for column in ["picture", *rows.columns])
+    body = "".join(
+        f"<tr><td>{_thumbnail(file)}</td>{''.join(f'<td>{_text(v)}</td>' for v in row)}</tr>"
+        for file, row in zip(files[:SHOWN], rows.head(SHOWN).itertuples(index=False), strict=True)
+    )
+    # each result by itself too: the index of the Data Docs needs scripts from the internet
+    links = "".join(
+        f' · <a href="{quote(result.relative_to(docs.parent).as_posix())}">'
+        f"{_text(result.relative_to(docs / 'validations').parts[0])}</a>"
+        for result in sorted(docs.glob("validations/**/*.html"))
+    )
+    left = len(rows) - SHOWN
+    more = f"<p>{left} more rows are in measurements.csv.</p>" if left > 0 else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(title)}</title>'
+        f"<style>{_STYLE}</style><h1>{_text(title)}</h1>"
+        f'<p><a href="{docs.name}/index.html">Data Docs of Great Expectations</a>{links}</p>'
+        f"<ul>{said or '<li>every expectation holds</li>'}</ul>"
+        f"<h2>Offending rows: {len(rows)}</h2>"
+        f"<table><tr>{heads}</tr>{body}</table>{more}</html>\n"
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3f}"
+    return html.escape(str(value))
+
+
+def _thumbnail(file: Path) -> str:
+    try:
+        image = pictures.read(file)
+    except EidolonError:
+        return "no picture"
+    image.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return (
+        f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    )

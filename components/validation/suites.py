@@ -1,0 +1,126 @@
+"""Great Expectations: whether measured rows are good enough to go on. Its one home.
+
+Everything is measured before; an expectation says in which range a column's values lie, which share
+of the rows must comply, and how severe it is when they do not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from components.validation.limit import Limit
+
+Severity = Literal["critical", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Rule(Limit):
+    """At least the share ``mostly`` of the values that are there must be within the limit."""
+
+    severity: Severity = "critical"
+    mostly: float = 1.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Rules about the rows of ``frame``, which ``key`` names."""
+
+    name: str
+    frame: pd.DataFrame
+    key: str
+    rules: Sequence[Rule]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A rule that does not hold, in words, with up to three of the rows that break it."""
+
+    severity: Severity
+    sentence: str
+
+
+def run(suites: Sequence[Suite], docs: Path) -> list[Failure]:
+    """Validate ``suites`` in a throw-away file context, write its Data Docs to ``docs``, and return
+    what failed, the most severe first."""
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
+    import great_expectations as gx
+    from great_expectations.expectations import ExpectColumnValuesToBeBetween
+
+    failures = []
+    with tempfile.TemporaryDirectory() as project:
+        context = gx.get_context(mode="file", project_root_dir=project)
+        context.variables.progress_bars = {"globally": False}
+        source = context.data_sources.add_pandas("eidolon")
+        for suite in suites:
+            asset = source.add_dataframe_asset(suite.name)
+            expectations = [
+                ExpectColumnValuesToBeBetween(
+                    column=rule.column,
+                    min_value=rule.low,
+                    max_value=rule.high,
+                    mostly=rule.mostly,
+                    severity=rule.severity,
+                    notes=f"otherwise: {rule.reason}",
+                )
+                for rule in suite.rules
+            ]
+            definition = gx.ValidationDefinition(
+                name=suite.name,
+                data=asset.add_batch_definition_whole_dataframe("all"),
+                suite=context.suites.add(
+                    gx.ExpectationSuite(suite.name, expectations=expectations)
+                ),
+            )
+            checkpoint = context.checkpoints.add(
+                gx.Checkpoint(
+                    name=suite.name,
+                    validation_definitions=[context.validation_definitions.add(definition)],
+                    actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+                    result_format={
+                        "result_format": "COMPLETE",
+                        "unexpected_index_column_names": [suite.key],
+                    },
+                )
+            )
+            flags = suite.frame.select_dtypes(bool).columns
+            frame = suite.frame.astype(dict.fromkeys(flags, int))  # a range needs numbers
+            outcome = checkpoint.run(batch_parameters={"dataframe": frame})
+            (validated,) = outcome.run_results.values()
+            rules = {rule.column: rule for rule in suite.rules}
+            found = [result.to_json_dict() for result in validated.results]
+            if len(found) != len(rules):  # a suite drops what it does not know, without a word
+                raise RuntimeError(f"{len(found)} of {len(rules)} expectations of {suite.name} ran")
+            failures += [
+                _failure(
+                    rules[str(result["expectation_config"]["kwargs"]["column"])], suite, result
+                )
+                for result in found
+                if not result["success"]
+            ]
+        shutil.copytree(Path(project) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
+    return sorted(failures, key=lambda f: ("critical", "warning", "info").index(f.severity))
+
+
+def _failure(rule: Rule, suite: Suite, result: dict[str, Any]) -> Failure:
+    """``result``: a failed expectation of ``suite`` as GX tells it."""
+    if result["exception_info"]["raised_exception"]:
+        raise RuntimeError(f"{suite.name}: {rule.column}: {result['exception_info']}")
+    rows = [str(row[suite.key]) for row in result["result"]["unexpected_index_list"]]
+    bounds = [f"at least {rule.low:g}"] if rule.low is not None else []
+    bounds += [f"at most {rule.high:g}"] if rule.high is not None else []
+    more = ", …" if len(rows) > 3 else ""
+    sentence = (
+        f"{suite.name}: {len(rows)} of {len(suite.frame)}: {rule.reason} ({rule.column} should be"
+        f" {' and '.join(bounds)}): {', '.join(rows[:3])}{more}"
+    )
+    return Failure(rule.severity, sentence)

@@ -1,0 +1,48 @@
+"""Running a step of ops.steps as an Airflow task: what it says is logged and recorded, and its
+outcome becomes a skip, a failure without a retry, or one that is tried again."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import chdir
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from components.errors import EidolonError
+from ops import record, steps
+from ops.environment import HOME, ROOT
+from ops.stage import Log
+
+
+def perform(step: Callable[[Log], Any]) -> Any:
+    """Run a step, log and record what it says, and translate its outcome for Airflow."""
+    instance = get_current_context()["ti"]
+    name, run = instance.task_id, os.environ.get("EIDOLON_RUN", instance.run_id)
+    if instance.map_index is not None and instance.map_index >= 0:
+        name = f"{name}@{instance.map_index}"  # as DVC calls the stage of a shard
+    file = record.path(HOME, run)
+    logger = logging.getLogger("eidolon")
+
+    def log(line: str) -> None:
+        logger.info(line)
+        record.append(file, record.Event(name, "line", line))
+
+    record.append(file, record.Event(name, "started"))
+    try:
+        with chdir(ROOT):
+            result = step(log)
+    except steps.NothingToDo as reason:
+        record.append(file, record.Event(name, "skipped", str(reason)))
+        raise AirflowSkipException(str(reason)) from None
+    except EidolonError as error:  # bad input: another attempt would not help
+        record.append(file, record.Event(name, "failed", str(error)))
+        raise AirflowFailException(str(error)) from None
+    except BaseException as error:
+        record.append(file, record.Event(name, "failed", str(error) or type(error).__name__))
+        raise
+    record.append(file, record.Event(name, "done", result=result or {}))
+    return result

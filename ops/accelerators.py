@@ -1,0 +1,45 @@
+"""The accelerators of this machine: the pool has a slot for each, and a task that draws gets one of
+its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ops.environment import HOME
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+
+
+def accelerators(given: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> list[str]:
+    """Those that CUDA may use: what the caller allows, or else all, by their numbers."""
+    if VARIABLE in given:
+        return [name.strip() for name in given[VARIABLE].split(",") if name.strip()]
+    found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in devices.glob("nvidia*"))
+    return sorted((match[1] for match in found if match), key=int)
+
+
+@contextmanager
+def one_of(names: list[str], home: Path = HOME) -> Iterator[dict[str, str]]:
+    """Yield the variable that leads CUDA to one of ``names`` that no other task here has; nothing
+    where there is no choice. Waits while all are taken."""
+    if len(names) < 2:
+        yield {}
+        return
+    folder = home / "accelerators"
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        for name in names:
+            with (folder / f"{name}.lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield {VARIABLE: name}
+                return
+        time.sleep(1)

@@ -1,0 +1,585 @@
+"""Ingesting: what is taken, what is put aside and why, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import sqlite3
+import stat
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from components import archives, collection, config
+from components.datasets.build import build
+from components.datasets.emblems import Category, draw
+from components.errors import EidolonError
+from components.ingest import Outcome, clean, ingest
+from components.likeness import likeness
+from components.paths import COLLECTION, DATASET, OUTBOX, QUARANTINE
+from ops import inbox, steps
+from tests import toy
+from tests.clones import Clone
+
+NEW = "orange plain cross"
+KNOWN = "red plain star"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the toy dataset and no models."""
+    root = tmp_path_factory.mktemp("ingest")
+    toy.save_pictures(root / "pictures")
+    values = toy.params(root / "models", root / "pictures")
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    build(config.load(root / "params.yaml").dataset, root / DATASET)
+    return root
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it as the working directory; nothing was ingested."""
+    subprocess.run(["cp", "-r", f"{made}/.", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def photo(name: str = NEW, index: int = 0) -> Image.Image:
+    return draw(Category.parse(name), seed=9, subset="ingest", index=index)
+
+
+def png(image: Image.Image, kind: str = "PNG", **options: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tree(root: Path, counts: dict[str, int]) -> Path:
+    """A folder with so many photos of each category."""
+    for name, count in counts.items():
+        place = root / name.replace(" ", "_")
+        place.mkdir(parents=True)
+        for i in range(count):
+            photo(name, i).save(place / f"{i}.png")
+    return root
+
+
+def take(source: Path, **change: float) -> Outcome:
+    return ingest(source, config.load().ingest.model_copy(update=change))
+
+
+def reasons(outcome: Outcome) -> pd.DataFrame:
+    assert outcome.quarantine is not None
+    return pd.read_csv(outcome.quarantine / "reasons.csv", keep_default_na=False)
+
+
+def test_a_folder_joins_the_collection_and_the_dataset(project: Path) -> None:
+    outcome = take(tree(project / "new", {NEW: 5, KNOWN: 3}))
+    assert (outcome.files, outcome.added, outcome.rejected) == (8, 8, {})
+    assert outcome.new_categories == [NEW]
+    rows = collection.read()
+    assert rows["category"].value_counts().to_dict() == {NEW: 5, KNOWN: 3}
+    for path, known_by in zip(collection.files(), rows["pixels"], strict=True):
+        assert likeness(Image.open(path)).pixels == known_by
+    before = pd.read_csv(DATASET / "manifest.csv")
+    after = build(config.load().dataset)
+    merged = after.merge(before, how="left", indicator=True)
+    added = merged[merged["_merge"] == "left_only"]
+    assert set(added["pixels"]) == set(rows["pixels"])
+    assert len(after) == len(before) + 8
+    assert (
+        added.loc[added["category"] == KNOWN, "split"].unique()
+        == before.loc[before["category"] == KNOWN, "split"].unique()
+    )
+    for name in (NEW, KNOWN):
+        of = added[added["category"] == name]
+        trains = (of["subset"] == "training").sum()
+        assert trains == (0 if of["split"].iloc[0] == "unseen" else len(of) // 3)
+
+
+def test_later_pictures_move_no_earlier_one(project: Path) -> None:
+    take(tree(project / "one", {NEW: 5}))
+    before = build(config.load().dataset)
+    names = ["yellow plain arrow", "yellow plain bolt", "pink plain circle", KNOWN]
+    take(tree(project / "two", dict.fromkeys(names, 4)))
+    after = build(config.load().dataset)
+    assert len(after) == len(before) + 16
+    kept = before.merge(after)
+    assert len(kept) == len(before)  # path, split, subset and content of each are as they were
+
+
+def test_a_new_category_waits_until_it_has_enough(project: Path) -> None:
+    take(tree(project / "one", {NEW: 3}))
+    assert NEW not in set(build(config.load().dataset)["category"])
+    photo(NEW, 77).save(project / "one" / NEW.replace(" ", "_") / "more.png")
+    assert take(project / "one").added == 1
+    assert NEW in set(build(config.load().dataset)["category"])
+
+
+def test_splits_of_new_categories_have_their_shares(project: Path) -> None:
+    from components.datasets.merge import _split
+
+    names = [f"category {i}" for i in range(4000)]
+    shares = pd.Series([_split(name, 0) for name in names]).value_counts(normalize=True)
+    for split, share in (("train", 0.6), ("validation", 0.15), ("unseen", 0.25)):
+        assert abs(shares[split] - share) < 0.03
+    assert [_split(n, 1) for n in names] != [_split(n, 0) for n in names]
+
+
+def test_nothing_is_added_twice(project: Path) -> None:
+    source = tree(project / "new", {NEW: 4})
+    assert take(source).added == 4
+    text, files = (COLLECTION / "manifest.csv").read_bytes(), sorted(collection.files())
+    again = take(source)
+    assert (again.added, again.rejected) == (0, {"duplicate": 4})
+    assert (COLLECTION / "manifest.csv").read_bytes() == text
+    assert sorted(p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()) == files
+
+
+def test_duplicates_are_found_however_they_are_encoded(project: Path) -> None:
+    first = pd.read_csv(DATASET / "manifest.csv").iloc[0]
+    there = Image.open(DATASET / first["path"]).convert("RGB")
+    place = project / "new" / "some_other_name"
+    place.mkdir(parents=True)
+    (place / "a.webp").write_bytes(png(there, "WEBP", lossless=1))
+    (place / "b.tiff").write_bytes(png(there, "TIFF"))
+    new = photo()
+    (place / "c.png").write_bytes(png(new))
+    (place / "d.bmp").write_bytes(png(new, "BMP"))
+    outcome = take(project / "new")
+    assert (outcome.added, outcome.rejected) == (1, {"duplicate": 3})
+    table = reasons(outcome)
+    assert first["category"] in table["reason"][0]  # a picture of another category, by name
+    assert (table["copy"] == "").all()
+
+
+def test_near_duplicates_are_found_and_other_pictures_are_not(project: Path) -> None:
+    """Altered copies of pictures that are there, and as many new ones of the same categories."""
+    present = pd.read_csv(DATASET / "manifest.csv").iloc[::2]
+    changes: list[Callable[[Image.Image], bytes]] = [
+        lambda i: png(i, "JPEG", quality=90),
+        lambda i: png(i, "JPEG", quality=75),
+        lambda i: png(i.resize((64, 64), Image.Resampling.BICUBIC)),
+        lambda i: png(i.resize((48, 48), Image.Resampling.BILINEAR)),
+    ]
+    count = 0
+    for n, row in enumerate(present.to_dict("records")):
+        image = Image.open(DATASET / row["path"]).convert("RGB")
+        place = project / "near" / row["category"]
+        place.mkdir(parents=True, exist_ok=True)
+        for k, change in enumerate(changes):
+            (place / f"{n}-{k}").write_bytes(change(image))
+            count += 1
+    near = take(project / "near")
+    assert near.rejected["near-duplicate"] >= 0.95 * count
+    assert near.added <= 0.05 * count
+    fresh = take(tree(project / "fresh", dict.fromkeys(toy.NAMES, 20)))
+    assert fresh.added >= 0.99 * fresh.files
+
+
+def bomb_png(side: int) -> bytes:
+    """A valid PNG of ``side`` x ``side`` gray pixels, a few KiB long for each thousand."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + side // 8)
+    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+BAD: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "empty.png": ("not decoded", lambda: b""),
+    "text.png": ("not decoded", lambda: b"path,category\n" * 50),
+    "svg.png": ("not decoded", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    "gif.png": ("not decoded", lambda: png(photo(), "GIF")),
+    "truncated.png": ("not decoded", lambda: png(photo())[:-300]),
+    "no-end.png": ("not decoded", lambda: png(photo())[:-12]),
+    "flipped.png": ("not decoded", lambda: png(photo())[:200] + b"xyz" + png(photo())[203:]),
+    "truncated.jpg": ("not decoded", lambda: png(photo(), "JPEG")[:-200]),
+    "no-end.jpg": ("not decoded", lambda: png(photo(), "JPEG")[:-2]),
+    "truncated.webp": ("not decoded", lambda: png(photo(), "WEBP")[:-100]),
+    "truncated.bmp": ("not decoded", lambda: png(photo(), "BMP")[:-100]),
+    "bomb.png": ("too many pixels", lambda: bomb_png(12_000)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_put_aside_with_a_reason(project: Path, name: str) -> None:
+    kind, content = BAD[name]
+    place = tree(project / "new", {NEW: 2}) / NEW.replace(" ", "_")
+    (place / name).write_bytes(content())
+    outcome = take(project / "new")
+    assert (outcome.added, outcome.rejected) == (2, {kind: 1})
+    (row,) = reasons(outcome).to_dict("records")
+    assert row["file"].endswith(name) and row["kind"] == kind and row["reason"]
+    assert outcome.quarantine is not None
+    assert (outcome.quarantine / row["copy"]).read_bytes() == content()
+
+
+def test_the_format_is_told_by_content_not_by_name(project: Path) -> None:
+    place = project / "new" / NEW
+    place.mkdir(parents=True)
+    (place / "picture.txt").write_bytes(png(photo(), "JPEG"))
+    assert take(project / "new").added == 1
+    assert collection.read()["path"][0].endswith(".jpeg")
+
+
+def test_links_and_junk_are_not_followed(project: Path) -> None:
+    source = tree(project / "new", {NEW: 1})
+    secret = tree(project / "elsewhere", {"teal plain heart": 1})
+    (source / "linked").symlink_to(secret / "teal_plain_heart")
+    (source / NEW.replace(" ", "_") / "link.png").symlink_to(secret / "teal_plain_heart" / "0.png")
+    (source / "__MACOSX").mkdir()
+    (source / "__MACOSX" / "a.png").write_bytes(b"junk")
+    (source / ".hidden.png").write_bytes(b"junk")
+    outcome = take(source)
+    assert (outcome.files, outcome.added, outcome.rejected) == (3, 1, {"link": 2})
+
+
+def test_odd_names_are_no_obstacle(project: Path) -> None:
+    place = project / "new" / NEW
+    place.mkdir(parents=True)
+    (place / os.fsdecode(b"caf\xe9.png")).write_bytes(b"not a picture")
+    (place / "two\nlines.png").write_bytes(png(photo()))
+    outcome = take(project / "new")
+    assert (outcome.added, outcome.rejected) == (1, {"not decoded": 1})
+    assert "caf\\udce9" in reasons(outcome)["file"][0]
+    with zipfile.ZipFile(project / "new.zip", "w") as packed:
+        packed.writestr("at 10:30/Icon\r", png(photo(NEW, 1)))
+    assert take(project / "new.zip").new_categories == ["at 10:30"]
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("red_plain_star", "red plain star"),
+        ("  Grey\tBird ", "Grey Bird"),
+        ("../../etc", "etc"),
+        ("ﬁre\u202e​", "fire"),
+        ("a/b\\c", "a b c"),
+        ("..", ""),
+    ],
+)
+def test_a_categorys_name_is_cleaned(given: str, stored: str) -> None:
+    assert clean(given) == stored
+
+
+def test_a_name_that_is_none_is_refused_and_a_known_one_is_recognised(project: Path) -> None:
+    for i in range(3):
+        photo(KNOWN, i).save(project / f"{i}.png")
+    rows = ["path,category", "0.png,...", f"1.png,{'x' * 101}", "2.png,Red__Plain STAR"]
+    (project / "list.csv").write_text("\n".join(rows))
+    outcome = take(project / "list.csv")
+    assert (outcome.added, outcome.rejected) == (1, {"no category": 2})
+    assert collection.read()["category"].tolist() == [KNOWN]
+
+
+def test_a_list_names_files_and_categories(project: Path) -> None:
+    source = tree(project / "new", {NEW: 3})
+    place = source / NEW.replace(" ", "_")
+    lines = [f"{place / '0.png'},{KNOWN}", f"new/{place.name}/1.png", "new/gone.png,x"]
+    (project / "list.txt").write_text("\n".join(lines))
+    outcome = take(project / "list.txt")
+    assert (outcome.added, outcome.rejected) == (2, {"missing": 1})
+    assert collection.read()["category"].tolist() == [KNOWN, NEW]
+    (project / "list.csv").write_text("a,b,c\n")
+    with pytest.raises(EidolonError, match=r"'a,b,c' is not PATH or PATH,CATEGORY"):
+        take(project / "list.csv")
+    (project / "list.csv").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(EidolonError, match="is no list of files"):
+        take(project / "list.csv")
+
+
+@pytest.mark.parametrize("name", ["new.zip", "new.tar", "new.tar.gz", "new.tar.xz", "no-suffix"])
+def test_an_archive_is_as_good_as_its_folder(project: Path, name: str) -> None:
+    source = tree(project / "new", {NEW: 3, KNOWN: 2})
+    (source / "loose.png").write_bytes(png(photo(NEW, 50)))
+    path = project / name
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for file in source.rglob("*"):
+                packed.write(file, Path("wrapped") / file.relative_to(source))
+    else:
+        mode = {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")
+        with tarfile.open(path, mode) as packed_tar:  # type: ignore[call-overload]
+            packed_tar.add(source, "wrapped")
+    outcome = take(path)
+    assert (outcome.files, outcome.added) == (6, 6)
+    names = {NEW: 3, KNOWN: 2, "wrapped": 1}
+    assert collection.read()["category"].value_counts().to_dict() == names
+    assert not list(OUTBOX.parent.glob("unpacked-*"))
+
+
+def test_a_file_at_an_archives_root_has_no_category(project: Path) -> None:
+    with zipfile.ZipFile(project / "new.zip", "w") as packed:
+        packed.writestr("loose.png", png(photo()))
+    outcome = take(project / "new.zip")
+    assert (outcome.added, outcome.rejected) == (0, {"no category": 1})
+
+
+def zipped(path: Path, name: str, content: bytes = b"x", mode: int = 0) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("good/0.png", png(photo()))
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        info.compress_type = zipfile.ZIP_DEFLATED
+        packed.writestr(info, content)
+
+
+def tarred(path: Path, name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> None:
+    with tarfile.open(path, "w:gz") as packed:
+        good = tarfile.TarInfo("good/0.png")
+        good.size = len(png(photo()))
+        packed.addfile(good, io.BytesIO(png(photo())))
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        packed.addfile(info)
+
+
+def two(path: Path) -> None:
+    with tarfile.open(path, "w") as packed:
+        for content in (b"one", b"other"):
+            info = tarfile.TarInfo("a/0.png")
+            info.size = len(content)
+            packed.addfile(info, io.BytesIO(content))
+
+
+def many(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as packed:
+        for i in range(51):
+            packed.writestr(f"a/{i}.png", b"")
+
+
+def long_header(path: Path) -> None:
+    """A tar whose extended header alone would take 40 MB of memory."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as packed:
+        info = tarfile.TarInfo("a/0.png")
+        info.pax_headers = {"comment": "x" * 40_000_000}
+        packed.addfile(info)
+
+
+def lying(path: Path) -> None:
+    """A zip whose directory says that its 3 MB are 10 bytes."""
+    zipped(path, "a/0.png", b"\0" * 3_000_000)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<I", 3_000_000), struct.pack("<I", 10)))
+
+
+def locked(path: Path) -> None:
+    zipped(path, "a/0.png")
+    data = bytearray(path.read_bytes())
+    for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.rindex(magic) + at] |= 1  # "encrypted"
+    path.write_bytes(data)
+
+
+UNSAFE: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "zip parent": ("leads outside", lambda p: zipped(p, "a/../../evil.png")),
+    "zip absolute": ("leads outside", lambda p: zipped(p, "/tmp/evil.png")),
+    "zip windows": ("leads outside", lambda p: zipped(p, "..\\evil.png")),
+    "zip drive": ("leads outside", lambda p: zipped(p, "C:/evil.png")),
+    "zip link": ("link or a device", lambda p: zipped(p, "a/l", b"/etc", stat.S_IFLNK | 0o777)),
+    "zip bomb": ("unpacks to more than", lambda p: zipped(p, "a/0.png", b"\0" * 5_000_000)),
+    "zip lies": ("cannot be unpacked|other sizes", lying),
+    "zip locked": ("cannot be unpacked", locked),
+    "zip many": ("more than 50 files", many),
+    "tar parent": ("leads outside", lambda p: tarred(p, "../evil.png")),
+    "tar absolute": ("leads outside", lambda p: tarred(p, "/tmp/evil.png")),
+    "tar link": ("link or a device", lambda p: tarred(p, "a/l", tarfile.SYMTYPE, "/etc/passwd")),
+    "tar hard link": (
+        "link or a device",
+        lambda p: tarred(p, "a/l", tarfile.LNKTYPE, "good/0.png"),
+    ),
+    "tar device": ("link or a device", lambda p: tarred(p, "a/l", tarfile.CHRTYPE)),
+    "tar fifo": ("link or a device", lambda p: tarred(p, "a/l", tarfile.FIFOTYPE)),
+    "tar twice": ("a name comes twice", two),
+    "tar header": ("header is too long", long_header),
+}
+
+
+@pytest.mark.parametrize("what", UNSAFE)
+def test_an_unsafe_archive_is_refused_as_a_whole(project: Path, what: str) -> None:
+    sentence, make = UNSAFE[what]
+    make(project / "archive")
+    outside = {p for p in project.rglob("*") if COLLECTION.name not in p.parts}
+    with pytest.raises(EidolonError, match=sentence):
+        take(project / "archive", max_files=50)
+    assert not (COLLECTION / "manifest.csv").exists()
+    left = {p for p in project.rglob("*") if p.is_file()} - outside
+    assert {p.name for p in left} <= {"ingest.lock"}
+
+
+def test_a_tar_bomb_is_stopped_by_its_header(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "bomb", "w:gz") as packed:
+        info = tarfile.TarInfo("a/0.png")
+        info.size = 30_000_000
+        packed.addfile(info, io.BytesIO(b"\0" * info.size))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(EidolonError, match="unpacks to more than"):
+        archives.extract(tmp_path / "bomb", tmp_path / "out", archives.Caps(9, 10**9, 200))
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_a_truncated_archive_and_a_source_that_is_none_are_named(project: Path) -> None:
+    tarred(project / "a.tar.gz", "a/0.png")
+    whole = (project / "a.tar.gz").read_bytes()
+    (project / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(EidolonError, match=r"a\.tar\.gz"):
+        take(project / "a.tar.gz")
+    for name in ("nothing", "params.yaml"):
+        with pytest.raises(EidolonError, match="is neither a folder nor a zip or tar archive"):
+            take(project / name)
+    with pytest.raises(EidolonError, match="has more than 2 files"):
+        take(tree(project / "new", {NEW: 3}), max_files=2)
+    with pytest.raises(EidolonError, match="or 100 bytes"):
+        take(project / "new", max_bytes=100)
+
+
+_INGEST = """
+import sys
+from pathlib import Path
+from components import config
+from components.ingest import ingest
+print("ready", flush=True)
+ingest(Path(sys.argv[1]), config.load().ingest)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
+    """Killed at 20 random moments, each time resumed in the end: as if never interrupted."""
+    source = tree(project / "new", {NEW: 40, KNOWN: 40, "pink plain ring": 40})
+    command = [sys.executable, "-c", _INGEST, str(source)]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(toy.ROOT), "OMP_NUM_THREADS": "1"}
+    began = time.monotonic()
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, cwd=project) as whole:
+        assert whole.stdout is not None and whole.stdout.readline()
+        began = time.monotonic()
+    lasts = time.monotonic() - began
+    expected = collection.read()
+    assert len(expected) == 120
+    rng = random.Random(0)
+    killed = 0
+    for round_ in range(20):
+        if round_ % 4 == 0:  # anew: some rounds start from nothing, some from what a kill left
+            subprocess.run(["rm", "-rf", str(COLLECTION), str(OUTBOX.parent)], check=True)
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, cwd=project) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            time.sleep(rng.uniform(0, 1.1 * lasts))
+            process.kill()
+        killed += process.returncode == -signal.SIGKILL
+        rows = collection.read()
+        assert len(rows) in (0, 120)  # the old manifest or the new one
+        assert len(collection.files()) == len(rows)
+        assert set(rows["path"]) <= set(collection.unannounced())
+    assert killed >= 10
+    take(source)
+    pd.testing.assert_frame_equal(collection.read(), expected)
+    assert collection.unannounced() == expected["path"].tolist()
+    assert {p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()} == set(
+        collection.files()
+    )
+
+
+def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
+    take(tree(project / "one", {NEW: 3}))
+    first = collection.unannounced()
+    take(tree(project / "two", {KNOWN: 2}))
+    for _ in range(2):  # saying so twice does no harm
+        collection.announced(first[-1])
+        assert collection.unannounced() == collection.read()["path"].tolist()[3:]
+    collection.announced(collection.unannounced()[-1])
+    assert collection.unannounced() == []
+
+
+def test_the_inbox_is_taken_once_settled_and_one_bad_entry_blocks_nothing(project: Path) -> None:
+    with pytest.raises(steps.NothingToDo):
+        steps.collect(None, print)  # there is no inbox
+    tree(inbox.INBOX / "batch", {NEW: 4})
+    zipped(inbox.INBOX / "unsafe.zip", "../evil.png")
+    (inbox.INBOX / "notes.doc").write_text("nothing")
+    settle(inbox.INBOX)
+    tree(inbox.INBOX / "copying", {KNOWN: 2})  # changed just now
+    lines: list[str] = []
+    assert steps.collect(None, lines.append) == {"unannounced": 4}
+    assert sum("is refused" in line for line in lines) == 2
+    assert [path.name for path in inbox.INBOX.iterdir()] == ["copying"]
+    (given,) = inbox.INGESTED.glob("*/batch")
+    assert len(list(given.rglob("*.png"))) == 4
+    refused = {p.parent.name: p.read_text() for p in QUARANTINE.glob("*/reasons.csv")}
+    assert len(refused) == 2 and any("leads outside" in text for text in refused.values())
+
+    settle(inbox.INBOX)
+    assert steps.collect(None, print) == {"unannounced": 6}
+    steps.announced(collection.unannounced()[-1], print)
+    with pytest.raises(steps.NothingToDo):
+        steps.collect(None, print)
+
+
+def settle(folder: Path) -> None:
+    """Let all of ``folder`` be five minutes old."""
+    then = time.time() - 300
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (then, then))
+
+
+@pytest.mark.slow
+def test_airflow_is_told_once_and_only_of_what_was_added(tmp_path: Path) -> None:
+    """The DAG itself: an asset event for new pictures, none for old ones, one for the command's."""
+    clone = Clone(tmp_path / "clone")
+    source = tree(tmp_path / "new", {NEW: 4, KNOWN: 1})
+    shell = f'eval "$({sys.executable} -m ops env)" && exec "$@"'
+
+    def run(*command: str) -> None:
+        done = subprocess.run(
+            ["bash", "-c", shell, "-", *command],
+            cwd=clone.root,
+            env=clone.env,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    def events() -> list[dict[str, object]]:
+        with sqlite3.connect(clone.root / ".eidolon" / "airflow" / "airflow.db") as database:
+            rows = database.execute("select extra from asset_event order by id").fetchall()
+        return [json.loads(extra) for (extra,) in rows]
+
+    def versioned() -> str:
+        pointer = yaml.safe_load((clone.root / COLLECTION / "pictures.dvc").read_text())
+        return str(pointer["outs"][0]["md5"])
+
+    dag = (sys.executable, "-m", "airflow", "dags", "test", "ingest")
+    named = ("-c", json.dumps({"source": str(source)}))
+    run(sys.executable, "-m", "airflow", "db", "migrate")
+    run(*dag, *named)
+    first = {"hash": versioned(), "pictures": 5, "categories": 2, "added": 5}
+    assert events() == [first]
+    run(*dag, *named)  # nothing in it is new
+    assert events() == [first]
+    tree(tmp_path / "more", {NEW: 6})
+    run("eidolon", "ingest", str(tmp_path / "more"))
+    run(*dag)  # the inbox is empty
+    assert events() == [first, {"hash": versioned(), "pictures": 7, "categories": 2, "added": 2}]
+    run(*dag)
+    assert len(events()) == 2

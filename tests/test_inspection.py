@@ -1,0 +1,148 @@
+"""The dataset as a whole: what must not be trained on stops the run, what changed is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from components import config, registry
+from components.errors import EidolonError
+from components.paths import DATASET, INSPECTION
+from components.validation.inspection import compare, inspect, summarise
+
+
+@pytest.fixture
+def copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the toy project's dataset that a test may damage, as the working directory."""
+    shutil.copytree(built_toy / DATASET, tmp_path / DATASET)
+    shutil.copy(built_toy / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def rows(copy: Path) -> pd.DataFrame:
+    return pd.read_csv(DATASET / "manifest.csv")
+
+
+def paths(rows: pd.DataFrame, category: int, subset: str = "gallery") -> list[Path]:
+    """The files of one category of the split `train`."""
+    train = rows[rows["split"] == "train"]
+    name = train["category"].unique()[category]
+    chosen = train[(train["category"] == name) & (train["subset"] == subset)]
+    return [DATASET / path for path in chosen["path"]]
+
+
+def test_a_sound_dataset_passes_and_is_looked_at_once(copy: Path, rows: pd.DataFrame) -> None:
+    params = config.load().inspection
+    report = inspect(params, None)
+    assert report["success"] and report["critical"] == [] and not report["compared"]
+    assert (report["pictures"], report["categories"]) == (len(rows), rows["category"].nunique())
+    assert (INSPECTION / "data_docs" / "index.html").is_file()
+    made = (INSPECTION / "index.html").stat().st_mtime_ns
+    assert inspect(params, None) == report
+    assert (INSPECTION / "index.html").stat().st_mtime_ns == made
+    same = inspect(params, (DATASET / "manifest.csv").read_text())
+    assert same["compared"] and same["warnings"] == report["warnings"]
+
+
+def _mislabelled(rows: pd.DataFrame) -> Path:
+    bad = paths(rows, 0)[0]
+    shutil.copy(paths(rows, 1)[0], bad)
+    return bad
+
+
+def _leaked(rows: pd.DataFrame) -> Path:
+    bad = paths(rows, 0, "training")[0]
+    shutil.copy(paths(rows, 0)[0], bad)
+    return bad
+
+
+def _unreadable(rows: pd.DataFrame) -> Path:
+    bad = paths(rows, 0)[0]
+    bad.write_text("no picture")
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_mislabelled, "is in another category too"),
+        (_leaked, "is in gallery and training"),
+        (_unreadable, "does not decode"),
+    ],
+)
+def test_pictures_that_spoil_training_are_critical(
+    rows: pd.DataFrame, damage: Callable[[pd.DataFrame], Path], reason: str
+) -> None:
+    bad = damage(rows).relative_to(DATASET).as_posix()
+    with pytest.raises(EidolonError, match=f"{reason}.*{INSPECTION}/index.html"):
+        inspect(config.load().inspection, None)
+    found = pd.read_csv(INSPECTION / "measurements.csv", keep_default_na=False).set_index("path")
+    assert found.loc[bad, "reason"] == reason
+    page = (INSPECTION / "index.html").read_text()
+    assert bad in page
+    assert ('src="data:image/png;base64,' in page) == (damage is not _unreadable)
+    assert not json.loads((INSPECTION / "report.json").read_text())["success"]
+
+
+def test_a_copy_in_one_category_is_a_warning(rows: pd.DataFrame) -> None:
+    one, other = paths(rows, 0)[:2]
+    shutil.copy(one, other)
+    report = inspect(config.load().inspection, None)
+    assert any("2 of 44: is there twice" in warning for warning in report["warnings"])
+
+
+def test_what_changed_since_the_champion_is_told(rows: pd.DataFrame) -> None:
+    params = config.load().inspection
+    first, second, third = rows["category"].unique()[:3]
+    before = rows.copy()
+    before.loc[before["category"] == first, "split"] = "elsewhere"
+    few = before[before["category"] == second].index[2:]
+    before = before.drop(few)
+    before = before[before["category"] != third]
+    report = inspect(params, before.to_csv(index=False))
+    told = " ".join(report["warnings"])
+    for reason in (
+        f"1 of 8: moved to another split (moved should be at most 0): {first}",
+        f"1 of 8: grew or shrank much (change should be at most 0.5): {second}",
+        "there are new categories",
+    ):
+        assert reason in told
+    gone = before.assign(category="gone " + before["category"])
+    with pytest.raises(EidolonError, match="too many categories are gone"):
+        inspect(params, pd.concat([rows, gone]).to_csv(index=False))
+
+
+def test_the_champions_dataset_is_what_is_compared_with(
+    in_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
+    assert registry.champion_dataset() is None
+    version = registry.register(config.load())
+    assert registry.champion_dataset() is None
+    registry.promote(version.version)
+    before = registry.champion_dataset()
+    assert before == (DATASET / "manifest.csv").read_text()
+    report = inspect(config.load().inspection, before, out=tmp_path / "inspection")
+    assert report["compared"] and report["success"]
+    kept = registry.artifacts(registry.registered(version.version), "validation/report.json")
+    assert json.loads(kept["validation/report.json"])["success"]
+
+
+def test_drift_is_the_share_of_pictures_that_changed_their_category() -> None:
+    def frame(**counts: int) -> pd.DataFrame:
+        names = [name for name, count in counts.items() for _ in range(count)]
+        return pd.DataFrame({"category": names, "split": "train", "subset": "gallery"})
+
+    now, before = frame(a=5, b=5, c=10), frame(a=10, b=10, d=20)
+    row = summarise(compare(now, before), before).iloc[0]
+    assert (row["drift"], row["lost"], row["new"]) == (0.5, pytest.approx(1 / 3), 1)
+    table = compare(now, before).set_index("category")
+    assert table.loc["a", "change"] == 0.5 and table.loc["d", "change"] == 1.0

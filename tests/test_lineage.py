@@ -1,0 +1,128 @@
+"""Lineage: from an answer, or a version, back to everything behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bento.api import BundleName, result
+from components import config, lineage, registry
+from components.bundle import load
+from components.errors import EidolonError
+from components.paths import BUNDLE
+from components.retrieve import Retriever
+
+COMMAND = Path(sys.executable).with_name("eidolon")
+
+
+@pytest.fixture(scope="module")
+def registered(
+    built_toy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[registry.Version]:
+    """The toy's bundle in a registry of its own."""
+    home = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch, chdir(built_toy):
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("EIDOLON_ARTIFACTS", (home / "artifacts").as_uri())
+        yield registry.register(config.load())
+
+
+@pytest.fixture(scope="module")
+def retriever(registered: registry.Version) -> Retriever:
+    params = config.load()
+    return Retriever(load(BUNDLE), params.generator, params.encoders)
+
+
+def answer(retriever: Retriever, query: str) -> dict[str, Any]:
+    """What the service answers, as JSON: its own code makes it."""
+    bundle = retriever.bundle
+    digest = hashlib.sha256((bundle.folder / "bundle.json").read_bytes()).hexdigest()[:12]
+    name = BundleName(version=1, digest=digest)
+    given = result(retriever.search(query, 3), name, bundle.info["models"])
+    value: dict[str, Any] = json.loads(given.model_dump_json())
+    return value
+
+
+def eidolon(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMAND, *words], input=given, capture_output=True, text=True)
+
+
+def test_a_version_leads_to_run_data_models_and_code(registered: registry.Version) -> None:
+    found = lineage.trace(registered.version)
+    info = json.loads((BUNDLE / "bundle.json").read_text())
+    rows = (Path("data/dataset") / "manifest.csv").read_text().splitlines()[1:]
+    assert found["bundle"]["version"] == 1 and found["bundle"]["aliases"] == ["challenger"]
+    assert found["run"]["run_id"] == registered.run_id
+    lock = Path("dvc.lock").read_bytes()
+    assert found["dvc_lock"]["sha256"] == hashlib.sha256(lock).hexdigest()
+    assert found["dataset"]["dvc"] == yaml.safe_load(lock)["stages"]["dataset"]["outs"][0]["md5"]
+    assert found["dataset"]["pictures"] == len(rows)
+    assert found["models"] == info["models"]
+    assert found["generator"]["prompt"] == config.load().generator.prompt
+    assert tuple(found["encoders"]["prompts"]) == config.load().encoders.prompts
+    assert found["validation"] == info["validation"]
+    assert found["code"] == {"commit": "unknown", "dirty": "unknown"}  # the toy has no git
+
+
+@pytest.mark.parametrize("query", ["Blue  striped STAR", "a purple zebra"])
+def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
+    retriever: Retriever, query: str
+) -> None:
+    given = answer(retriever, query)
+    found = lineage.of_answer(lineage.read_answer(json.dumps(given)))
+    pictures = found["answer"]["imagined"]
+    assert [picture["seed"] for picture in pictures] == given["seeds"]
+    generator = config.load().generator
+    words = " ".join(query.lower().split())
+    assert {picture["prompt"] for picture in pictures} == {generator.prompt_for(words)}
+    for picture, shown in zip(pictures, given["imagined"], strict=True):
+        if given["known"]:
+            path = shown["picture"].removeprefix("/picture/imagined/").partition("?")[0]
+            drawn = (Path("data/accepted") / path).read_bytes()
+            assert picture["sha256"] == hashlib.sha256(drawn).hexdigest()
+        else:
+            assert picture["sha256"] == ""
+    assert found["bundle"]["version"] == 1
+
+
+def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> None:
+    given = json.dumps(answer(retriever, "red plain star"))
+    (tmp_path / "answer.json").write_text(given)
+    one = eidolon("lineage", str(tmp_path / "answer.json"), "--json")
+    two = eidolon("lineage", "-", "--json", given=given)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    assert json.loads(one.stdout) == json.loads(two.stdout)
+    shown = eidolon("lineage", "1")
+    steps = ("bundle", "run", "dvc lock", "dataset", "generator", "encoders", "validation", "code")
+    assert all(f"\n{step}" in f"\n{shown.stdout}" for step in steps)
+    assert json.loads(one.stdout)["dataset"]["dvc"] in shown.stdout
+
+
+def test_what_is_no_version_and_no_answer_is_one_sentence(
+    retriever: Retriever, tmp_path: Path
+) -> None:
+    given = answer(retriever, "red plain star")
+    changed: dict[str, dict[str, Any]] = {
+        "is none of": given | {"seeds": [1]},
+        "is not version 1": given | {"bundle": {"version": 1, "digest": "0" * 12}},
+        "has no version '7'": given | {"bundle": {"version": 7, "digest": "0" * 12}},
+        "no answer of POST /search": {"query": "red plain star"},
+    }
+    for sentence, value in changed.items():
+        (tmp_path / "answer.json").write_text(json.dumps(value))
+        with pytest.raises(EidolonError, match=sentence):
+            lineage.trace(str(tmp_path / "answer.json"))
+    for subject, sentence in {"99": "has no version '99'", "gone": "neither a version"}.items():
+        found = eidolon("lineage", subject)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert found.stderr.startswith("error: ") and sentence in found.stderr
+        assert "Traceback" not in found.stderr

@@ -1,0 +1,245 @@
+"""Shards: what each draws, that results do not depend on them, and clones that share the work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components import config, manifest, shards
+from components.errors import EidolonError
+from components.imagine import Store
+from components.paths import DATASET, IMAGINED, PLAN, SHARDS
+from components.seeds import seed_of
+from tests import toy
+from tests.clones import Clone
+
+ADDED = "teal dotted ring"
+
+
+@pytest.fixture(scope="module")
+def params(toy_models: Path) -> config.Generator:
+    values = toy.params(toy_models, toy_models)
+    values["generator"] |= {"shards": [0]}
+    return config.Params.model_validate(values).generator
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], None]:
+    """Makes an empty folder the working directory, and writes datasets of given categories."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EIDOLON_STORE", raising=False)
+
+    def write(names: Sequence[str]) -> None:
+        rows = [dict.fromkeys(manifest.DATASET_COLUMNS, "-") | {"category": n} for n in names]
+        DATASET.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(DATASET / "manifest.csv", index=False)
+
+    write(toy.NAMES)
+    return write
+
+
+def split(params: config.Generator, count: int) -> config.Generator:
+    return params.model_copy(update={"shards": tuple(range(count))})
+
+
+def run(params: config.Generator, order: Sequence[int] | None = None) -> pd.DataFrame:
+    shards.plan(params)
+    for shard in order or params.shards:
+        shards.imagine(shard, params)
+    return shards.generate(params)
+
+
+def test_every_category_is_in_one_shard_and_they_are_even() -> None:
+    names = [f"category {i}" for i in range(8000)]
+    of = np.array([shards.shard_of(name, 8) for name in names])
+    assert np.bincount(of, minlength=8).min() > 900
+    assert shards.shard_of("red plain star", 8) == 7
+
+
+def test_an_added_category_changes_the_plan_of_one_shard(
+    params: config.Generator, dataset: Callable[[Sequence[str]], None]
+) -> None:
+    def plans() -> dict[str, str]:
+        shards.plan(split(params, 4))
+        return {path.name: path.read_text() for path in PLAN.iterdir()}
+
+    before = plans()
+    assert set(before) == {"0.csv", "1.csv", "2.csv", "3.csv"}
+    dataset((*toy.NAMES[:3], ADDED, *toy.NAMES[3:]))
+    after = plans()
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == [f"{shards.shard_of(ADDED, 4)}.csv"]
+
+
+@pytest.mark.usefixtures("dataset")
+def test_pictures_do_not_depend_on_the_shards(
+    params: config.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = run(params)
+    monkeypatch.setenv("EIDOLON_STORE", "another store")
+    IMAGINED.rename("one")
+    three = run(split(params, 3), order=[2, 0, 1])
+    pd.testing.assert_frame_equal(one.drop(columns="sha256"), three.drop(columns="sha256"))
+    for path in one["path"]:
+        pixels = [np.asarray(Image.open(Path(d) / path), dtype=int) for d in ("one", IMAGINED)]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 1
+    assert len(list(Path("another store").glob("*/*.png"))) == len(one)
+
+
+def test_a_shard_may_be_empty(
+    params: config.Generator, dataset: Callable[[Sequence[str]], None]
+) -> None:
+    dataset(toy.NAMES[:1])
+    assert len(run(split(params, 3))) == params.images_per_category
+
+
+def test_a_store_that_was_lost_takes_back_what_is_there(
+    params: config.Generator,
+    dataset: Callable[[Sequence[str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """So that a new clone, which has pulled data/imagined, draws what is new and no more."""
+    before = run(params)
+    monkeypatch.setenv("EIDOLON_STORE", "new")
+    dataset((*toy.NAMES, ADDED))
+    capfd.readouterr()
+    after = run(params)
+    assert f"imagine@0: {params.images_per_category}/2 pictures" in capfd.readouterr().err
+    kept = after[after["category"] != ADDED].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before)
+
+
+@pytest.mark.usefixtures("dataset")
+def test_bad_input_is_told_and_leaves_what_was_there(params: config.Generator) -> None:
+    run(params)
+    before = (IMAGINED / "manifest.csv").read_text()
+    two = split(params, 2)
+    with pytest.raises(EidolonError, match=r"data/shards/0 is not what data/plan asks for"):
+        shards.plan(two)
+        shards.generate(two)
+    shards.imagine(0, two)
+    with pytest.raises(EidolonError, match=r"data/shards/1/manifest\.csv is missing: run `dvc"):
+        shards.generate(two)
+    with pytest.raises(EidolonError, match=r"data/plan/7\.csv is missing: run `dvc repro plan`"):
+        shards.imagine(7, two)
+    (SHARDS / "0" / "manifest.csv").write_text("path\nx.png\n")
+    with pytest.raises(EidolonError, match=r"data/shards/0/manifest\.csv is damaged"):
+        shards.generate(two)
+    assert (IMAGINED / "manifest.csv").read_text() == before
+
+
+def test_a_plan_refuses_what_cannot_be_meant(
+    params: config.Generator, dataset: Callable[[Sequence[str]], None]
+) -> None:
+    strange = params.model_copy(update={"prompts": {"red plain sta": "a {}"}})
+    with pytest.raises(EidolonError, match=r"generator\.prompts names 'red plain sta'"):
+        shards.plan(strange)
+    dataset(("red star", "red/star"))
+    with pytest.raises(EidolonError, match="'red star' and 'red/star' would share the folder"):
+        shards.plan(params)
+    dataset(("..", "red star"))
+    assert set(run(params)["path"].str.split("/").str[0]) == {"__", "red_star"}
+
+
+def test_a_query_is_drawn_as_the_category_of_its_name_is(
+    params: config.Generator, tmp_path: Path
+) -> None:
+    from components.generate import Generator
+
+    own = params.model_copy(update={"prompts": {"red star": "a drawing of a {}"}})
+    _, seeds = Generator(own).imagine("red star", 1)
+    assert seeds == [seed_of("a drawing of a red star", 0, own.seed)]
+
+
+class Sharing:
+    """Clones of one toy project with two shards, each a worker with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origin = Clone(folder / "origin")
+
+    def clone(self, name: str, *settings: str) -> Path:
+        root = self.folder / name
+        self._git(self.folder, "clone", "-q", str(self.origin.root), name)
+        for setting in settings:
+            self.command(root, "dvc", "config", "--local", *setting.split("="))
+        return root
+
+    def step(self, root: Path, call: str) -> str:
+        """Do a step of the DAG in a clone; all that it logged."""
+        return self.command(root, sys.executable, "-c", f"from ops import steps; steps.{call}")
+
+    def command(self, root: Path, *words: str) -> str:
+        done = subprocess.run(
+            words,
+            cwd=root,
+            env=self.origin.env | {"PYTHONPATH": str(root), "PATH": _path()},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @staticmethod
+    def _git(root: Path, *words: str) -> None:
+        author = ["-c", "user.name=toy", "-c", "user.email=toy@localhost"]
+        subprocess.run(["git", *author, *words], cwd=root, check=True, capture_output=True)
+
+
+def _path() -> str:
+    return f"{Path(sys.executable).parent}:/usr/bin:/bin"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", ["cache.dir={}/cache", "remote.storage.url={}/remote"])
+def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: str) -> None:
+    """Two clones draw a shard each, at once; a third, which has nothing, gathers without drawing.
+
+    A category that is added there is all that it draws, though its store was empty.
+    """
+    (tmp_path / "origin").mkdir()
+    sharing = Sharing(tmp_path)
+    setting = shared.format(tmp_path)
+    workers = [sharing.clone(f"worker-{i}", setting) for i in (0, 1)]
+    with ThreadPoolExecutor() as pool:
+        logs = list(pool.map(sharing.step, workers, ["imagine(0, print)", "imagine(1, print)"]))
+    for shard, (worker, log) in enumerate(zip(workers, logs, strict=True)):
+        assert f"Running stage 'imagine@{shard}'" in log
+        assert not (worker / SHARDS / str(1 - shard)).exists()
+    drew = sum(drawn(log) for log in logs)
+    assert drew == 2 * len(toy.NAMES)
+
+    gatherer = sharing.clone("gatherer", setting)
+    log = sharing.step(gatherer, "stage('generate', print)")
+    assert "Running stage 'generate'" in log and "Running stage 'imagine" not in log
+    frame = pd.read_csv(gatherer / IMAGINED / "manifest.csv")
+    assert len(frame) == drew
+    assert not Store(gatherer / ".eidolon" / "imagined").root.exists()
+    stores = [Store(worker / ".eidolon" / "imagined") for worker in workers]
+    for row in frame.itertuples():
+        (found,) = [data for store in stores if (data := store.get(row.address)) is not None]
+        assert (gatherer / IMAGINED / row.path).read_bytes() == found
+
+    toy.save_pictures(gatherer / "pictures", (ADDED,))
+    sharing.command(gatherer, "dvc", "repro", "--force", "--single-item", "dataset")
+    log = sharing.step(gatherer, "stage('generate', print)")
+    touched = shards.shard_of(ADDED, 2)
+    assert f"Running stage 'imagine@{touched}'" in log
+    assert f"Running stage 'imagine@{1 - touched}'" not in log
+    assert drawn(log) == 2
+    assert len(pd.read_csv(gatherer / IMAGINED / "manifest.csv")) == drew + 2
+
+
+def drawn(log: str) -> int:
+    """How many pictures were drawn, by the progress in ``log``."""
+    return sum(int(n) for n in re.findall(r"^imagine@\d: (\d+)/\1 pictures", log, re.M))

@@ -1,0 +1,194 @@
+"""Versions of the data: two clones, one DVC remote, one registry."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from components import bundle, collection, config, registry, versions, workspace
+from components.errors import EidolonError
+from components.ingest import ingest
+from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
+from tests.clones import Clone
+from tests.test_ingest import KNOWN, NEW, tree
+
+COMMAND = Path(sys.executable).with_name("eidolon")
+
+
+def use_remote(remote: Path) -> None:
+    workspace.dvc("remote", "modify", "--local", "storage", "url", str(remote))
+
+
+def register() -> str:
+    """Version the dataset that is here and register it, as the tasks of `retrain` do."""
+    workspace.dvc("repro", "--single-item", "dataset")
+    bundle.pack(config.load())
+    workspace.push_version(print)
+    found = registry.register(config.load())
+    assert found.created
+    return found.version
+
+
+@pytest.fixture(scope="module")
+def origin(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone that registered version 1, ingested five pictures, and registered version 2."""
+    home = tmp_path_factory.mktemp("versions")
+    clone = Clone(home / "origin")
+    for folder in ("artifacts", "data"):
+        shutil.copytree(built_toy / folder, clone.root / folder)
+    shutil.rmtree(clone.root / DATASET)
+    with pytest.MonkeyPatch.context() as patch, chdir(clone.root):
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("EIDOLON_ARTIFACTS", (home / "mlartifacts").as_uri())
+        patch.setenv("DVC_NO_ANALYTICS", "true")
+        use_remote(home / "remote")
+        assert register() == "1"
+        ingest(tree(home / "new", {NEW: 4, KNOWN: 1}), config.load().ingest)
+        saved = workspace.save_collection(print)
+        assert saved is not None
+        assert (saved.pictures, saved.categories, saved.added) == (5, 2, 5)
+        assert register() == "2"
+        yield clone.root
+
+
+@pytest.fixture
+def other(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another clone, without data and without what was ingested, as the working directory."""
+    root = tmp_path / "other"
+    subprocess.run(["git", "clone", "-q", str(origin), str(root)], check=True)
+    monkeypatch.chdir(root)
+    use_remote(origin.parent / "remote")
+    return root
+
+
+def of(origin: Path, version: str) -> tuple[pd.DataFrame, str]:
+    """The dataset's manifest and DVC hash that version 1 or 2 was registered with."""
+    kept = registry.artifacts(registry.registered(version), "dvc.lock", "lineage/dataset.csv")
+    (origin.parent / "kept.csv").write_text(kept["lineage/dataset.csv"])
+    lock = yaml.safe_load(kept["dvc.lock"])
+    return pd.read_csv(origin.parent / "kept.csv"), lock["stages"]["dataset"]["outs"][0]["md5"]
+
+
+def check_restored(origin: Path, version: str) -> None:
+    expected, digest = of(origin, version)
+    pd.testing.assert_frame_equal(pd.read_csv(DATASET / "manifest.csv"), expected)
+    assert all((DATASET / path).is_file() for path in expected["path"])
+    assert workspace.dataset_hash() == digest
+    assert "up to date" in workspace.dvc("status", "dataset")
+
+
+def test_any_version_is_restored_on_another_clone(origin: Path, other: Path) -> None:
+    assert not DATASET.exists() and not collection.files()
+    assert versions.restore("2", print) == of(origin, "2")[1]
+    check_restored(origin, "2")
+    assert len(collection.files()) == 5
+    versions.restore("1", print)
+    check_restored(origin, "1")
+    assert not collection.files() and not workspace.POINTER.exists()
+    versions.restore("2", print)
+    check_restored(origin, "2")
+    assert LOCK.read_bytes() == (origin / LOCK).read_bytes()  # so the same version is recognised
+    assert registry.is_registered()
+
+
+def test_what_no_version_holds_is_not_overwritten(origin: Path, other: Path) -> None:
+    versions.restore("2", print)
+    picture = DATASET / pd.read_csv(DATASET / "manifest.csv")["path"][0]
+    picture.write_bytes(b"mine")
+    with pytest.raises(EidolonError, match=r"data/dataset.* would be lost"):
+        versions.restore("1", print)
+    assert picture.read_bytes() == b"mine" and len(collection.files()) == 5
+    versions.restore("1", print, force=True)
+    check_restored(origin, "1")
+
+    ingest(tree(other / "more", {NEW: 2}), config.load().ingest)
+    with pytest.raises(EidolonError, match=r"collection/\S+ would be lost"):
+        versions.restore("2", print)
+    workspace.dvc("add", str(COLLECTION / "pictures"))
+    before = (COLLECTION / "manifest.csv").read_bytes()
+    with pytest.raises(EidolonError, match=r"collection/manifest\.csv would be lost"):
+        versions.restore("2", print)
+    assert (COLLECTION / "manifest.csv").read_bytes() == before
+    git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@localhost"]
+    subprocess.run([*git, "add", "-A", "collection"], check=True)
+    subprocess.run([*git, "commit", "-qm", "ingested"], check=True)
+    versions.restore("2", print)
+    check_restored(origin, "2")
+
+
+def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Path) -> None:
+    use_remote(other.parent / "empty")
+    before = workspace.text(LOCK)
+    with pytest.raises(EidolonError, match=r"do not hold \w+\.dir.*`dvc push`"):
+        versions.restore("2", print)
+    assert workspace.text(LOCK) == before and not DATASET.exists()
+    assert sorted(p.name for p in COLLECTION.iterdir()) == [".gitignore", "manifest.csv"]
+    with pytest.raises(EidolonError, match="has no version '9'"):
+        versions.restore("9", print)
+
+
+def test_versions_are_listed_and_compared(origin: Path) -> None:
+    found = versions.diff("1", "2")
+    assert (found.categories_added, found.categories_removed, found.moved) == ([NEW], [], [])
+    assert len(found.pictures_added) == 5 and found.pictures_removed.empty
+    assert found.pictures_kept == len(of(origin, "1")[0])
+    assert versions.diff("2", "working").lines() == versions.diff("2", "2").lines()
+    back = versions.diff("2", "1")
+    assert back.categories_removed == [NEW] and len(back.pictures_removed) == 5
+
+    shown = subprocess.run([COMMAND, "data", "diff", "1", "2"], capture_output=True, text=True)
+    assert f"1 categories added: {NEW}" in shown.stdout and "5 pictures added" in shown.stdout
+    listed = subprocess.run([COMMAND, "data", "log"], capture_output=True, text=True).stdout
+    for version in registry.versions():
+        assert version.tags["dataset"][:12] in listed
+        assert len(version.tags["commit"]) == 40 and version.tags["commit"][:7] in listed
+        assert version.tags["dirty"] == "false"
+        assert int(version.tags["pictures"]) == len(of(origin, version.version)[0])
+    wrong = subprocess.run([COMMAND, "data", "restore", "9"], capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "has no version '9'" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Path) -> None:
+    source = tree(other.parent / "more", {NEW: 4})
+
+    def add() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([COMMAND, "ingest", str(source)], capture_output=True, text=True)
+
+    done = add()  # the dataset is not here: it is made first
+    assert done.returncode == 0, done.stderr
+    assert f"1 new categories ({NEW})" in done.stdout
+    digest = workspace.collection_hash(workspace.text(workspace.POINTER))
+    assert f"version {digest}" in done.stdout
+    pushed = origin.parent / "remote" / "files" / "md5" / digest[:2] / digest[2:]
+    assert pushed.is_file()
+    collection.announced(collection.unannounced()[-1])
+    state = {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()}
+    again = add()
+    assert again.returncode == 0 and "nothing new" in again.stdout
+    assert {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()} == state
+    assert not OUTBOX.read_text()
+
+
+def test_without_a_remote_one_line_says_so(other: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace.dvc("remote", "default", "--unset")
+    workspace.push(["dataset"], print)
+    assert "no DVC remote is configured" in capsys.readouterr().out
+
+
+def test_code_that_differs_from_its_commit_is_dirty(other: Path) -> None:
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    assert workspace.code() == workspace.Code(head.strip(), "false")
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "# kept with each version\n")
+    assert workspace.code().dirty == "false"
+    file = Path("components/gate.py")
+    file.write_text(file.read_text() + "# changed\n")
+    assert workspace.code() == workspace.Code(head.strip(), "true")
