@@ -15,6 +15,8 @@ DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash")
 IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address")
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 
+_TEXT = ("path", "category", "pixels", "dhash")  # some of these look like numbers
+
 
 def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     """Read ``folder/manifest.csv`` and check its columns.
@@ -24,7 +26,7 @@ def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     """
     path = folder / "manifest.csv"
     try:
-        frame = pd.read_csv(path, dtype={"category": str, "path": str}, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False)
     except FileNotFoundError:
         raise EidolonError(f"{path} is missing: run `{made_by}`") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

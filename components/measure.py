@@ -41,7 +41,7 @@ def sharpness(values: Pixels) -> float:
 def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
     """(192,) in [0, 1]: the colours of the picture at 8x8 pixels, by which copies are found."""
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32).ravel() / 255
+    return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
 
 def differences(
@@ -49,4 +49,4 @@ def differences(
 ) -> npt.NDArray[np.float32]:
     """(N, M): the root mean square difference of each pair of thumbnails (N, 192), (M, 192)."""
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
-    return np.sqrt(np.maximum(squares, 0) / one.shape[1])
+    return np.sqrt(np.maximum(squares, 0) / np.float32(one.shape[1])).astype(np.float32)

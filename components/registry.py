@@ -6,6 +6,7 @@ The alias ``champion`` alone says which model is live; ``challenger`` is the new
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -86,11 +88,15 @@ def tracking_uri() -> str:
 
 
 def lock_digest(lock: Path = LOCK) -> str:
-    """What identifies a version: the hash of dvc.lock, which pins data, code and parameters."""
+    """What identifies a version: the hash of dvc.lock, which pins data, code and parameters.
+
+    Of its content, not its text: shards that run side by side are recorded in any order.
+    """
     try:
-        return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    except OSError as error:
+        content = json.dumps(yaml.safe_load(lock.read_text()), sort_keys=True)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EidolonError(f"{lock} cannot be read ({error}): run `dvc repro`") from None
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def register(params: config.Params) -> Version:

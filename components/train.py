@@ -1,23 +1,21 @@
 """The stage `train`: fit the aggregator and λ on features of the training categories.
 
-The authors publish neither training set nor loss. Ours is a symmetric softmax contrast (InfoNCE)
-over the *fused* score: in a batch of categories with one real picture each, every category must
-rank its own picture first and every picture its own category. λ is learned with the network, and
-then calibrated: text encoders know training categories too well, so the λ that is best for them is
-not the best for new ones. The epoch and the λ with the best mAP on validation categories are kept.
-
-Which of this is worth its place is measured by `make ablation` (docs/results.md).
+The authors publish neither training set nor loss. Ours ranks: each real picture of a category must
+come before all real pictures of the others, by the *fused* score. λ is learned with the network,
+and then calibrated: text encoders know training categories too well, so the λ that is best for them
+is not the best for new ones. The epoch and the λ with the best mAP on validation categories are
+kept. What each of these choices is worth is measured by `make ablation` (docs/results.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from components import config
 from components.aggregator import Aggregator
@@ -29,6 +27,8 @@ from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
 from components.search import Gallery
 
+Rng = np.random.Generator
+Loss = Callable[[Tensor, Tensor, float, Rng], Tensor]
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
@@ -39,6 +39,19 @@ def new_aggregator(features: Features, params: config.Train) -> Aggregator:
     model.start_at_mean()
     model.shift.copy_(torch.from_numpy(domain_shift(features)))
     return model
+
+
+def ranking_loss(scores: Tensor, positive: Tensor, temperature: float, _: Rng) -> Tensor:
+    """Mean over positive pictures ``p`` of ``-log(e^(s_p/τ) / (e^(s_p/τ) + Σ e^(s_n/τ)))``.
+
+    ``n`` runs over the pictures of other categories: supervised contrast (Khosla et al., NeurIPS
+    2020) without the other positives in the denominator, since they need not rank lower.
+    ``scores`` (B, M) of B categories over all M training pictures, ``positive`` (B, M) bool, ``τ``
+    the temperature.
+    """
+    logits = scores / temperature
+    others = torch.logsumexp(logits.masked_fill(positive, -torch.inf), dim=1, keepdim=True)
+    return (torch.logaddexp(logits, others) - logits)[positive].mean()
 
 
 def domain_shift(features: Features) -> Array:
@@ -58,12 +71,13 @@ def fit(
     params: config.Train,
     model: Aggregator | None = None,
     *,
+    loss: Loss | None = None,
     calibrated: bool = True,
 ) -> tuple[Aggregator, pd.DataFrame]:
     """Train on ``features`` and return the best aggregator and the history.
 
-    ``model`` is what to start from, :func:`new_aggregator` by default. Unless ``calibrated``, the
-    learned λ is kept, as in the paper.
+    ``model`` is what to start from, :func:`new_aggregator` by default; ``loss`` is
+    :func:`ranking_loss` by default. Unless ``calibrated``, the learned λ is kept, as in the paper.
 
     The history has a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
     ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. Seeded: on a CPU
@@ -79,19 +93,18 @@ def fit(
             " to train on: add categories to the dataset"
         )
     model = new_aggregator(features, params) if model is None else model
+    loss = ranking_loss if loss is None else loss
     torch.manual_seed(params.seed)
     rng = np.random.default_rng(params.seed)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
     labels = features.labels(features.training)
-    pictures_of = [np.flatnonzero(labels == c) for c in range(len(features.categories))]
+    shown = np.isin(labels, train)
+    clip = torch.from_numpy(features.training_clip[shown])
+    vision = torch.from_numpy(features.training_vision[shown])
     text, imagined = torch.from_numpy(features.text), torch.from_numpy(features.imagined)
     accepted = torch.from_numpy(features.accepted)
-    clip, vision = (
-        torch.from_numpy(features.training_clip),
-        torch.from_numpy(features.training_vision),
-    )
     batch = min(params.batch, train.size)
 
     best, best_map, waited = model.state_dict(), -1.0, 0
@@ -101,17 +114,16 @@ def fit(
         losses = []
         for _ in range(params.steps_per_epoch):
             rows = rng.choice(train, size=batch, replace=False)
-            shown = np.array([rng.choice(pictures_of[c]) for c in rows])
             lam = model.weight
-            by_text = text[rows] @ clip[shown].T
-            by_image = model(imagined[rows], accepted[rows]) @ vision[shown].T
-            logits = ((1 - lam) * by_text + lam * by_image) / params.temperature
-            target = torch.arange(batch)
-            loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+            by_text = text[rows] @ clip.T
+            by_image = model(imagined[rows], accepted[rows]) @ vision.T
+            scores = (1 - lam) * by_text + lam * by_image
+            positive = torch.from_numpy(labels[shown] == rows[:, None])
+            value = loss(scores, positive, params.temperature, rng)
             optimiser.zero_grad()
-            loss.backward()
+            value.backward()
             optimiser.step()
-            losses.append(float(loss.detach()))
+            losses.append(float(value.detach()))
         weights = WEIGHTS if calibrated else (model.fusion_weight,)
         weight, found = calibrate(model, features, validation, weights)
         row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}

@@ -22,11 +22,13 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Difference:
-    """What B has and A has not, and the other way round. ``moved`` are categories in another split.
-    A picture is the same when its category and its pixels are."""
+    """What B has and A has not, and the other way round. ``changed`` are categories of both with
+    other pictures, ``moved`` those in another split. A picture is the same when its category and
+    its pixels are."""
 
     categories_added: list[str]
     categories_removed: list[str]
+    changed: list[str]
     moved: list[str]
     pictures_added: pd.DataFrame
     pictures_removed: pd.DataFrame
@@ -37,6 +39,7 @@ class Difference:
         told = [
             ("categories added", self.categories_added),
             ("categories removed", self.categories_removed),
+            ("categories with other pictures", self.changed),
             ("categories in another split", self.moved),
             ("pictures added", list(self.pictures_added["path"])),
             ("pictures removed", list(self.pictures_removed["path"])),
@@ -52,14 +55,15 @@ def diff(a: str, b: str) -> Difference:
     both = splits[0].index.intersection(splits[1].index)
     moved = both[(splits[0][both] != splits[1][both]).to_numpy()]
     keys = [_keys(frame) for frame in (one, other)]
-    added = ~keys[1].isin(keys[0])
+    added, removed = other[~keys[1].isin(keys[0])], one[~keys[0].isin(keys[1])]
     return Difference(
         categories_added=sorted(set(splits[1].index) - set(both)),
         categories_removed=sorted(set(splits[0].index) - set(both)),
+        changed=sorted(set(both) & {*added["category"], *removed["category"]}),
         moved=sorted(moved),
-        pictures_added=other[added.to_numpy()],
-        pictures_removed=one[~keys[0].isin(keys[1]).to_numpy()],
-        pictures_kept=int((~added).sum()),
+        pictures_added=added,
+        pictures_removed=removed,
+        pictures_kept=len(other) - len(added),
     )
 
 

@@ -25,6 +25,7 @@ from components import collection
 from components.errors import EidolonError, TransientError
 from components.files import write_text
 from components.paths import COLLECTION, DATASET, LOCK
+from components.remote import has_remote
 
 POINTER = COLLECTION / "pictures.dvc"
 _PICTURES = collection.pictures_folder()
@@ -132,11 +133,6 @@ def push(targets: Sequence[str], log: Log) -> None:
         dvc("push", *targets)
     else:
         log("no DVC remote is configured: other clones cannot restore this version")
-
-
-def has_remote() -> bool:
-    """Whether a default remote is configured."""
-    return bool(dvc("config", "core.remote").strip())
 
 
 def push_version(log: Log) -> None:

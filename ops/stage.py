@@ -6,18 +6,17 @@ one it is taken from the shared cache, or from the remote.
 
 from __future__ import annotations
 
-import configparser
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from components.errors import EXIT_CODE, EidolonError
+from components.remote import has_remote
 from ops.environment import ROOT, environment
 
 Log = Callable[[str], None]
@@ -48,7 +47,7 @@ def repro(stage: str, log: Log, variables: Mapping[str, str] | None = None) -> R
     :class:`StageError` when it failed otherwise.
     """
     began = time.monotonic()
-    pull = ["--pull"] if has_remote() else []
+    pull = ["--pull"] if has_remote(ROOT) else []
     code, lines = _dvc(["--wait-for-lock", "repro", *pull, stage], log, variables)
     if code != 0:
         raise failure(lines, any(line.startswith(_RUNNING) for line in lines))
@@ -61,17 +60,10 @@ def push(stage: str, log: Log) -> None:
 
     Raises :class:`StageError`.
     """
-    if has_remote():
+    if has_remote(ROOT):
         code, lines = _dvc(["--wait-for-lock", "push", "--quiet", "--run-cache", stage], log)
         if code != 0:
             raise failure(lines, ran=True)
-
-
-def has_remote(root: Path = ROOT) -> bool:
-    """Whether this clone has a default remote: `dvc repro --pull` refuses to work without."""
-    settings = configparser.ConfigParser()
-    settings.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
-    return settings.has_option("core", "remote")
 
 
 def _dvc(

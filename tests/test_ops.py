@@ -21,6 +21,7 @@ import yaml
 from rich.console import Console
 
 from components.errors import EidolonError
+from components.remote import has_remote
 from ops import record
 from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports
@@ -28,7 +29,7 @@ from ops.progress import Board
 from ops.record import Event
 from ops.run import stage_names
 from ops.services import MARK, Service, configuration, marked, services
-from ops.stage import StageError, failure, has_remote
+from ops.stage import StageError, failure
 from ops.summary import facts, figures, outcome, summarise
 from ops.up import check_ports
 from tests.clones import Clone, clean_environment, free_ports

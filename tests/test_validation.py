@@ -29,9 +29,10 @@ from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
 from components.retrieve import Retriever
 from components.search import Gallery
 from components.seeds import seed_of
-from components.validation import suites
+from components.validation import suites, thresholds
 from components.validation.heal import validate
 from components.validation.judge import leave_one_out, nearest_better
+from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, agreement
 from tests import toy
 
@@ -223,6 +224,29 @@ def chosen() -> list[Category]:
     return [
         c for c in categories() if c.colour in ("red", "teal") and c.pattern in ("plain", "striped")
     ]
+
+
+def test_limits_are_set_from_what_they_cut(in_toy: Path, tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 101)
+    limit = Limit("contrast", 0.1, None, "is blank")
+    item = thresholds.Distribution(limit, values, values[:5])
+    assert item.beyond(item.pictures) == pytest.approx(10 / 101)
+    assert item.beyond(item.wrong) == 1.0
+    assert item.cutting(0.25) == (0.25, None)
+
+    nothing = thresholds.Distribution(limit, values[:0], values[:0])
+    assert nothing.cutting(0.25) == (None, None)
+
+    contrast = measurements()["contrast"].to_numpy(dtype=float)
+    params = changed(min_contrast=float(np.median(contrast)))
+    found = {item.limit.column: item for item in thresholds.distributions(params)}
+    assert set(found) == {"contrast", "sharpness", "agreement", "difference", "siblings"}
+    assert np.sort(found["contrast"].pictures) == pytest.approx(np.sort(contrast))
+    assert found["contrast"].beyond(found["contrast"].pictures) == 0.5
+    assert len(found["agreement"].wrong) == len(contrast)
+    thresholds.plot([*found.values(), nothing], tmp_path / "reports" / "thresholds.png")
+    with Image.open(tmp_path / "reports" / "thresholds.png") as image:
+        assert image.format == "PNG" and image.width > 500
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Pa
 def test_versions_are_listed_and_compared(origin: Path) -> None:
     found = versions.diff("1", "2")
     assert (found.categories_added, found.categories_removed, found.moved) == ([NEW], [], [])
+    assert found.changed == [KNOWN]
     assert len(found.pictures_added) == 5 and found.pictures_removed.empty
     assert found.pictures_kept == len(of(origin, "1")[0])
     assert versions.diff("2", "working").lines() == versions.diff("2", "2").lines()

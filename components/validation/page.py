@@ -21,9 +21,9 @@ from components.errors import EidolonError
 SHOWN = 500  # rows
 _SIDE = 96  # pixels of a thumbnail
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; padding: 0 2rem }
+body { font: 13px/1.4 system-ui, sans-serif; margin: 2rem auto; padding: 0 2rem }
 table { border-collapse: collapse; width: 100% } th { text-align: left }
-td, th { border-bottom: 1px solid #8884; padding: .3rem .6rem; vertical-align: middle }
+td, th { border-bottom: 1px solid #8884; padding: .2rem .4rem; vertical-align: middle }
 img { height: 64px; image-rendering: pixelated } .critical { color: #b3261e; font-weight: 600 }
 """
 

@@ -28,7 +28,8 @@ _NOTHING: Values = np.empty(0)
 
 @dataclass(frozen=True)
 class Distribution:
-    """What was measured of the pictures, and of wrongly named ones where a name matters."""
+    """What was measured of the pictures that passed all earlier limits, maybe none, and of wrongly
+    named ones where a name matters."""
 
     limit: Limit
     pictures: Values
@@ -40,7 +41,9 @@ class Distribution:
         return float(self.limit.broken(frame).mean()) if values.size else np.nan
 
     def cutting(self, share: float) -> tuple[float | None, float | None]:
-        """The limit's bounds, moved so that each cuts ``share`` of the pictures."""
+        """The limit's bounds, moved so that each cuts ``share`` of the pictures; none for none."""
+        if not self.pictures.size:
+            return None, None
         low, high = np.quantile(self.pictures, [share, 1 - share])
         return (
             None if self.limit.low is None else float(low),
@@ -92,7 +95,7 @@ def plot(found: list[Distribution], path: Path) -> None:
     panels = figure.subplots(2, 3).ravel()
     for axes, item in zip(panels, found, strict=False):
         both = np.concatenate([item.pictures, item.wrong])
-        bins = np.linspace(both.min(), both.max(), 60)
+        bins = np.linspace(both.min(initial=0), both.max(initial=0), 60)
         axes.hist(item.pictures, bins, color=_PICTURES, label="as imagined")
         if item.wrong.size:
             axes.hist(item.wrong, bins, color=_WRONG, alpha=0.7, label="wrongly named")
@@ -106,4 +109,6 @@ def plot(found: list[Distribution], path: Path) -> None:
     panels[-1].legend(handles, labels, frameon=False, loc="center")
     figure.suptitle("What the limits of params.yaml cut (pictures, logarithmic)", fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    aside = path.with_name(f".{path.name}.part")
+    figure.savefig(aside, dpi=130, format="png", metadata={"Software": None})
+    aside.replace(path)
