@@ -127,7 +127,7 @@ def in_batch_contrast(
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
-def _new(world: World) -> Aggregator:
+def new(world: World) -> Aggregator:
     """The published architecture and initialisation."""
     torch.manual_seed(world.seed)
     return Aggregator(world.features.imagined.shape[2])
@@ -136,7 +136,7 @@ def _new(world: World) -> Aggregator:
 def papers(world: World) -> Ranking:
     """Published architecture and initialisation; λ learned with it, by in-batch contrast."""
     model, _ = train.fit(
-        world.features, world.train, _new(world), loss=in_batch_contrast, calibrated=False
+        world.features, world.train, new(world), loss=in_batch_contrast, calibrated=False
     )
     return aggregated(world, model)
 
@@ -144,13 +144,13 @@ def papers(world: World) -> Ranking:
 def papers_calibrated(world: World) -> Ranking:
     """As :func:`papers`, with λ chosen on validation categories."""
     return aggregated(
-        world, train.fit(world.features, world.train, _new(world), loss=in_batch_contrast)[0]
+        world, train.fit(world.features, world.train, new(world), loss=in_batch_contrast)[0]
     )
 
 
 def papers_ranking(world: World) -> Ranking:
     """The published architecture and initialisation with our loss, and λ chosen on validation."""
-    return aggregated(world, train.fit(world.features, world.train, _new(world))[0])
+    return aggregated(world, train.fit(world.features, world.train, new(world))[0])
 
 
 # ideas, each by itself
@@ -158,7 +158,7 @@ def papers_ranking(world: World) -> Ranking:
 
 def start_at_mean(world: World) -> Ranking:
     """The paper's aggregator whose projections start as the identity."""
-    model = _new(world)
+    model = new(world)
     model.start_at_mean()
     return aggregated(
         world, train.fit(world.features, world.train, model, loss=in_batch_contrast)[0]
@@ -327,8 +327,12 @@ def prompt_ensemble(world: World) -> Ranking:
 
 def query_expansion(world: World) -> Ranking:
     """αQE (Radenović et al., 2018): the n first results, weighted by score³, join the query."""
-    text, image = world.features.text, weighted_mean(world)
-    first = best_weight(world, text, image)
+    return expanded(world, fixed_best(world))
+
+
+def expanded(world: World, first: Ranking) -> Ranking:
+    """``first``, then its own n first results as a query, n and their share chosen on
+    validation."""
 
     def expanding(n: int, share: float) -> Ranking:
         def rank(on: Pictures) -> Array:

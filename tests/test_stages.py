@@ -167,4 +167,4 @@ def test_the_command_line_says_one_sentence_and_exits_2(tmp_path: Path) -> None:
         shutil.copy(toy.ROOT / "profiles" / "embedded.yaml", tmp_path / "params.yaml")
     found = eidolon("generate")
     assert (found.returncode, found.stdout) == (2, "")
-    assert "run `dvc repro dataset`" in found.stderr
+    assert "run `dvc repro plan`" in found.stderr

@@ -323,7 +323,7 @@ def test_the_gate_undoes_what_wrong_pictures_cost(zoo: Zoo, tmp_path: Path) -> N
     clean, on, off = (found[column] for column in ("clean", "gate on", "gate off"))
     assert (on >= clean - 0.01).all(), found
     assert off["imagined alone"] < clean["imagined alone"] - 0.03, found
-    assert off["fused"] < clean["fused"], found
+    assert off["fused"] < clean["fused"] - 0.01, found
 
 
 @pytest.mark.slow
