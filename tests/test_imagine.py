@@ -314,7 +314,7 @@ def test_two_processes_may_fill_one_store(project: Callable[[str], Project]) -> 
     one = project("one")
     other = project("other")
     (other.root / ".eidolon").mkdir()
-    (one.root / ".eidolon").mkdir()
+    one.store.root.mkdir(parents=True)
     (other.root / ".eidolon" / "imagined").symlink_to(one.store.root)
     processes = [one.start(), other.start()]
     for process in processes:
