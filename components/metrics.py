@@ -23,7 +23,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
 
 _BLOCK = 2**25  # scores that :func:`blocks` allows at once: 128 MiB of float32
-_SHARE = 2**20  # scores that are worth a thread of their own
+_LONG = 2**18  # gallery rows from which threads gain more than their turns at the interpreter cost
 
 
 def average_precision(scores: Floats, positive: Bools) -> float:
@@ -67,11 +67,10 @@ def average_precisions(
     found = np.full((queries, len(sets)), np.nan)
 
     def work(rows: range) -> None:
-        ranker = _Ranker(gallery, scores.dtype)
-        hits = [h for q in rows for h in _hits(ranker, scores[q], sets, ignored, q)]
+        hits = [h for q in rows for h in _hits(scores[q], sets, ignored, q)]
         found[rows] = _trapezoids(hits).reshape(len(rows), len(sets))
 
-    workers = max(1, min(os.cpu_count() or 1, queries, scores.size // _SHARE))
+    workers = max(1, min(os.cpu_count() or 1, queries)) if gallery >= _LONG else 1
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, (range(first, queries, workers) for first in range(workers))))
     return found.T if positive.ndim == 3 else found[:, 0]
@@ -95,14 +94,14 @@ def bootstrap_interval(
 
 
 def _hits(
-    ranker: _Ranker, scores: Floats, sets: Bools, ignored: Bools | None, query: int
+    scores: Floats, sets: Bools, ignored: Bools | None, query: int
 ) -> Iterator[Ints]:
     """The ascending ranks of one query's positives, for each set, once its junk is taken out."""
     tracked = sets[:, query].any(0) if len(sets) > 1 else sets[0, query]
     if ignored is not None:
         tracked = tracked | ignored[:, query].any(0)
     rows = np.flatnonzero(tracked)
-    ranks = ranker.ranks(scores, rows)
+    ranks = _ranks(scores, rows)
     for s in range(len(sets)):
         positive = sets[s, query, rows]
         hits = np.sort(ranks[positive])
@@ -125,57 +124,49 @@ def _trapezoids(hits: list[Ints]) -> npt.NDArray[np.float64]:
     return np.divide(total, sizes, out=np.full(sizes.size, np.nan), where=sizes > 0)
 
 
-class _Ranker:
-    """Ranks in a gallery of ``n`` rows; holds the buffers that each query reuses."""
+def _ranks(scores: Floats, rows: Ints) -> Ints:
+    """Zero-based ranks (P,) that ``rows`` (P,), ascending, have in a stable descending sort of
+    ``scores`` (N,).
 
-    def __init__(self, n: int, dtype: np.dtype) -> None:
-        self.place = np.empty(n, dtype)
-        self.narrow = np.empty(n, np.int32)
-        self.bins = np.empty(n, np.intp)
-        self.near = np.empty(n, np.bool_)
+    Scores worse than all ``rows`` cannot change a rank and are left out first. Bins are monotone in
+    the score whatever the rounding, so only their sharpness depends on it.
+    """
+    if not rows.size:
+        return rows
+    by_score = np.argsort(scores[rows])
+    found = scores[rows][by_score]
+    low, high = float(found[0]), float(found[-1])
+    if np.isnan(scores.max()) or np.isinf([low, high]).any():
+        raise ValueError("scores must be numbers, and those of positives finite")
+    kept = np.flatnonzero(scores >= found[0])
+    better = scores[kept]
 
-    def ranks(self, scores: Floats, rows: Ints) -> Ints:
-        """Zero-based ranks (P,) that ``rows`` (P,), ascending, have in a stable descending sort of
-        ``scores`` (N,).
+    count = kept.size // 4 + 1
+    limits = np.finfo(scores.dtype)
+    finest = float(limits.eps) * max(abs(low), abs(high), 1e-20)
+    width = min(max(high - low, finest), float(limits.max))
+    with np.errstate(over="ignore"):
+        place = better - found[0]
+        place *= scores.dtype.type(count / width)
+    np.minimum(place, count + 1, out=place)  # where what is better than all ``rows`` is, too
+    bins = place.astype(np.int32).astype(np.intp)  # by way of 32 bits: it is twice as fast
 
-        Bin 0 is what is worse than all ``rows``, the last bin what is better than them all. Bins
-        are monotone in the score whatever the rounding, so only their sharpness depends on it.
-        """
-        if not rows.size:
-            return rows
-        by_score = np.argsort(scores[rows])
-        found = scores[rows][by_score]
-        low, high = float(found[0]), float(found[-1])
-        count = scores.size // 4 + 1
-        limits = np.finfo(scores.dtype)
-        finest = float(limits.eps) * max(abs(low), abs(high), 1e-20)
-        width = min(max(high - low, finest), float(limits.max))
-        with np.errstate(invalid="ignore", over="ignore"):
-            place = np.subtract(scores, scores.dtype.type(low), out=self.place)
-            place *= scores.dtype.type(count / width)
-            place += 1
-            np.clip(place, 0, count + 2, out=place)
-        if np.isnan(place.max()):
-            raise ValueError("scores must be numbers, and those of positives finite")
-        np.copyto(self.narrow, place, casting="unsafe")  # by way of 32 bits: it is twice as fast
-        np.copyto(self.bins, self.narrow)
+    own = bins[np.searchsorted(kept, rows)]
+    counts = np.bincount(bins, minlength=count + 2)
+    counts[own] = 0
+    below = counts.cumsum()
+    shared = np.zeros(counts.size, dtype=np.bool_)
+    shared[own] = True
+    near = np.flatnonzero(shared[bins])
+    close = better[near]
 
-        own = self.bins[rows]
-        counts = np.bincount(self.bins, minlength=count + 3)
-        counts[own] = 0
-        below = counts.cumsum()
-        shared = np.zeros(counts.size, dtype=np.bool_)
-        shared[own] = True
-        near = np.flatnonzero(np.take(shared, self.bins, out=self.near, mode="clip"))
-        close = scores[near]
-
-        ordered = np.sort(close)
-        right = np.searchsorted(ordered, found, "right")
-        ranks = np.empty(rows.size, np.intp)
-        ranks[by_score] = ordered.size - right
-        ranks += below[-1] - below[own]
-        tied = right - np.searchsorted(ordered, found, "left") > 1
-        for i in by_score[tied]:
-            earlier = close[: np.searchsorted(near, rows[i])]
-            ranks[i] += np.count_nonzero(earlier == scores[rows[i]])
-        return ranks
+    ordered = np.sort(close)
+    right = np.searchsorted(ordered, found, "right")
+    ranks = np.empty(rows.size, np.intp)
+    ranks[by_score] = ordered.size - right
+    ranks += below[-1] - below[own]
+    tied = right - np.searchsorted(ordered, found, "left") > 1
+    for i in by_score[tied]:
+        earlier = close[: np.searchsorted(kept[near], rows[i])]
+        ranks[i] += np.count_nonzero(earlier == scores[rows[i]])
+    return ranks

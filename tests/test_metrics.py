@@ -119,7 +119,7 @@ def test_a_large_gallery_equals_a_stable_sort(
     dtype: type, levels: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random scores, a few hundred distinct ones, all equal; by several threads."""
-    monkeypatch.setattr(metrics, "_SHARE", 1)
+    monkeypatch.setattr(metrics, "_LONG", 1)
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(6, 20_000)).astype(dtype)
     if levels is not None:
