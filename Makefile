@@ -78,6 +78,8 @@ zoo: $(READY) ## train the embedded models anew (hours)
 	$(BIN)/python -m zoo.diffusion
 
 .PHONY: clean
-clean: ## remove what runs made (.eidolon, artifacts, data, reports), not .venv
+clean: ## remove what runs made (.eidolon, artifacts, data, reports), nothing that was given
 	@if [ -d .eidolon ] && [ -x $(BIN)/python ]; then $(BIN)/python -m ops down; fi
-	rm -rf .eidolon artifacts data reports
+	@mkdir -p .eidolon
+	find .eidolon -mindepth 1 -maxdepth 1 ! -name remote -exec rm -rf {} +
+	rm -rf artifacts data reports

@@ -9,12 +9,14 @@ import statistics
 import time
 from collections.abc import Callable
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import generation, metrics
 from components import config
 from components.bundle import load
+from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
 from components.retrieve import Retriever
 
@@ -33,6 +35,9 @@ def median_seconds(work: Callable[[int], object]) -> float:
 
 
 def main() -> None:
+    """Measure generation, queries and mAP on what `make run` left (docs/benchmarks.md)."""
+    if not BUNDLE.is_dir():
+        raise EidolonError(f"{BUNDLE} is missing: run `make run`")
     params, bundle = config.load(), load(BUNDLE)
     names = bundle.categories["category"].tolist()
 
@@ -58,4 +63,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        typer.run(main)

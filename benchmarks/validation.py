@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.planted import KINDS, Planted, plant
 from components import config, manifest
+from components.errors import one_sentence
 from components.features import Array, Features
 from components.imagine import Store
 from components.metrics import mean_average_precision
@@ -131,6 +133,7 @@ def experiment(
 
 
 def main() -> None:
+    """Measure what the gate catches, and what wrong pictures cost (docs/validation.md)."""
     params, console = config.load(), Console()
     frame = manifest.read(IMAGINED, manifest.IMAGINED_COLUMNS, "make run").assign(attempt=0)
     features = Features.load()
@@ -165,4 +168,5 @@ def _show(console: Console, title: str, frame: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        typer.run(main)

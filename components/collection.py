@@ -21,9 +21,9 @@ import pandas as pd
 
 from components.errors import EidolonError
 from components.files import write_text
-from components.paths import COLLECTION, OUTBOX
+from components.paths import COLLECTION, HOME, OUTBOX
 
-_LOCK = OUTBOX.with_name("ingest.lock")
+_LOCK = HOME / "ingest.lock"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from components.collection import Picture
 from components.errors import EidolonError
 from components.files import folder_aside
 from components.likeness import Known, Likeness, likeness
-from components.paths import COLLECTION, DATASET, OUTBOX, QUARANTINE, REASONS
+from components.paths import COLLECTION, DATASET, HOME, QUARANTINE, REASONS
 from components.progress import track
 
 LISTS = (".csv", ".txt")
@@ -254,8 +254,8 @@ def _candidates(source: Path, params: config.Ingest) -> Iterator[list[Candidate]
     if source.is_dir():
         yield _of_folder(source, params)
     elif archives.is_archive(source):
-        OUTBOX.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=OUTBOX.parent, prefix="unpacked-") as place:
+        HOME.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=HOME, prefix="unpacked-") as place:
             caps = archives.Caps(params.max_files, params.max_bytes, params.max_ratio)
             archives.extract(source, Path(place), caps)
             yield _of_folder(Path(place), params, named=False)

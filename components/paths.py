@@ -17,11 +17,23 @@ EVALUATION = Path("artifacts/evaluation")
 BUNDLE = Path("artifacts/bundle")
 LOCK = Path("dvc.lock")
 
+HOME = Path(".eidolon")
+"""What runs keep beside that; no file of it is the only copy of what a person gave."""
+
+DEPLOYED = HOME / "deployed.json"
+"""Which Bento is live: written by bento.pointer."""
+
 COLLECTION = Path("collection")
 """What was ingested: see components.collection."""
 
-QUARANTINE = Path(".eidolon/quarantine")
-REASONS = ("file", "category", "kind", "reason", "copy")
-"""What was refused, a folder for each time, and the columns of its reasons.csv."""
+INBOX = Path("inbox")
+"""What is to be ingested: see ops.inbox."""
 
-OUTBOX = Path(".eidolon/ingest/unannounced.txt")
+INGESTED = Path("outbox/ingested")
+QUARANTINE = Path("outbox/quarantine")
+REASONS = ("file", "category", "kind", "reason", "copy")
+"""What was taken from the inbox; what was refused; a folder for each time. The columns of a
+refusal's reasons.csv."""
+
+OUTBOX = Path("outbox/unannounced.txt")
+"""What Airflow has not been told of: see components.collection."""

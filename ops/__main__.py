@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from components.errors import EidolonError, one_sentence
+from components.errors import one_sentence
 from ops.environment import ROOT, added, environment
 
 app = typer.Typer(
@@ -31,9 +31,8 @@ def run() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
     try:
         module.run(console)
-    except (module.RunError, EidolonError) as error:
+    except module.RunError as error:
         print(f"error: {error}", file=sys.stderr)
-        print(f"the log: {module.LOG}; the champion is what it was", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped; the same command carries on", file=sys.stderr)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
-import psutil
-
+from ops.processes import end
 from ops.services import Supervisor, marked
 
 PATIENCE = 40.0  # seconds for a service to end by itself
@@ -27,11 +25,5 @@ def down() -> int:
         while supervisor.states() is not None and time.monotonic() < deadline:
             time.sleep(0.2)
     while left := marked():
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.terminate()
-        for process in psutil.wait_procs(left, timeout=5)[1]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=5)
+        end(left)
     return len(before)

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from components import paths
 from components.errors import EidolonError
 from components.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".eidolon"
+HOME = ROOT / paths.HOME
 POOL = "gpu"
 
 _REMOVED = ("PYTHONDONTWRITEBYTECODE",)  # without bytecode every process starts seconds later

@@ -12,10 +12,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.paths import QUARANTINE, REASONS
+from components.paths import INBOX, INGESTED, QUARANTINE, REASONS
 
-INBOX = Path("inbox")
-INGESTED = Path(".eidolon/ingested")
 SETTLED = 60.0  # seconds without a change
 
 
@@ -29,7 +27,7 @@ def settled() -> list[Path]:
 
 
 def done(entry: Path) -> None:
-    """Move an entry that was ingested to .eidolon/ingested, for whoever wants it back."""
+    """Move an entry that was ingested to the outbox, for whoever wants it back."""
     _move(entry, INGESTED / _stamp())
 
 

@@ -39,16 +39,17 @@ class Row:
 class Board:
     """The state of each task: the whole as a ``table``, each change as a line from ``take``."""
 
-    def __init__(self, stages: list[str], others: list[str]) -> None:
-        self._others = set(others)
-        self.rows = {task: Row() for task in [*stages, *others]}
+    def __init__(self, tasks: list[str], stages: list[str]) -> None:
+        """``stages`` are those of ``tasks`` whose lines are DVC's."""
+        self._stages = set(stages)
+        self.rows = {task: Row() for task in tasks}
 
     def take(self, event: Event) -> str:
         """Update the board; the line a log should get for ``event``, or nothing."""
         row = self.rows.setdefault(event.task, Row())
         if event.kind == "line":
             # between a stage's own lines are those of DVC; an answer in JSON is not for people
-            ours = event.task in self._others and not event.text.startswith("{")
+            ours = event.task not in self._stages and not event.text.startswith("{")
             if not ours and not event.text.startswith(f"{event.task}: "):
                 return ""
             row.note = event.text

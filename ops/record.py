@@ -1,7 +1,7 @@
-"""What happened in one run of the DAG, as lines of JSON in .eidolon/runs.
+"""What happened in one run of the DAG, as lines of JSON in a file of its own.
 
-The tasks append, `make run` follows. It is a file of its own because Airflow's log is written for
-people and its format changes between versions.
+The tasks append, `make run` follows. Airflow's log would not do: it is written for people, and its
+format changes between versions.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from typing import Any
 
 from components.errors import EXIT_CODE, EidolonError
 from components.files import read_json
-from ops.environment import HOME
-from ops.stage import Log, lines_of, running
+from components.paths import DEPLOYED
+from ops.environment import ROOT
+from ops.processes import lines_of, running
+from ops.stage import Log
 
 
 class ReleaseError(Exception):
@@ -37,7 +39,7 @@ def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
 
 def deployed() -> dict[str, Any] | None:
     """What the endpoint's pointer names (``bento``, ``version``), or nothing."""
-    pointer = HOME / "deployed.json"
+    pointer = ROOT / DEPLOYED
     if not pointer.exists():
         return None
     value: dict[str, Any] = read_json(pointer, "`python -m ops deploy` writes it anew")

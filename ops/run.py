@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,18 @@ import yaml
 from rich.console import Console
 
 from components import config
+from components.errors import EidolonError
 from components.files import read_json, write_json
 from components.paths import EVALUATION
 from ops import record, release
 from ops.accelerators import accelerators
 from ops.airflow import Airflow
-from ops.environment import HOME, POOL, ROOT, environment
+from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
+from ops.processes import end, family
 from ops.progress import Board, Display
 from ops.record import Event
 from ops.services import Supervisor
-from ops.stage import end
 from ops.summary import facts, figures, outcome, summarise
 
 AFTER = ["register", "gate", "build", "check", "promote", "deploy"]
@@ -41,7 +42,7 @@ HITS = 5
 
 
 class RunError(Exception):
-    """The run failed; the sentence says which task and why."""
+    """The run failed: which task and why, where the log is, and whether the champion stayed."""
 
 
 def stage_names() -> list[str]:
@@ -53,6 +54,12 @@ def stage_names() -> list[str]:
         for stage, content in stages.items()
         for name in ([f"{stage}@{i}" for i in shards] if "matrix" in content else [stage])
     ]
+
+
+def task_names(stages: list[str]) -> list[str]:
+    """The tasks of the DAG in their order, for a person to follow."""
+    first, *others = stages
+    return [first, "inspect", *others, *AFTER]
 
 
 def prepare_airflow(log: Path) -> None:
@@ -81,28 +88,46 @@ def prepare_airflow(log: Path) -> None:
 
 
 def run(console: Console) -> dict[str, Any]:
-    """Run the DAG, show its progress and its result. Raises :class:`RunError`."""
-    stages = stage_names()  # bad parameters are told before anything starts
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    LOG.write_text("")
-    with Display(console, Board(stages, AFTER)) as display:
-        display.say("preparing Airflow")
-        prepare_airflow(LOG)
-        events = _follow(display)
-        display.say("asking the example query")
-        summary = _report(events, stages)
-    console.print(figures(_metrics()), facts(summary))
+    """Run the DAG, on the scheduler where one is up; show its progress and its result.
+
+    Raises :class:`EidolonError` when it cannot begin, :class:`RunError` when it fails.
+    """
+    began, stages = time.monotonic(), stage_names()
+    env, scheduled = environment(), Supervisor().states() is not None
+    log = Path(env["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]) if scheduled else LOG
+    events: list[Event] = []
+    with nullcontext() if scheduled else foreground_run():
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text("")
+        try:
+            with Display(console, Board(task_names(stages), stages)) as display:
+                display.say("preparing Airflow")
+                prepare_airflow(LOG)
+                _follow(display, events, scheduled)
+                display.say("asking the example query")
+                summary = _report(events, stages)
+        except (RunError, EidolonError) as error:
+            raise RunError(explained(error, log, events)) from None
+    page = f"http://127.0.0.1:{ports(env).endpoint}"
+    then = page if scheduled else f"make serve, then {page}"
+    console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
     refused = outcome(events, "gate")
     if refused is not None and refused.kind == "skipped":
         console.print(refused.text, style="yellow", highlight=False)
     return summary
 
 
-def _follow(display: Display) -> list[Event]:
-    """Run the DAG, on the scheduler where one is up, and show what it records."""
+def explained(error: Exception, log: Path, events: list[Event]) -> str:
+    """What a person is told of a run that failed after ``events``."""
+    promoted = outcome(events, "promote")
+    moved = promoted is not None and promoted.kind == "done"
+    return f"{error}\nthe log: {log}" + ("" if moved else "; the champion is what it was")
+
+
+def _follow(display: Display, events: list[Event], scheduled: bool) -> None:
+    """Run the DAG, show what it records, and add that to ``events``."""
     name = datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S.%fZ")
-    file, events, offset = record.path(HOME, name), [], 0
-    scheduled = Supervisor().states() is not None
+    file, offset = record.path(HOME, name), 0
     with (_on_scheduler if scheduled else _here)(name) as state:
         ended = None
         while ended is None:
@@ -116,13 +141,12 @@ def _follow(display: Display) -> list[Event]:
         failures = [e for e in events if e.kind == "failed"]
         why = f"{failures[-1].task} failed: {failures[-1].text}" if failures else "Airflow failed"
         raise RunError(why)
-    return events
 
 
 @contextmanager
 def _here(name: str) -> Iterator[Callable[[], bool | None]]:
     """Yield what tells whether the run went well, or nothing while it lasts."""
-    with foreground_run(), LOG.open("ab") as out:
+    with LOG.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "dags", "test", "retrain"],
             cwd=ROOT,
@@ -135,7 +159,7 @@ def _here(name: str) -> Iterator[Callable[[], bool | None]]:
             yield lambda: None if process.poll() is None else process.returncode == 0
         finally:
             if process.poll() is None:
-                end(process.pid)
+                end(family(process.pid))
 
 
 @contextmanager

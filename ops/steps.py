@@ -15,6 +15,7 @@ from typing import Any
 from components import config
 from components.errors import EidolonError
 from components.paths import INSPECTION, VALIDATION
+from components.remote import has_remote
 from ops import inbox, release
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
@@ -63,9 +64,12 @@ def plan(log: Log) -> dict[str, Any]:
 def imagine(shard: int, log: Log) -> dict[str, Any]:
     """Draw one shard on an accelerator of its own, and hand it to the clones that share the
     remote."""
+    from components import workspace
+
     with one_of(accelerators()) as chosen:
         result = stage(f"imagine@{shard}", log, **chosen)
-    stages.push(f"imagine@{shard}", log)
+    if has_remote():
+        workspace.dvc("push", "--run-cache", f"imagine@{shard}")
     return result
 
 

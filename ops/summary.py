@@ -9,10 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from components.errors import EidolonError
+from components.paths import VALIDATION
 from ops.record import Event
-
-KINDS = ("text", "image", "fused")
-GROUPS = ("seen", "validation", "unseen")
 
 
 def outcome(events: list[Event], task: str) -> Event | None:
@@ -41,8 +39,8 @@ def summarise(
     runs = {name: result(events, name) for name in stages}
     return {
         "map": {
-            kind: {group: metrics["map"][kind][group]["mean"] for group in ("seen", "unseen")}
-            for kind in KINDS
+            kind: {group: groups[group]["mean"] for group in ("seen", "unseen")}
+            for kind, groups in metrics["map"].items()
         },
         "gain": {"unseen": {k: metrics["gain"]["unseen"][k] for k in ("mean", "low", "high")}},
         "lambda": metrics["lambda"],
@@ -58,23 +56,31 @@ def summarise(
 def figures(metrics: Mapping[str, Any]) -> Table:
     """mAP by kind and group, with 95 % intervals."""
     table = Table(title="mAP, with 95 % bootstrap intervals over categories", box=SIMPLE_HEAD)
-    for column in ("", *KINDS, "fused − text"):
+    for column in ("", *metrics["map"], "fused − text"):
         table.add_column(column, no_wrap=True)
-    for group in GROUPS:
-        row = [_interval(metrics["map"][kind][group], "") for kind in KINDS]
-        table.add_row(group, *row, _interval(metrics["gain"][group], "+"))
+    for group, gain in metrics["gain"].items():
+        row = [_interval(groups[group], "") for groups in metrics["map"].values()]
+        table.add_row(group, *row, _interval(gain, "+"))
     return table
 
 
-def facts(summary: Mapping[str, Any]) -> Table:
-    """λ, the versions, and the example query."""
+def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
+    """λ, the versions, the example query, the pages, how long it took, and what to do ``then``."""
     flow, query = summary["mlflow"], summary["query"]
-    hits = ", ".join(f"{hit['category']} ({hit['score']:.2f})" for hit in query["hits"])
+    scores: dict[str, list[str]] = {}
+    for hit in query["hits"]:
+        scores.setdefault(hit["category"], []).append(f"{hit['score']:.2f}")
+    found = ", ".join(f"{category} {' '.join(of)}" for category, of in scores.items())
+    minutes, rest = divmod(round(seconds), 60)
     table = Table.grid(padding=(0, 2))
     table.add_row("λ", f"{summary['lambda']:.3f}")
-    table.add_row("MLflow", f"{flow['model']} version {flow['version']}, run {flow['run_id']}")
+    table.add_row("MLflow", f"{flow['model']} version {flow['version']}")
     table.add_row("Bento", summary["bento"]["tag"] or "none is deployed")
-    table.add_row("query", f"“{query['text']}” → {hits}")
+    table.add_row("query", f"“{query['text']}” → {found}")
+    table.add_row("reports", "reports/*.png, reports/summary.json")
+    table.add_row("pictures", f"{VALIDATION}/index.html: what validation found")
+    table.add_row("took", f"{minutes} min {rest} s" if minutes else f"{rest} s")
+    table.add_row("next", then)
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ops.run import stage_names, task_names
 from tests.clones import clean_environment
 from tests.toy import ROOT
 
@@ -35,6 +35,7 @@ print(json.dumps({
         "tasks": {t.task_id: [o.name for o in t.outlets] for t in ingest.topological_sort()},
         "patient": all(t.retries and t.execution_timeout for t in ingest.tasks),
     },
+    "order": [t.task_id for t in dag.topological_sort()],
     "catchup": dag.catchup,
     "max_active_runs": dag.max_active_runs,
     "cron": dag.timetable.timetable.expression,
@@ -119,6 +120,14 @@ def test_its_stages_are_those_of_dvc(parsed: dict[str, Any], stages: dict[str, A
     assert set(parsed["tasks"]) - others == set(stages)
 
 
+def test_the_board_of_a_run_has_its_order(
+    parsed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    names = task_names(stage_names())
+    assert list(dict.fromkeys(name.split("@")[0] for name in names)) == parsed["order"]
+
+
 def test_what_dvc_repeats_for_each_shard_airflow_maps(
     parsed: dict[str, Any], stages: dict[str, Any]
 ) -> None:
@@ -163,28 +172,3 @@ def test_every_task_has_retries_and_a_timeout(parsed: dict[str, Any]) -> None:
         "validate",
         "embed",
     }
-
-
-def imports(folder: str) -> set[str]:
-    """The first names of all modules that the files of ``folder`` import."""
-    found = set()
-    for file in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.split(".")[0])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("folder", "strangers"),
-    [
-        ("dags", {"bento", "bentoml", "mlflow", "torch"}),
-        ("ops", {"bento", "bentoml", "airflow", "dags"}),
-        ("bento", {"dags", "ops", "airflow", "mlflow"}),
-        ("components", {"dags", "ops", "bento", "bentoml", "airflow"}),
-    ],
-)
-def test_the_parts_do_not_import_each_other(folder: str, strangers: set[str]) -> None:
-    assert not imports(folder) & strangers
