@@ -5,6 +5,7 @@ Khan et al., "Category-level Text-to-Image Retrieval Improved", BMVC 2025 (arXiv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from components.errors import EidolonError
 LAYERS = 2
 HEADS = 1
 DROPOUT = 0.1
+_WIDEST = 2**14  # the largest feature dimension that is not absurd
+_PROBE = "self_attn.layers.0.out_proj.weight"
+_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -101,6 +105,21 @@ class Aggregator(nn.Module):
             cls, _ = layer(cls, tokens, tokens, key_padding_mask=ignored, need_weights=False)
         return normalize(cls.squeeze(1), dim=-1) * (count > 0)
 
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> Aggregator:
+        """The network of these weights, in float32, ready to be used; ``shift`` may be absent.
+
+        Raises :class:`ValueError` saying what does not fit: a name, a shape, a type or a number.
+        """
+        model = cls(dimension({name: tuple(tensor.shape) for name, tensor in state.items()}))
+        for name, tensor in state.items():
+            if tensor.dtype not in _TYPES:
+                raise ValueError(f"holds {name} of type {tensor.dtype}")
+            if not tensor.float().isfinite().all():
+                raise ValueError(f"holds numbers in {name} that are not finite")
+        model.load_state_dict({"shift": model.shift, **state})
+        return model.eval()
+
     def save(self, path: Path) -> None:
         """Write the weights as safetensors."""
         save_file({k: v.contiguous() for k, v in self.state_dict().items()}, path)
@@ -108,11 +127,31 @@ class Aggregator(nn.Module):
     @classmethod
     def load(cls, path: Path) -> Aggregator:
         """Raises :class:`EidolonError` when the file is missing, damaged or of another shape."""
+        remedy = "train or import it anew"
         try:
-            state = load_file(path)
-            model = cls(state["self_attn.layers.0.out_proj.weight"].shape[0])
-            model.load_state_dict({"shift": model.shift} | state)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+            return cls.from_state(load_file(path))
+        except (OSError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0]
-            raise EidolonError(f"{path} holds no aggregator ({first}): train it anew") from None
-        return model.eval()
+            raise EidolonError(f"{path} holds no aggregator ({first}): {remedy}") from None
+        except ValueError as error:
+            raise EidolonError(f"{path} holds no aggregator (it {error}): {remedy}") from None
+
+
+def dimension(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """The feature dimension of the aggregator whose weights have these names and shapes.
+
+    Nothing of their size is allocated; ``shift`` may be absent. Raises :class:`ValueError` saying
+    what does not fit.
+    """
+    dim, *_ = shapes.get(_PROBE) or (0,)
+    if not 0 < dim <= _WIDEST:
+        raise ValueError(f"lacks {_PROBE} of a usual size")
+    with torch.device("meta"):
+        expected = {n: tuple(t.shape) for n, t in Aggregator(dim).state_dict().items()}
+    found = {"shift": expected["shift"], **shapes}
+    if odd := sorted(expected.keys() ^ found.keys()):
+        raise ValueError(f"{'lacks' if odd[0] in expected else 'also holds'} {odd[0][:80]!a}")
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise ValueError(f"holds {name} of shape {found[name]}, not {shape}")
+    return dim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from components.aggregator import Aggregator
 from components.errors import EidolonError
+from components.files import file_aside, folder_aside
 
 
 def independent(model: Aggregator, features: np.ndarray) -> np.ndarray:
@@ -111,13 +113,55 @@ def test_saves_and_loads(model: Aggregator, tmp_path: Path) -> None:
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
 
 
+def test_what_is_written_is_as_readable_as_other_files(model: Aggregator, tmp_path: Path) -> None:
+    with folder_aside(tmp_path / "out") as aside:
+        model.save(aside / "a.safetensors")
+        (aside / "other").touch()
+    weights, other = (tmp_path / "out" / name for name in ("a.safetensors", "other"))
+    assert stat.S_IMODE(weights.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+def test_a_failed_write_leaves_what_was_there(model: Aggregator, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError), file_aside(path) as aside:
+        model.save(aside)
+        _ = 1 / 0
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_that_is_no_aggregator_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    with pytest.raises(EidolonError, match=r"a\.safetensors holds no aggregator"):
+    with pytest.raises(EidolonError, match=r"a\.safetensors holds no aggregator \(No such file"):
         Aggregator.load(path)
     path.write_bytes(b"no tensors here")
-    with pytest.raises(EidolonError, match="train it anew"):
+    with pytest.raises(EidolonError, match=r"Error while deserializing.* train or import it anew"):
         Aggregator.load(path)
-    save_file({"self_attn.layers.0.out_proj.weight": torch.zeros(4, 4)}, path)
-    with pytest.raises(EidolonError, match="train it anew"):
+
+
+PROBE = "self_attn.layers.0.out_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ({PROBE: torch.tensor(1.0)}, f"it lacks {PROBE}"),
+        ({PROBE: torch.zeros(0, 0)}, f"it lacks {PROBE}"),
+        ({PROBE: torch.zeros(10**6, 1)}, f"it lacks {PROBE}"),
+        ({PROBE: torch.zeros(8)}, rf"it holds {PROBE} of shape \(8,\), not \(8, 8\)"),
+        ({"lamda": torch.tensor([torch.nan])}, "it holds numbers in lamda that are not finite"),
+        ({"shift": torch.full((8,), torch.inf)}, "it holds numbers in shift that are not finite"),
+        ({"lamda": torch.tensor([1])}, "it holds lamda of type torch.int64"),
+        ({"extra": torch.zeros(1)}, "it also holds 'extra'"),
+        ({"lamda": None}, "it lacks 'lamda'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_clear_error(
+    edit: dict[str, torch.Tensor | None], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.safetensors"
+    state = Aggregator(8).state_dict() | edit
+    save_file({name: tensor for name, tensor in state.items() if tensor is not None}, path)
+    with pytest.raises(EidolonError, match=rf"holds no aggregator \({reason}.* anew$"):
         Aggregator.load(path)

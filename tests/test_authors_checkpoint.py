@@ -6,6 +6,8 @@ import io
 import os
 import pickle
 import re
+import stat
+import struct
 import sys
 import zipfile
 from collections import OrderedDict
@@ -83,6 +85,9 @@ def test_every_tensor_arrives(
         assert torch.equal(parameter, expected[f"module.{name}"])
         assert torch.equal(parameter, model.get_parameter(name))
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.safetensors"]
+    assert stat.S_IMODE((tmp_path / "deep" / "a.safetensors").stat().st_mode) == stat.S_IMODE(
+        path.stat().st_mode
+    )
     assert model.fusion_weight == pytest.approx(1 / (1 + 2.718281828**-0.25), abs=1e-6)
     assert torch.equal(load(path).lamda, load(tmp_path / "deep" / "a.safetensors").lamda)
 
@@ -143,16 +148,18 @@ def test_a_bare_pickle_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda s: s | {"module.extra": torch.zeros(1)}, "also holds extra"),
-        (lambda s: {k: v for k, v in s.items() if "1.in_proj_b" not in k}, "lacks self_attn"),
+        (lambda s: s | {"module.extra": torch.zeros(1)}, "also holds 'extra'"),
+        (lambda s: {k: v for k, v in s.items() if "1.in_proj_b" not in k}, "lacks 'self_attn"),
         (lambda s: s | {"module.lamda": torch.zeros(2)}, r"lamda of shape \(2,\), not \(1,\)"),
         (lambda s: s | state(12) | {"module.lamda": torch.zeros(12)}, r"of shape \(12,\)"),
         (lambda s: s | {"module.lamda": torch.full((1,), torch.nan)}, "lamda that are not finite"),
         (lambda s: s | {"module.lamda": torch.zeros(1).expand(10**9)}, "of shape"),
         (lambda s: s | {"module.lamda": torch.zeros(1, dtype=torch.int64)}, "torch.LongStorage"),
         (lambda s: s | {"module.lamda": 0.5}, "no state dict of tensors"),
+        (lambda s: s | {7: s["module.lamda"]}, "no state dict of tensors"),
         (lambda s: [s], "no state dict of tensors"),
-        (lambda s: {}, "holds no aggregator"),
+        (lambda s: {}, "lacks self_attn.layers.0.out_proj.weight"),
+        (lambda s: s | {"lamda": torch.ones(1)}, "holds lamda twice, with and without 'module.'"),
     ],
 )
 def test_another_state_dict_is_one_clear_error(tmp_path: Path, edit: Edit, reason: str) -> None:
@@ -173,7 +180,7 @@ def test_claims_that_the_bytes_do_not_keep_are_refused(tmp_path: Path) -> None:
     class Claim(Attack):
         pass
 
-    def claiming(offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> str:
+    def claiming(offset: int, size: tuple[Any, ...], stride: tuple[int, ...]) -> str:
         weight = state()["module.lamda"]
         storage = torch.storage.TypedStorage(
             wrap_storage=weight.untyped_storage(), dtype=torch.float32, _internal=True
@@ -184,9 +191,57 @@ def test_claims_that_the_bytes_do_not_keep_are_refused(tmp_path: Path) -> None:
 
     assert "do not fill" in claiming(10**12, (1,), (1,))
     assert "do not fill" in claiming(1, (1,), (1,))
-    assert "negative" in claiming(-1, (1,), (1,))
-    assert "negative" in claiming(0, (1,), (-(10**12),))
+    assert "no possible size" in claiming(-1, (1,), (1,))
+    assert "no possible size" in claiming(0, (1,), (-(10**12),))
+    for size in (("a",), ([1],), (True,), (1.0,), (float("nan"),), (10**5000,)):
+        assert "no possible size" in claiming(0, size, (1,))
     assert "of shape" in claiming(0, (2**40, 2**40), (0, 0))
+
+
+STORAGE = object()
+
+
+def legacy(*, numel: int = 4096, system: Any = None, keys: Any = None) -> bytes:
+    """torch's older format by hand: one storage of zeros, which claims ``numel`` numbers."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            claim = ("storage", torch.FloatStorage, "0", "cpu", numel, None)
+            return claim if value is STORAGE else None
+
+    def tensor(t: torch.Tensor) -> Attack:
+        layout = (0, tuple(t.shape), t.stride(), False, OrderedDict())
+        return Attack(torch._utils._rebuild_tensor_v2, STORAGE, *layout)
+
+    file = io.BytesIO()
+    for value in (
+        0x1950A86A20F9469CFC6C,
+        1001,
+        {"little_endian": True} if system is None else system,
+    ):
+        pickle.dump(value, file, 2)
+    Pickler(file, 2).dump({name: tensor(t) for name, t in state().items()})
+    pickle.dump(["0"] if keys is None else keys, file, 2)
+    return file.getvalue() + struct.pack("<Q", numel) + bytes(4 * 4096)
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"system": [1]}, "none of torch's formats"),
+        ({"system": {"little_endian": False}}, "big-endian"),
+        *(({"keys": keys}, "not those of its tensors") for keys in (5, [[1]], [], ["0", "0"], "0")),
+        *(({"numel": numel}, "is truncated") for numel in (2**40, 2**61 - 1, 2**62, 4097)),
+    ],
+)
+def test_false_claims_of_the_older_format_are_one_clear_error(
+    tmp_path: Path, claims: dict[str, Any], reason: str
+) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(legacy())
+    assert read_checkpoint(path).dim == DIM
+    path.write_bytes(legacy(**claims))
+    assert reason in refusal(path)
 
 
 def test_damaged_zips_are_one_clear_error(tmp_path: Path) -> None:
@@ -222,6 +277,26 @@ def test_a_failed_import_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(EidolonError):
         import_checkpoint(path, tmp_path / "out" / "a.safetensors")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("model.pth", "does not end in .safetensors"),
+        ("aggregator.bin", "does not end in .safetensors"),
+        ("folder.safetensors", "is a folder"),
+    ],
+)
+def test_an_import_that_cannot_be_written_changes_nothing(
+    tmp_path: Path, out: str, reason: str
+) -> None:
+    path = saved(tmp_path / "model.pth", state())
+    (tmp_path / "folder.safetensors").mkdir()
+    before = path.read_bytes()
+    with pytest.raises(EidolonError, match=reason):
+        import_checkpoint(path, tmp_path / out)
+    assert path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {"model.pth", "folder.safetensors"}
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["zip", "legacy"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.authors.pickles import UnreadableError, Vocabulary, read, shown
+from components.authors.pickles import UnreadableError, Vocabulary, dictionary, read, shown
 from components.errors import EidolonError
 
 _PLAIN = re.compile(r"f[248]|[iu][1248]|b1|U\d{1,4}")
@@ -46,15 +46,15 @@ class _DType:
 def _array(data: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
     if not (isinstance(dtype, _DType) and isinstance(data, bytes | bytearray)):
         raise ValueError("an array without a type or bytes")
-    if order not in ("C", "F") or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError(f"an array of shape {shape}")
+    if order not in ("C", "F") or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("an array of no possible shape")
     flat = np.frombuffer(data, dtype.dtype)
     return flat.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _reconstruct(kind: str, _shape: Any, _code: Any) -> Array:
     if kind != "numpy.ndarray":
-        raise ValueError(f"an array of class {kind}")
+        raise ValueError("an array of another class")
     return Array()
 
 
@@ -74,8 +74,8 @@ def _scalar(dtype: _DType, data: bytes) -> Any:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise ValueError(f"bytes in {encoding}")
+    if not isinstance(text, str) or encoding != "latin1":
+        raise ValueError("bytes in another encoding")
     return text.encode(encoding)
 
 
@@ -84,26 +84,30 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "multiarray.scalar": _scalar,
     "numeric._frombuffer": _frombuffer,
 }
+_BUILTINS = ("builtins", "__builtin__")
 _VOCABULARY: Vocabulary = {
     "numpy.ndarray": None,
     "numpy.dtype": _DType,
     "_codecs.encode": _encode,
+    "collections.OrderedDict": dictionary,
+    "collections.defaultdict": dictionary,
+    **dict.fromkeys(f"{module}.{name}" for module in _BUILTINS for name in ("dict", "list")),
     **{f"numpy.core.{name}": function for name, function in _FUNCTIONS.items()},  # numpy 1
     **{f"numpy._core.{name}": function for name, function in _FUNCTIONS.items()},  # numpy 2
 }
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """A pickled dictionary, whose arrays are :class:`Array`, in its own order.
+    """A pickled dictionary by name, whose arrays are :class:`Array`, in its own order.
 
-    Raises :class:`EidolonError` when the file is damaged, holds something else, or asks for a
-    class that such data does not need.
+    Raises :class:`EidolonError` when the file is damaged, holds something else or nothing, or asks
+    for a class that such data does not need.
     """
     try:
         with path.open("rb") as file:
             value = read(file, _VOCABULARY)
-        if not isinstance(value, dict):
-            raise UnreadableError("holds no dictionary of classes")
+        if not (isinstance(value, dict) and value and all(isinstance(key, str) for key in value)):
+            raise UnreadableError("holds no dictionary of classes by name")
     except UnreadableError as error:
         raise EidolonError(f"{path} {error}: fetch the authors' features anew") from None
     return value

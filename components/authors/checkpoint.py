@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -19,9 +20,18 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from components.aggregator import Aggregator
-from components.authors.pickles import Name, UnreadableError, Vocabulary, read, shown
+from components.aggregator import Aggregator, dimension
+from components.authors.pickles import (
+    Name,
+    UnreadableError,
+    Vocabulary,
+    dictionary,
+    fault,
+    read,
+    shown,
+)
 from components.errors import EidolonError
+from components.files import file_aside
 
 _TYPES = {
     "torch.FloatStorage": torch.float32,
@@ -32,12 +42,12 @@ _TYPES = {
 _PICKLE_LIMIT = 2**24  # bytes; a state dict's pickle has a few thousand
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # what torch wrote before it wrote zip files
 _LEGACY_PROTOCOL = 1001
-_WIDEST = 2**14  # the largest feature dimension that is not absurd
 _ZIP_DAMAGE = (
     *(zipfile.BadZipFile, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError),
 )
 _PREFIX, _UNUSED = "module.", "attn_layer."
+_OURS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,11 @@ class _Storage:
     key: str
     dtype: torch.dtype
     numel: int
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.numel * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -56,13 +71,10 @@ class _Tensor:
 
     def build(self, data: bytes) -> Tensor:
         """The tensor, in float32, from its storage's bytes; bounds are checked first."""
-        numbers = (self.offset, *self.size, *self.stride)
-        if not all(isinstance(n, int) and n >= 0 for n in numbers):
-            raise UnreadableError("holds a tensor with a negative size")
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         if not 0 < math.prod(self.size) <= self.storage.numel or last >= self.storage.numel:
             raise UnreadableError(f"holds a tensor of {self.size} that its bytes do not fill")
-        if len(data) != self.storage.numel * self.storage.dtype.itemsize:
+        if len(data) != self.storage.size:
             raise UnreadableError("is truncated")
         flat = torch.frombuffer(bytearray(data), dtype=self.storage.dtype)
         return flat.as_strided(self.size, self.stride, self.offset).float().contiguous()
@@ -77,17 +89,15 @@ def _storage(identity: Any) -> _Storage:
 
 
 def _tensor(storage: _Storage, offset: int, size: Any, stride: Any, *_: Any) -> _Tensor:
-    if not isinstance(storage, _Storage) or len(size) != len(stride):
+    if not isinstance(storage, _Storage) or not len(size) == len(stride) <= 4:
         raise ValueError("a tensor without a storage")
+    if not all(type(n) is int and 0 <= n < 2**63 for n in (offset, *size, *stride)):
+        raise ValueError("a tensor of no possible size")
     return _Tensor(storage, offset, tuple(size), tuple(stride))
 
 
-def _dictionary() -> dict[str, Any]:
-    return {}
-
-
 _VOCABULARY: Vocabulary = {
-    "collections.OrderedDict": _dictionary,
+    "collections.OrderedDict": dictionary,
     "torch._utils._rebuild_tensor_v2": _tensor,
     **dict.fromkeys(_TYPES),
 }
@@ -100,7 +110,7 @@ def _read_zip(file: IO[bytes]) -> tuple[Any, _Bytes]:
     try:
         archive = zipfile.ZipFile(file)
     except _ZIP_DAMAGE as error:
-        raise UnreadableError(f"is damaged ({shown(error)})") from None
+        raise UnreadableError(f"is damaged ({fault(error)})") from None
     names = archive.namelist()
     pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -116,19 +126,22 @@ def _read_zip(file: IO[bytes]) -> tuple[Any, _Bytes]:
         try:
             return archive.read(info)
         except _ZIP_DAMAGE as error:
-            raise UnreadableError(f"is damaged ({shown(error)})") from None
+            raise UnreadableError(f"is damaged ({fault(error)})") from None
 
     if folder + "byteorder" in names and member("byteorder", 16) != b"little":
         raise UnreadableError("was written on a big-endian machine")
     value = read(io.BytesIO(member("data.pkl", _PICKLE_LIMIT)), _VOCABULARY, _storage)
-    return value, lambda s: member(f"data/{s.key}", s.numel * s.dtype.itemsize)
+    return value, lambda s: member(f"data/{s.key}", s.size)
 
 
 def _read_legacy(file: IO[bytes]) -> tuple[Any, _Bytes]:
     """The value in torch's older format: pickles one after the other, then the storages."""
     if read(file, {}) != _LEGACY_MAGIC or read(file, {}) != _LEGACY_PROTOCOL:
         raise UnreadableError("is none of torch's formats")
-    if read(file, {}).get("little_endian") is not True:
+    system = read(file, {})
+    if not isinstance(system, dict):
+        raise UnreadableError("is none of torch's formats")
+    if system.get("little_endian") is not True:
         raise UnreadableError("was written on a big-endian machine")
     storages: dict[str, _Storage] = {}
 
@@ -137,16 +150,23 @@ def _read_legacy(file: IO[bytes]) -> tuple[Any, _Bytes]:
         return storages.setdefault(storage.key, storage)
 
     value = read(file, _VOCABULARY, remember)
-    offsets = {}
-    for key in read(file, {}):
-        if key not in storages or int.from_bytes(file.read(8), "little") != storages[key].numel:
-            raise UnreadableError("is damaged (its storages are not those of its tensors)")
+    keys, odd = read(file, {}), "is damaged (its storages are not those of its tensors)"
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise UnreadableError(odd)
+    if sorted(keys) != sorted(storages):
+        raise UnreadableError(odd)
+    end, offsets = os.fstat(file.fileno()).st_size, {}
+    for key in keys:
+        if int.from_bytes(file.read(8), "little") != storages[key].numel:
+            raise UnreadableError(odd)
         offsets[key] = file.tell()
-        file.seek(storages[key].numel * storages[key].dtype.itemsize, io.SEEK_CUR)
+        if storages[key].size > end - offsets[key]:
+            raise UnreadableError("is truncated")
+        file.seek(storages[key].size, io.SEEK_CUR)
 
     def at(storage: _Storage) -> bytes:
         file.seek(offsets[storage.key])
-        return file.read(storage.numel * storage.dtype.itemsize)
+        return file.read(storage.size)
 
     return value, at
 
@@ -155,29 +175,22 @@ def _aggregator(value: Any, data: _Bytes) -> Aggregator:
     """The network of a checkpoint's value, whose names and shapes must be exactly right."""
     if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
         value = value["state_dict"]
-    if not isinstance(value, dict) or not all(isinstance(t, _Tensor) for t in value.values()):
+    if not isinstance(value, dict):
         raise UnreadableError("holds no state dict of tensors")
-    found = {str(name).removeprefix(_PREFIX): tensor for name, tensor in value.items()}
-    found = {name: t for name, t in found.items() if not name.startswith(_UNUSED)}
-    probe = found.get("self_attn.layers.0.out_proj.weight")
-    if probe is None or not probe.size or not 0 < probe.size[0] <= _WIDEST:
-        raise UnreadableError("holds no aggregator (self_attn.layers.0.out_proj.weight)")
-    with torch.device("meta"):
-        expected = dict(Aggregator(probe.size[0]).named_parameters())
-    if odd := sorted(expected.keys() ^ found.keys()):
-        lacks = "lacks" if odd[0] in expected else "also holds"
-        raise UnreadableError(f"{lacks} {shown(odd[0])}")
-    for name, parameter in expected.items():
-        if found[name].size != tuple(parameter.shape):
-            raise UnreadableError(
-                f"holds {name} of shape {found[name].size}, not {tuple(parameter.shape)}"
-            )
-    state = {name: tensor.build(data(tensor.storage)) for name, tensor in found.items()}
-    if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise UnreadableError(f"holds numbers in {bad[0]} that are not finite")
-    model = Aggregator(probe.size[0])
-    model.load_state_dict({"shift": model.shift} | state)
-    return model.eval()
+    found: dict[str, _Tensor] = {}
+    for key, tensor in value.items():
+        if not (isinstance(key, str) and isinstance(tensor, _Tensor)):
+            raise UnreadableError("holds no state dict of tensors")
+        name = key.removeprefix(_PREFIX)
+        if name in found:
+            raise UnreadableError(f"holds {shown(name)} twice, with and without '{_PREFIX}'")
+        if not name.startswith(_UNUSED):
+            found[name] = tensor
+    try:
+        dimension({name: tensor.size for name, tensor in found.items()})
+        return Aggregator.from_state({n: t.build(data(t.storage)) for n, t in found.items()})
+    except ValueError as error:
+        raise UnreadableError(str(error)) from None
 
 
 def read_checkpoint(path: Path) -> Aggregator:
@@ -199,14 +212,18 @@ def read_checkpoint(path: Path) -> Aggregator:
 
 def load(path: Path) -> Aggregator:
     """Our safetensors, or an authors' checkpoint."""
-    return Aggregator.load(path) if path.suffix == ".safetensors" else read_checkpoint(path)
+    return Aggregator.load(path) if path.suffix == _OURS else read_checkpoint(path)
 
 
 def import_checkpoint(path: Path, out: Path) -> Aggregator:
-    """Write an authors' checkpoint as our safetensors, ``out``, and return it."""
+    """Write an authors' checkpoint as our safetensors, ``out``, and return it.
+
+    Raises :class:`EidolonError` as :func:`read_checkpoint` does, and when ``out`` is a folder or
+    has another suffix, by which :func:`load` would not know it.
+    """
+    if out.suffix != _OURS:
+        raise EidolonError(f"{out} does not end in {_OURS}: name a file that does")
     model = read_checkpoint(path)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
-    model.save(aside)
-    aside.replace(out)
+    with file_aside(out) as aside:
+        model.save(aside)
     return model

@@ -3,12 +3,13 @@
 Their script (github.com/faixan-khan/cletir) prints ``text`` and ``aggregated``; ``image``,
 ``joint`` and ``0.1`` are columns of results that it only stores. In those three the query is the
 mean of the imagined pictures' features, of length one as the aggregator's output is. Scores are dot
-products of features as stored.
+products of features as stored, in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from components.aggregator import Aggregator
 from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
-from components.authors.layout import Features, Matrix
+from components.authors.layout import Features, Matrix, Stored
 from components.errors import EidolonError
 from components.metrics import Bools, Ints, average_precisions, blocks
 from components.progress import track
@@ -78,8 +79,9 @@ def mean_average_precisions(features: Features, aggregator: Aggregator | None) -
             f"{features.name} has no query with a picture to find: fetch the authors' features anew"
         )
     mean = _unit(np.stack([pictures.mean(axis=0) for pictures in features.images]))
-    learned = None if aggregator is None else _aggregate(aggregator, features)
-    weight = 0.0 if aggregator is None else float(aggregator.weight.detach())
+    network = None if aggregator is None else deepcopy(aggregator).double()
+    learned = None if network is None else _aggregate(network, features)
+    weight = 0.0 if network is None else float(network.weight.detach())
     found: dict[str, list[Any]] = {}
     gallery = len(features.gallery_text)
     for rows in blocks(len(features.text), gallery):
@@ -94,19 +96,27 @@ def _scores(
     features: Features, mean: Matrix, learned: Matrix | None, weight: float, rows: slice
 ) -> Iterator[tuple[str, Matrix]]:
     """Each kind of score, (queries of ``rows``, N); one product for each query vector."""
-    text = features.text[rows] @ features.gallery_text.T
-    image = mean[rows] @ features.gallery_vision.T
+    text = _product(features.text[rows], features.gallery_text)
+    image = _product(mean[rows], features.gallery_vision)
     yield "text", text
     yield "image", image
     yield "joint", text + image
     yield str(FIXED), (1 - FIXED) * text + FIXED * image
     if learned is not None:
-        aggregated = learned[rows] @ features.gallery_vision.T
+        aggregated = _product(learned[rows], features.gallery_vision)
         yield "aggregated", (1 - weight) * text + weight * aggregated
 
 
+def _product(queries: Matrix, gallery: Stored) -> Matrix:
+    """(Q, N), in float64; the gallery is converted in parts, so that it need not fit in memory."""
+    scores = np.empty((len(queries), len(gallery)))
+    for rows in blocks(*gallery.shape):
+        scores[:, rows] = queries @ gallery[rows].astype(np.float64).T
+    return scores
+
+
 def _aggregate(aggregator: Aggregator, features: Features) -> Matrix:
-    """(Q, d): the network's vector of each query's pictures."""
+    """(Q, d): the network's vector of each query's pictures, in its precision."""
     images, dim = features.images, features.gallery_vision.shape[1]
     if dim != aggregator.dim:
         raise EidolonError(
@@ -115,9 +125,9 @@ def _aggregate(aggregator: Aggregator, features: Features) -> Matrix:
         )
     with torch.inference_mode():
         found = torch.cat([aggregator(torch.from_numpy(pictures)[None]) for pictures in images])
-    if not found.isfinite().all():
+    if not found.any(dim=1).all():
         raise EidolonError(
-            f"the checkpoint gives {features.name} vectors that are not finite: give another one"
+            f"the checkpoint gives {features.name} vectors without a direction: give another one"
         )
     return found.numpy()
 

@@ -1,10 +1,10 @@
 """The authors' feature files: where they lie, what they hold, and in which order.
 
 Facts of their evaluation (github.com/faixan-khan/cletir), re-implemented: features are used as they
-are stored, in at least float32; a class's text vector is the mean over its prompts, not normalised
-again; query ``i`` is the ``i``-th class of the images' dictionary. ImageNet alone follows CLIP's
-list of 1,000 names, in which two names stand for two classes each, so that a dictionary cannot hold
-the order (imagenet.txt: Radford et al., ICML 2021; openai/CLIP, MIT licence).
+are stored, those of queries rounded to float32; a class's text vector is the mean over its prompts,
+not normalised again; query ``i`` is the ``i``-th class of the images' dictionary. ImageNet alone
+follows CLIP's list of 1,000 names, in which two names stand for two classes each, so that a
+dictionary cannot hold the order (imagenet.txt: Radford et al., ICML 2021; openai/CLIP, MIT).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from components.authors.arrays import Array, read_arrays
 from components.authors.choices import Method, TextModel, VisionModel
-from components.authors.pickles import shown
+from components.authors.pickles import fault, shown
 from components.errors import EidolonError
 from components.files import read_json
 from components.metrics import Ints
@@ -33,13 +33,14 @@ _ANEW = "fetch the authors' features anew"
 # what numpy raises on a damaged file, whose header it parses as Python literals
 _DAMAGE = (
     *(ValueError, TypeError, OverflowError, SyntaxError, TokenError),
-    *(EOFError, OSError, MemoryError),
+    *(EOFError, OSError, MemoryError, RecursionError),
 )
-_ABSURD = 1e15  # far beyond any feature, and its square far below the largest float32
+_ABSURD = 1e15  # far beyond any feature, and far below the largest float32
 _IMAGENET = Path(__file__).with_name("imagenet.txt")
 
-Matrix = npt.NDArray[np.floating]
-
+Matrix = npt.NDArray[np.float64]
+Stored = npt.NDArray[Any]
+"""Numbers of the type that their file holds."""
 
 _SUFFIX = {Method.CLASS: "", Method.DESCRIPTION: "_dbr", Method.BOTH: "_classdbr"}
 
@@ -76,17 +77,17 @@ def files(root: Path, name: str, model: TextModel, vision: VisionModel, method: 
 
 @dataclass(frozen=True)
 class Features:
-    """One set: Q queries against N gallery pictures, features as they are stored."""
+    """One set: Q queries against N gallery pictures."""
 
     name: str
     text: Matrix
     """(Q, d_text): the mean over each class's prompts."""
     images: list[Matrix]
     """For each query (K, d_vision): its imagined pictures; K may differ."""
-    gallery_text: Matrix
-    """(N, d_text)."""
-    gallery_vision: Matrix
-    """(N, d_vision)."""
+    gallery_text: Stored
+    """(N, d_text), mapped from its file."""
+    gallery_vision: Stored
+    """(N, d_vision), mapped from its file."""
     positive: list[Ints]
     """For each query the gallery rows that it should find."""
     junk: list[Ints]
@@ -101,8 +102,8 @@ def load(files: Files) -> Features:
     """
     images, texts = read_arrays(files.images), read_arrays(files.text)
     names = _order(images)
-    if absent := next((name for name in names if name not in texts), None):
-        raise EidolonError(f"{files.text} lacks the class '{shown(absent)}': {_ANEW}")
+    if absent := [name for name in names if name not in texts]:
+        raise EidolonError(f"{files.text} lacks the class '{shown(absent[0])}': {_ANEW}")
     gallery_text, gallery_vision = _gallery(files.gallery_text), _gallery(files.gallery_vision)
     if len(gallery_text) != len(gallery_vision):
         raise EidolonError(
@@ -122,22 +123,26 @@ def _order(images: dict[str, Any]) -> list[str]:
     return imagenet if set(imagenet) <= images.keys() else list(images)
 
 
-def _numbers(values: np.ndarray, path: Path, what: str) -> Matrix:
-    if values.dtype.kind != "f":
+def _numbers(values: Stored, path: Path, what: str) -> Stored:
+    if values.dtype.kind not in "fiu":
         raise EidolonError(f"{path} holds {what} of type {values.dtype}, not of numbers: {_ANEW}")
-    found = np.asarray(values, dtype=np.result_type(values, np.float32).newbyteorder("="))
-    if not (np.abs(found) < _ABSURD).all():
+    lowest, highest = float(values.min(initial=0)), float(values.max(initial=0))
+    if not -_ABSURD < lowest <= highest < _ABSURD:
         raise EidolonError(f"{path} holds {what} that are not finite or absurdly large: {_ANEW}")
-    return found
+    return values
 
 
-def _gallery(path: Path) -> Matrix:
+def _rounded(values: Stored) -> Matrix:
+    return values.astype(np.float32).astype(np.float64)
+
+
+def _gallery(path: Path) -> Stored:
     """(N, d) from a `.npy`, mapped rather than read: a header may claim any size."""
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.lib.format.open_memmap(path, mode="r")
     except _DAMAGE as error:
-        raise EidolonError(f"{path} is damaged ({shown(error)}): {_ANEW}") from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2:
+        raise EidolonError(f"{path} is damaged ({fault(error)}): {_ANEW}") from None
+    if values.ndim != 2:
         raise EidolonError(f"{path} holds no matrix of features: {_ANEW}")
     return _numbers(values, path, "features")
 
@@ -146,7 +151,7 @@ def _named(name: str) -> str:
     return f"features of the class '{shown(name)}'"
 
 
-def _values(value: Any, path: Path, name: str) -> np.ndarray:
+def _values(value: Any, path: Path, name: str) -> Stored:
     if not isinstance(value, Array) or value.values is None:
         raise EidolonError(f"{path} holds no array for the class '{shown(name)}': {_ANEW}")
     return value.values
@@ -154,10 +159,10 @@ def _values(value: Any, path: Path, name: str) -> np.ndarray:
 
 def _text(value: Any, dim: int, path: Path, name: str) -> Matrix:
     """(d,) from a vector, or from prompts × d, of which it is the mean."""
-    values = _numbers(_values(value, path, name), path, _named(name)).astype(np.float32)
+    values = _numbers(_values(value, path, name), path, _named(name))
     if values.ndim not in (1, 2) or values.shape[-1] != dim or not values.size:
         raise _misfit(path, name, values, f"({dim},) or (prompts, {dim})")
-    return values if values.ndim == 1 else values.mean(axis=0)
+    return np.atleast_2d(_rounded(values)).mean(axis=0)
 
 
 def _images(value: Any, dim: int, path: Path, name: str) -> Matrix:
@@ -169,10 +174,10 @@ def _images(value: Any, dim: int, path: Path, name: str) -> Matrix:
         values = values[0] if len(values.shape) and len(values) else values
     if values.ndim != 2 or values.shape[0] != dim or not values.size:
         raise _misfit(path, name, values, f"({dim}, pictures)")
-    return np.ascontiguousarray(_numbers(values, path, _named(name)).astype(np.float32).T)
+    return _rounded(_numbers(values, path, _named(name))).T
 
 
-def _misfit(path: Path, name: str, values: np.ndarray, expected: str) -> EidolonError:
+def _misfit(path: Path, name: str, values: Stored, expected: str) -> EidolonError:
     return EidolonError(
         f"{path} holds an array of shape {values.shape} for the class '{shown(name)}', not"
         f" {expected} as the gallery's features need: {_ANEW}"
@@ -195,7 +200,9 @@ def _truth(path: Path, queries: int) -> list[dict[str, Any]]:
 def _rows(truth: Iterable[dict[str, Any]], key: str, gallery: int, path: Path) -> list[Ints]:
     rows = []
     for query, entry in enumerate(truth):
-        listed = entry.get(key, [])
+        listed = entry.get(key)
+        if listed is None:
+            listed = []
         if not (isinstance(listed, list) and all(type(row) is int for row in listed)):
             raise EidolonError(f"{path} lists no rows under {key!r} of query {query}: {_ANEW}")
         if not all(0 <= row < gallery for row in listed) or len(set(listed)) != len(listed):

@@ -7,6 +7,7 @@ few names that a caller allows. Anything else is refused by name before anything
 from __future__ import annotations
 
 import pickletools
+import traceback
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol, runtime_checkable
 
@@ -27,9 +28,14 @@ class Name(str):
     """A global that the pickle names, such as ``numpy.ndarray``; only a name, never the thing."""
 
 
-def shown(text: object) -> str:
+def shown(text: str) -> str:
     """Untrusted text, fit for one line of a message."""
-    return ascii(str(text)[:80])[1:-1]
+    return ascii(text[:80])[1:-1]
+
+
+def fault(error: Exception) -> str:
+    """What went wrong, fit for one line of a message, also of an error that says nothing."""
+    return shown(traceback.format_exception_only(error)[-1].strip())
 
 
 Vocabulary = Mapping[str, Callable[..., Any] | None]
@@ -44,6 +50,7 @@ _LITERALS = frozenset(
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
+_DAMAGE = (ValueError, TypeError, LookupError, OverflowError, MemoryError, RecursionError)
 
 
 def read(
@@ -60,9 +67,16 @@ def read(
             if opcode.name == "STOP":
                 return machine.pop()
             machine.step(opcode.name, argument)
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
-        raise UnreadableError(f"is damaged ({shown(error)})") from None
+    except _DAMAGE as error:
+        raise UnreadableError(f"is damaged ({fault(error)})") from None
     raise UnreadableError("is damaged (it does not end)")
+
+
+def dictionary(factory: Any = None) -> dict[str, Any]:
+    """What an ``OrderedDict`` or a ``defaultdict`` becomes, whose factory is only a name."""
+    if not (factory is None or isinstance(factory, Name)):
+        raise ValueError("a dictionary that is made of something")
+    return {}
 
 
 class _Machine:
@@ -136,6 +150,8 @@ class _Machine:
                 self.name(".".join(argument.split(" ", 1)))
             case "STACK_GLOBAL":
                 name, module = self.pop(), self.pop()
+                if not (isinstance(name, str) and isinstance(module, str)):
+                    raise ValueError("a name that is no text")
                 self.name(f"{module}.{name}")
             case "REDUCE":
                 arguments, function = self.pop(), self.pop()
