@@ -2,7 +2,7 @@
 
     bundle.json               what everything was made from, and the hash of every other file
     aggregator.safetensors    the attention network and λ
-    gallery.safetensors       clip (N, d), vision (N, d)
+    gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
     queries.safetensors       text (C, d), image (C, d): the known categories' vectors
     gallery.csv               path, category of each gallery row
     categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
@@ -41,9 +41,9 @@ from components.paths import (
     VALIDATION,
 )
 from components.search import Gallery
-from components.train import aggregate
+from components.train import aggregate, searched
 
-FORMAT = 2
+FORMAT = 3
 THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip
 
 
@@ -78,11 +78,9 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     drawn = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
-        save_file(
-            {"clip": features.gallery_clip, "vision": features.gallery_vision},
-            aside / "gallery.safetensors",
-        )
         image = aggregate(model, features)
+        gallery = searched(features, image, params.train.hubness)
+        save_file(vars(gallery), aside / "gallery.safetensors")
         save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
         features.gallery.to_csv(aside / "gallery.csv", index=False)
         of = drawn.groupby("category")
@@ -138,7 +136,7 @@ def load(folder: Path) -> Bundle:
         folder=folder,
         info=info,
         aggregator=Aggregator.load(folder / "aggregator.safetensors"),
-        gallery=Gallery(gallery["clip"], gallery["vision"]),
+        gallery=Gallery(**gallery),
         text=queries["text"],
         image=queries["image"],
         pictures=pd.read_csv(folder / "gallery.csv", dtype=str, keep_default_na=False),

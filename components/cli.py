@@ -155,7 +155,7 @@ def evaluate() -> None:
     from components.evaluate import GROUPS
     from components.evaluate import evaluate as stage
 
-    metrics = stage(config.load().evaluate)
+    metrics = stage(config.load())
     for group in GROUPS:
         values = "  ".join(
             f"{kind} {metrics['map'][kind][group]['mean']:.4f}" for kind in metrics["map"]

@@ -174,6 +174,7 @@ class Train(_Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     temperature: Annotated[float, Field(gt=0, le=10)]
     patience: Count
+    hubness: Annotated[float, Field(ge=0, le=100)]
 
 
 class Evaluate(_Section):
@@ -221,6 +222,16 @@ class Params(_Section):
                     f" of a hub with a commit as its revision, such as the one that"
                     f" `git ls-remote https://huggingface.co/{model} HEAD` prints"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_is_imagined(self) -> Params:
+        least, count = self.validation.min_accepted, self.generator.images_per_category
+        if least > count:
+            raise ValueError(
+                f"validation.min_accepted {least} is more than generator.images_per_category"
+                f" {count}: every category would be left to text alone"
+            )
         return self
 
 

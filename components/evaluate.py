@@ -16,19 +16,18 @@ from components.files import folder_aside, write_json
 from components.metrics import average_precisions, bootstrap_interval, mean_average_precision
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.search import Gallery, top
-from components.train import aggregate
+from components.train import aggregate, searched
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
 SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
-STRIPS, HITS = 3, 8  # best and worst categories shown, and pictures of each
+STRIPS, HITS = 3, 12  # best and worst categories shown, and pictures of each
 
 
-def per_category(model: Aggregator, features: Features) -> pd.DataFrame:
+def per_category(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
     """One row per category that has gallery pictures: its AP by text, image and fused score.
 
     The gallery is the whole gallery: every category's pictures are distractors of the others.
     """
-    gallery = Gallery(features.gallery_clip, features.gallery_vision)
     scores = gallery.score(features.text, aggregate(model, features), model.fusion_weight)
     frame = features.categories.copy()
     positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
@@ -59,9 +58,8 @@ def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
     }
 
 
-def sweep(model: Aggregator, features: Features) -> pd.DataFrame:
+def sweep(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
     """Fused mAP at each fixed λ of :data:`SWEEP`, by group: how sharp the choice of λ is."""
-    gallery = Gallery(features.gallery_clip, features.gallery_vision)
     image, labels = aggregate(model, features), features.labels(features.gallery)
     rows = []
     for group, splits in GROUPS.items():
@@ -73,9 +71,8 @@ def sweep(model: Aggregator, features: Features) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "lambda", "map"])
 
 
-def pictures_sweep(model: Aggregator, features: Features) -> pd.DataFrame:
+def pictures_sweep(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
     """Fused mAP with the first 1, 2, … K accepted pictures of each category, by group."""
-    gallery = Gallery(features.gallery_clip, features.gallery_vision)
     labels, order = features.labels(features.gallery), np.cumsum(features.accepted, axis=1)
     rows = []
     for count in range(1, features.imagined.shape[1] + 1):
@@ -89,29 +86,33 @@ def pictures_sweep(model: Aggregator, features: Features) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "pictures", "map"])
 
 
-def modality_gap(model: Aggregator, features: Features) -> dict[str, float]:
-    """Distance between the mean query and the mean of the pictures it should find, in each space.
+def modality_gap(features: Features) -> dict[str, float]:
+    """How far queries lie from the pictures that they should find, in each space: the distance of
+    their means, in standard deviations of the pictures along it.
 
     ``text`` is the gap of Liang et al. (NeurIPS 2022): texts against gallery pictures in CLIP's
     space. ``imagined`` is what imagining puts in its place: imagined against gallery pictures in
-    the vision encoder's space, and ``shifted`` the same after the aggregator's shift.
+    the vision encoder's.
     """
     drawn = features.imagined[features.accepted]
-    real, shift = features.gallery_vision.mean(axis=0), model.shift.numpy()
-    gaps = {
-        "text": features.text.mean(axis=0) - features.gallery_clip.mean(axis=0),
-        "imagined": drawn.mean(axis=0) - real,
-        "shifted": (drawn + shift).mean(axis=0) - real,
-    }
-    return {name: float(np.linalg.norm(gap)) for name, gap in gaps.items()}
+    gaps = {}
+    for name, queries, pictures in (
+        ("text", features.text, features.gallery_clip),
+        ("imagined", drawn, features.gallery_vision),
+    ):
+        apart = queries.mean(axis=0) - pictures.mean(axis=0)
+        distance = float(np.linalg.norm(apart))
+        gaps[name] = distance / float((pictures @ (apart / distance)).std())
+    return gaps
 
 
-def best_and_worst(model: Aggregator, features: Features, frame: pd.DataFrame) -> list[plots.Strip]:
+def best_and_worst(
+    model: Aggregator, features: Features, gallery: Gallery, frame: pd.DataFrame
+) -> list[plots.Strip]:
     """The unseen categories that fusion helps most and least, with their first results."""
     chosen = frame[frame["split"] == "unseen"].sort_values("gain", ascending=False)
     chosen = pd.concat([chosen.head(STRIPS), chosen.iloc[STRIPS:].tail(STRIPS)])
     rows = pd.Index(features.categories["category"]).get_indexer(pd.Index(chosen["category"]))
-    gallery = Gallery(features.gallery_clip, features.gallery_vision)
     scores = gallery.score(
         features.text[rows], aggregate(model, features)[rows], model.fusion_weight
     )
@@ -129,7 +130,7 @@ def best_and_worst(model: Aggregator, features: Features, frame: pd.DataFrame) -
 
 
 def evaluate(
-    params: config.Evaluate,
+    params: config.Params,
     features: Path = FEATURES,
     aggregator: Path = AGGREGATOR,
     accepted: Path = ACCEPTED,
@@ -139,9 +140,12 @@ def evaluate(
     """Write ``metrics.json``, ``per_category.csv``, ``sweep.csv`` and the pictures."""
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
-    frame, curve = per_category(model, found), sweep(model, found)
-    pictures, gaps = pictures_sweep(model, found), modality_gap(model, found)
-    metrics = summarise(frame, params) | {"lambda": model.fusion_weight, "modality_gap": gaps}
+    gallery = searched(found, aggregate(model, found), params.train.hubness)
+    frame, curve = per_category(model, found, gallery), sweep(model, found, gallery)
+    pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
+    shown = best_and_worst(model, found, gallery, frame)
+    metrics = summarise(frame, params.evaluate)
+    metrics |= {"lambda": model.fusion_weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
         frame.to_csv(aside / "per_category.csv", index=False)
         curve.to_csv(aside / "sweep.csv", index=False)
@@ -151,6 +155,6 @@ def evaluate(
         plots.weight_sweep(curve, model.fusion_weight, aside / "sweep.png")
         plots.pictures_sweep(pictures, aside / "pictures.png")
         plots.imagined_grid(accepted, dataset, aside / "imagined.png")
-        plots.strips(best_and_worst(model, found, frame), accepted, dataset, aside / "strips.png")
-        plots.modality_gap(found, model, gaps, aside / "modality_gap.png")
+        plots.strips(shown, accepted, dataset, aside / "strips.png")
+        plots.modality_gap(found, gaps, aside / "modality_gap.png")
     return metrics

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from components import manifest, pictures
-from components.aggregator import Aggregator
 from components.features import Features
 
 mpl.use("Agg")
@@ -24,6 +23,7 @@ from matplotlib import pyplot as plt
 
 COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
+RIGHT, WRONG = "#2c6e8f", "#d95f02"
 SHOWN = 8  # categories in the grid
 
 
@@ -37,31 +37,32 @@ class Strip(NamedTuple):
 
 
 def gains(frame: pd.DataFrame, path: Path) -> None:
-    """Sorted bars of fused - text AP, one per category, coloured by split."""
-    ordered = frame.sort_values("gain", ignore_index=True)
-    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
-    colours = [COLOURS[SPLIT_GROUP[s]] for s in ordered["split"]]
-    axes.bar(ordered.index, ordered["gain"], width=1.0, color=colours)
-    axes.axhline(0, color="black", linewidth=0.8)
-    handles = [Patch(color=c) for c in COLOURS.values()]
-    axes.legend(handles, COLOURS, frameon=False)
-    better = (ordered["gain"] > 0).mean()
-    axes.set(
-        xlabel="category, sorted",
-        ylabel="fused AP − text AP",
-        title=f"What imagined pictures add: better in {better:.0%} of categories",
-        xlim=(-1, len(ordered)),
-    )
+    """Sorted bars of fused - text AP, one per category, a panel for seen and one for unseen."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
+    groups = frame["split"].map(SPLIT_GROUP)
+    for cell, group in zip(axes, ("seen", "unseen"), strict=True):
+        gain = np.sort(frame.loc[groups == group, "gain"])
+        better = (gain > 0).mean() if gain.size else 0.0
+        cell.bar(range(gain.size), gain, width=1.0, color=COLOURS[group])
+        cell.axhline(0, color="black", linewidth=0.8)
+        cell.set(xlabel="category, sorted", title=f"{group}: better in {better:.0%}")
+    axes[0].set_ylabel("fused AP − text AP")
+    figure.suptitle("What imagined pictures add to each category", fontsize=11)
     _save(figure, path)
 
 
-def weight_sweep(curve: pd.DataFrame, learned: float, path: Path) -> None:
-    """mAP against λ by group, with the learned λ."""
+def weight_sweep(curve: pd.DataFrame, chosen: float, path: Path) -> None:
+    """mAP against λ by group, with the λ that validation chose."""
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     for group, part in curve.groupby("group", sort=False):
         axes.plot(part["lambda"], part["map"], color=COLOURS[str(group)], label=str(group))
-    axes.axvline(learned, color="black", linestyle=":", label=f"learned λ = {learned:.2f}")
-    axes.set(xlabel="λ (0: text alone, 1: imagined pictures alone)", ylabel="mAP", xlim=(0, 1))
+    axes.axvline(chosen, color="black", linestyle=":", label=f"chosen λ = {chosen:.2f}")
+    axes.set(
+        xlabel="λ (0: text alone, 1: imagined pictures alone)",
+        ylabel="fused mAP",
+        xlim=(0, 1),
+        title="How much weight imagined pictures deserve",
+    )
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -97,7 +98,11 @@ def pictures_sweep(curve: pd.DataFrame, path: Path) -> None:
     for group, part in curve.groupby("group", sort=False):
         colour = COLOURS[str(group)]
         axes.plot(part["pictures"], part["map"], "o-", color=colour, label=str(group))
-    axes.set(xlabel="imagined pictures of a category, K", ylabel="fused mAP")
+    axes.set(
+        xlabel="imagined pictures of a category, K",
+        ylabel="fused mAP",
+        title="What more imagined pictures add",
+    )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     _save(figure, path)
@@ -105,7 +110,7 @@ def pictures_sweep(curve: pd.DataFrame, path: Path) -> None:
 
 def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) -> None:
     """A row per category: what was imagined, and the first results by text and by fused score,
-    right ones framed in green, wrong ones in red."""
+    wrong ones crossed out."""
     drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     many = int(drawn.groupby("category").size().max())
     hits = max(len(strip.text) for strip in shown)
@@ -127,54 +132,70 @@ def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) ->
         for cell, found in zip(cells[1:], (strip.text, strip.fused), strict=True):
             right = [category == strip.category for _, category in found]
             _strip(cell, [dataset / file for file, _ in found], right, hits)
-    for cell, title in zip(axes[0], ("imagined", "by text", "fused"), strict=True):
+    for cell, title in zip(axes[0], ("imagined", "first by text", "first by fusion"), strict=True):
         cell.set_title(title, fontsize=9)
-    figure.suptitle("unseen categories that gain most and least", fontsize=10)
+    figure.suptitle(
+        "Unseen categories that gain most and least, and their gain in AP"
+        " (framed: right; crossed out: another category)",
+        fontsize=10,
+    )
     _save(figure, path)
 
 
 def _strip(axes: Axes, files: Sequence[Path], right: Sequence[bool | None], room: int) -> None:
-    """Pictures side by side in ``axes``, which has room for ``room``; frames say right or wrong."""
+    """Pictures side by side in ``axes``, which has room for ``room``; right ones are framed, wrong
+    ones crossed out."""
     for side in axes.spines.values():
         side.set_visible(False)
     for i, (file, fits) in enumerate(zip(files, right, strict=True)):
         axes.imshow(
             pictures.read(file), extent=(i + 0.06, i + 0.94, 0.94, 0.06), interpolation="nearest"
         )
-        if fits is not None:
-            colour = "#2f8f4e" if fits else "#c43c39"
-            axes.add_patch(
-                Rectangle((i + 0.04, 0.04), 0.92, 0.92, fill=False, edgecolor=colour, linewidth=2)
-            )
+        if fits is True:
+            edge = Rectangle((i + 0.04, 0.04), 0.92, 0.92, fill=False, edgecolor=RIGHT, linewidth=2)
+            axes.add_patch(edge)
+        elif fits is False:
+            for ends in ((0.08, 0.92), (0.92, 0.08)):
+                axes.plot((i + 0.08, i + 0.92), ends, color=WRONG, linewidth=1.5)
     axes.set(xlim=(0, room), ylim=(1, 0), xticks=[], yticks=[], aspect="equal")
 
 
-def modality_gap(features: Features, model: Aggregator, gaps: dict[str, float], path: Path) -> None:
-    """Queries and pictures in the plane of their two main directions: texts in CLIP's space, and
-    imagined pictures in the vision encoder's, before and after the aggregator's shift."""
+def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None:
+    """Queries and pictures of the gallery, in standard deviations of the pictures: along the line
+    that joins the two means, and along the pictures' main direction beside it."""
     drawn = features.imagined[features.accepted]
     spaces = {
         "text": ("texts, CLIP", features.text, features.gallery_clip),
-        "imagined": ("imagined pictures, vision encoder", drawn, features.gallery_vision),
-        "shifted": ("the same, shifted", drawn + model.shift.numpy(), features.gallery_vision),
+        "imagined": (
+            "imagined among real pictures, vision encoder",
+            drawn,
+            features.gallery_vision,
+        ),
     }
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+    figure, axes = plt.subplots(
+        1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
+    )
     for cell, (name, (title, queries, gallery)) in zip(axes, spaces.items(), strict=True):
-        centre = np.concatenate([queries, gallery]).mean(axis=0)
-        # the first axis joins the two means, the second is the pictures' main direction beside it
-        apart = queries.mean(axis=0) - gallery.mean(axis=0)
-        first = apart / max(float(np.linalg.norm(apart)), 1e-12)
-        flat = gallery - gallery.mean(axis=0)
+        centre = gallery.mean(axis=0)
+        first = queries.mean(axis=0) - centre
+        first = first / np.linalg.norm(first)
+        flat = gallery - centre
         flat = flat - np.outer(flat @ first, first)
         second = np.linalg.svd(flat, full_matrices=False)[2][0]
-        for what, points, colour in (
-            ("gallery", gallery, COLOURS["seen"]),
-            ("queries", queries, COLOURS["unseen"]),
+        for what, points, colour, size in (
+            ("gallery", gallery, COLOURS["seen"], 3),
+            ("queries", queries, COLOURS["validation"], 5),
         ):
-            x, y = (points - centre) @ first, (points - centre) @ second
-            cell.scatter(x, y, s=3, color=colour, alpha=0.4, linewidths=0, label=what)
-        cell.set(title=f"{title}\ngap {gaps[name]:.2f}", xticks=[], yticks=[], aspect="equal")
-        cell.set_adjustable("datalim")
+            x, y = (
+                (points - centre) @ axis / ((gallery - centre) @ axis).std()
+                for axis in (first, second)
+            )
+            cell.scatter(x, y, s=size, color=colour, alpha=0.5, linewidths=0, label=what)
+        cell.set(
+            title=f"{title}: {gaps[name]:.1f} apart", xlabel="along the gap, standard deviations"
+        )
+    axes[0].set_ylabel("beside it, standard deviations")
+    figure.suptitle("Queries among the gallery's pictures", fontsize=11)
     for handle in axes[0].legend(frameon=False, markerscale=3).legend_handles:
         handle.set_alpha(1)
     _save(figure, path)

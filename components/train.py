@@ -33,11 +33,10 @@ WEIGHTS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 def new_aggregator(features: Features, params: config.Train) -> Aggregator:
-    """What training starts from: attention that averages, and the domain shift of ``features``."""
+    """What training starts from: attention that averages."""
     torch.manual_seed(params.seed)
     model = Aggregator(features.imagined.shape[2])
     model.start_at_mean()
-    model.shift.copy_(torch.from_numpy(domain_shift(features)))
     return model
 
 
@@ -52,18 +51,6 @@ def ranking_loss(scores: Tensor, positive: Tensor, temperature: float, _: Rng) -
     logits = scores / temperature
     others = torch.logsumexp(logits.masked_fill(positive, -torch.inf), dim=1, keepdim=True)
     return (torch.logaddexp(logits, others) - logits)[positive].mean()
-
-
-def domain_shift(features: Features) -> Array:
-    """(d_vision,): mean real minus mean imagined feature of the training categories.
-
-    Generated pictures are of another domain than photos; what all of them have in common says
-    nothing of a category.
-    """
-    rows = features.rows("train")
-    real = features.training_vision[np.isin(features.labels(features.training), rows)]
-    imagined = features.imagined[rows][features.accepted[rows]]
-    return real.mean(axis=0) - imagined.mean(axis=0)
 
 
 def fit(
@@ -125,7 +112,7 @@ def fit(
             optimiser.step()
             losses.append(float(value.detach()))
         weights = WEIGHTS if calibrated else (model.fusion_weight,)
-        weight, found = calibrate(model, features, validation, weights)
+        weight, found = calibrate(model, features, validation, params.hubness, weights)
         row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
         history.append(row | {"lambda": weight, "validation_map": found})
         if found > best_map:
@@ -149,18 +136,37 @@ def aggregate(model: Aggregator, features: Features) -> np.ndarray:
         ).numpy()
 
 
+def searched(
+    features: Features, image: Array, temperature: float, *, training: bool = False
+) -> Gallery:
+    """The gallery, or the training pictures, with the training categories as the known queries of
+    their hubness. ``image`` (C, d_vision) is what :func:`aggregate` gives."""
+    known = features.rows("train")
+    clip, vision = features.gallery_clip, features.gallery_vision
+    if training:
+        clip, vision = features.training_clip, features.training_vision
+    return Gallery.among(clip, vision, features.text[known], image[known], temperature)
+
+
 def calibrate(
-    model: Aggregator, features: Features, rows: np.ndarray, weights: Sequence[float] = WEIGHTS
+    model: Aggregator,
+    features: Features,
+    rows: np.ndarray,
+    temperature: float,
+    weights: Sequence[float] = WEIGHTS,
 ) -> tuple[float, float]:
     """The λ of ``weights`` with the best fused mAP for the categories ``rows``, and that mAP.
 
-    It is measured over the training pictures, never over the gallery.
+    It is measured over the training pictures, never over the gallery, with their hubness at
+    ``temperature`` taken off.
     """
-    gallery = Gallery(features.training_clip, features.training_vision)
-    text, image = features.text[rows], aggregate(model, features)[rows]
+    image = aggregate(model, features)
+    gallery = searched(features, image, temperature, training=True)
     positive = features.labels(features.training)[None, :] == rows[:, None]
     found = {
-        lam: mean_average_precision(gallery.score(text, image, lam).fused, positive)
+        lam: mean_average_precision(
+            gallery.score(features.text[rows], image[rows], lam).fused, positive
+        )
         for lam in weights
     }
     best = max(found, key=lambda lam: found[lam])

@@ -18,11 +18,13 @@ from torch.nn.functional import cross_entropy
 
 from components import train
 from components.aggregator import Aggregator
-from components.features import Array
+from components.features import Array, Features
 from components.metrics import average_precisions
+from components.search import Gallery
 from study.world import World
 
 WEIGHTS = train.WEIGHTS
+GRID = tuple(itertools.product((2e-4, 1e-3), (0.05, 0.1)))  # learning rates, temperatures
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,18 @@ def linear(text: Array, image: Array, weight: float | Array) -> Ranking:
     """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``weight`` is a number or a column (C, 1)."""
     lam = np.asarray(weight, dtype=np.float32) * image.any(axis=1, keepdims=True)
     return lambda on: (1 - lam) * (text @ on.clip.T) + lam * (image @ on.vision.T)
+
+
+def fused(world: World, text: Array, image: Array, weight: float, temperature: float) -> Ranking:
+    """What is served: :func:`linear`, with the hubness that training categories measure taken
+    off."""
+    known = world.features.rows("train")
+
+    def rank(on: Pictures) -> Array:
+        gallery = Gallery.among(on.clip, on.vision, text[known], image[known], temperature)
+        return gallery.score(text, image, weight).fused
+
+    return rank
 
 
 def weighted_mean(world: World, weights: np.ndarray | None = None) -> Array:
@@ -83,6 +97,11 @@ def text_alone(world: World) -> Ranking:
     return linear(world.features.text, np.zeros_like(world.features.imagined[:, 0]), 0.0)
 
 
+def text_without_hubness(world: World) -> Ranking:
+    text, nothing = world.features.text, np.zeros_like(world.features.imagined[:, 0])
+    return fused(world, text, nothing, 0.0, world.train.hubness)
+
+
 def single_image(world: World) -> Ranking:
     return linear(world.features.text, world.features.imagined[:, 0], 1.0)
 
@@ -107,16 +126,6 @@ def fixed_best(world: World) -> Ranking:
 # the aggregator
 
 
-def shipped(world: World) -> Aggregator:
-    """What the stage `train` makes."""
-    return train.fit(world.features, world.train)[0]
-
-
-def aggregated(world: World, model: Aggregator) -> Ranking:
-    """``model`` with its own λ."""
-    return linear(world.features.text, train.aggregate(model, world.features), model.fusion_weight)
-
-
 def in_batch_contrast(
     scores: Tensor, positive: Tensor, temperature: float, rng: np.random.Generator
 ) -> Tensor:
@@ -127,41 +136,118 @@ def in_batch_contrast(
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
-def new(world: World) -> Aggregator:
+def published(world: World) -> Aggregator:
     """The published architecture and initialisation."""
     torch.manual_seed(world.seed)
     return Aggregator(world.features.imagined.shape[2])
 
 
+def averaging(world: World) -> Aggregator:
+    """The published architecture, starting as the mean."""
+    return train.new_aggregator(world.features, world.train)
+
+
+def tuned(
+    world: World,
+    start: Callable[[World], Aggregator],
+    *,
+    loss: train.Loss | None = None,
+    calibrated: bool = True,
+    hubness: float = 0.0,
+    features: Features | None = None,
+) -> Aggregator:
+    """The network with the best validation mAP of those trained from ``start`` with each learning
+    rate and temperature of :data:`GRID`."""
+    found = []
+    for learning_rate, temperature in GRID:
+        params = world.train.model_copy(
+            update={
+                "learning_rate": learning_rate,
+                "temperature": temperature,
+                "hubness": hubness,
+            }
+        )
+        model, history = train.fit(
+            features or world.features, params, start(world), loss=loss, calibrated=calibrated
+        )
+        found.append((float(history["validation_map"].max()), model))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def aggregated(world: World, model: Aggregator, temperature: float = 0.0) -> Ranking:
+    """``model`` with its own λ, hubness at ``temperature`` taken off."""
+    image = train.aggregate(model, world.features)
+    return fused(world, world.features.text, image, model.fusion_weight, temperature)
+
+
 def papers(world: World) -> Ranking:
     """Published architecture and initialisation; λ learned with it, by in-batch contrast."""
-    model, _ = train.fit(
-        world.features, world.train, new(world), loss=in_batch_contrast, calibrated=False
-    )
-    return aggregated(world, model)
+    return aggregated(world, tuned(world, published, loss=in_batch_contrast, calibrated=False))
 
 
 def papers_calibrated(world: World) -> Ranking:
     """As :func:`papers`, with λ chosen on validation categories."""
-    return aggregated(
-        world, train.fit(world.features, world.train, new(world), loss=in_batch_contrast)[0]
-    )
+    return aggregated(world, tuned(world, published, loss=in_batch_contrast))
 
 
-def papers_ranking(world: World) -> Ranking:
-    """The published architecture and initialisation with our loss, and λ chosen on validation."""
-    return aggregated(world, train.fit(world.features, world.train, new(world))[0])
+# what is shipped, and what it is without each of its parts
+
+
+def shipped(world: World) -> Aggregator:
+    """What the stage `train` makes, with the parameters of params.yaml."""
+    return train.fit(world.features, world.train)[0]
+
+
+def default(world: World) -> Ranking:
+    return aggregated(world, shipped(world), world.train.hubness)
+
+
+def hubness_stays(world: World) -> Ranking:
+    params = world.train.model_copy(update={"hubness": 0.0})
+    return aggregated(world, train.fit(world.features, params)[0])
+
+
+def contrast_instead(world: World) -> Ranking:
+    strength = world.train.hubness
+    model = tuned(world, averaging, loss=in_batch_contrast, hubness=strength)
+    return aggregated(world, model, strength)
+
+
+def published_start_instead(world: World) -> Ranking:
+    strength = world.train.hubness
+    return aggregated(world, tuned(world, published, hubness=strength), strength)
+
+
+def mean_instead(world: World) -> Ranking:
+    """The mean instead of the aggregator, λ chosen on validation."""
+    text, image = world.features.text, weighted_mean(world)
+    strength = world.train.hubness
+    return best(world, (fused(world, text, image, lam, strength) for lam in WEIGHTS))
 
 
 # ideas, each by itself
 
 
+def ranking_loss(world: World) -> Ranking:
+    """The paper's aggregator with our loss."""
+    return aggregated(world, tuned(world, published))
+
+
 def start_at_mean(world: World) -> Ranking:
     """The paper's aggregator whose projections start as the identity."""
-    model = new(world)
-    model.start_at_mean()
-    return aggregated(
-        world, train.fit(world.features, world.train, model, loss=in_batch_contrast)[0]
+    return aggregated(world, tuned(world, averaging, loss=in_batch_contrast))
+
+
+def hubness_off(world: World) -> Ranking:
+    """Each picture's hubness taken off; temperature and λ chosen on validation."""
+    text, image = world.features.text, weighted_mean(world)
+    return best(
+        world,
+        (
+            fused(world, text, image, lam, temperature)
+            for temperature in (0.25, 0.5, 1.0)
+            for lam in WEIGHTS
+        ),
     )
 
 
@@ -200,9 +286,12 @@ def text_token(world: World) -> Ranking:
         imagined=np.concatenate([features.imagined, row], axis=1),
         accepted=np.pad(features.accepted, ((0, 0), (0, 1)), constant_values=True),
     )
-    torch.manual_seed(world.seed)
-    start = TextToken(features.imagined.shape[2], text.shape[1])
-    model, _ = train.fit(given, world.train, start, loss=in_batch_contrast)
+
+    def start(world: World) -> Aggregator:
+        torch.manual_seed(world.seed)
+        return TextToken(features.imagined.shape[2], text.shape[1])
+
+    model = tuned(world, start, loss=in_batch_contrast, features=given)
     return linear(text, train.aggregate(model, given), model.fusion_weight)
 
 
@@ -228,12 +317,14 @@ def standardised(world: World) -> Ranking:
 
 
 def domain_shift(world: World) -> Ranking:
-    """Imagined features moved by the mean difference between real and imagined pictures."""
+    """Imagined features moved by the mean difference between real and imagined pictures of the
+    training categories."""
     features = world.features
-    moved = features.imagined + train.domain_shift(features)
-    return best_weight(
-        world, features.text, normalised((moved * features.accepted[..., None]).sum(axis=1))
-    )
+    rows = features.rows("train")
+    real = features.training_vision[np.isin(features.labels(features.training), rows)]
+    shift = real.mean(axis=0) - features.imagined[rows][features.accepted[rows]].mean(axis=0)
+    moved = (features.imagined + shift) * features.accepted[..., None]
+    return best_weight(world, features.text, normalised(moved.sum(axis=1)))
 
 
 def _trusting(world: World, trust: Array) -> Ranking:
@@ -330,6 +421,11 @@ def query_expansion(world: World) -> Ranking:
     return expanded(world, fixed_best(world))
 
 
+def default_expanded(world: World) -> Ranking:
+    """The default, asking the gallery twice."""
+    return expanded(world, default(world))
+
+
 def expanded(world: World, first: Ranking) -> Ranking:
     """``first``, then its own n first results as a query, n and their share chosen on
     validation."""
@@ -354,6 +450,7 @@ def expanded(world: World, first: Ranking) -> Ranking:
 
 BASELINES: dict[str, Method] = {
     "text alone": text_alone,
+    "text alone, hubness taken off": text_without_hubness,
     "one imagined picture alone": single_image,
     "mean of the imagined pictures alone": mean_image,
     "joint: their plain sum": joint,
@@ -361,13 +458,18 @@ BASELINES: dict[str, Method] = {
     "best fixed λ by validation": fixed_best,
     "the paper's aggregator": papers,
     "the paper's aggregator, λ by validation": papers_calibrated,
-    "the paper's aggregator, λ by validation, our loss": papers_ranking,
+}
+
+DEFAULTS: dict[str, Method] = {
+    "the default": default,
+    "the default, with query expansion": default_expanded,
 }
 
 IDEAS: dict[str, Method] = {
     "averaged text normalised again": renormalised_text,
     "streams standardised": standardised,
-    "domain shift removed": domain_shift,
+    "hubness taken off": hubness_off,
+    "domain shift taken off": domain_shift,
     "pictures weighted by CLIP score": trust_clip,
     "pictures weighted by siblings": trust_siblings,
     "worst pictures dropped by CLIP score": drop_worst,
@@ -376,14 +478,24 @@ IDEAS: dict[str, Method] = {
     "twelve prompts instead of four": prompt_ensemble,
     "query expansion (αQE)": query_expansion,
     "aggregator, in-batch contrast": papers_calibrated,
-    "aggregator, ranking loss": papers_ranking,
+    "aggregator, ranking loss": ranking_loss,
     "aggregator that starts at the mean": start_at_mean,
     "the same with a text token": text_token,
 }
 
+WITHOUT: dict[str, Method] = {
+    "hubness stays": hubness_stays,
+    "in-batch contrast instead of the ranking loss": contrast_instead,
+    "the published start instead of the mean": published_start_instead,
+    "the mean of the pictures instead of a network": mean_instead,
+}
+"""The default with one of its parts taken away."""
+
 KEPT = (
-    "domain shift removed",
+    "hubness taken off",
     "aggregator, ranking loss",
     "aggregator that starts at the mean",
 )
 """The ideas that components.train has; the others live here alone."""
+
+ALL = {**BASELINES, **DEFAULTS, **IDEAS, **WITHOUT}

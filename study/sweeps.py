@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from components import train
 from components.aggregator import Aggregator
 from components.features import Array
 from components.metrics import average_precisions
-from components.search import Gallery
 from study.world import World
 
 
@@ -19,7 +19,8 @@ def unseen_map(world: World, model: Aggregator, imagined: Array) -> float:
     model.eval()
     with torch.inference_mode():
         image = model(torch.from_numpy(np.ascontiguousarray(imagined))).numpy()
-    gallery = Gallery(features.gallery_clip, features.gallery_vision)
+    known = train.aggregate(model, features)
+    gallery = train.searched(features, known, world.train.hubness)
     fused = gallery.score(features.text[rows], image, model.fusion_weight).fused
     positive = features.labels(features.gallery)[None, :] == rows[:, None]
     return float(average_precisions(fused, positive).mean())

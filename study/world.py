@@ -29,7 +29,7 @@ from components.paths import ACCEPTED
 from components.validation.heal import validate
 
 WORK = Path(".eidolon/study")
-COUNTS = (1, 2, 4, 8, 16)  # imagined pictures of a category
+COUNTS = (1, 2, 4, 6, 8, 16)  # imagined pictures of a category
 STEPS = (1, 2, 4, 8, 16)  # of the sampler
 PROMPTS = (
     "a photo of a {}",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.search import Gallery, top
+from components.search import Gallery, hubness, top
 
 RNG = np.random.default_rng(0)
 
@@ -16,26 +17,78 @@ def unit(*shape: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-GALLERY = Gallery(unit(50, 8), unit(50, 12))
+KNOWN = unit(9, 8), unit(9, 12)
+GALLERY = Gallery.among(unit(50, 8), unit(50, 12), *KNOWN, temperature=0.5)
+PLAIN = Gallery(GALLERY.clip, GALLERY.vision)
 
 
 def test_the_fused_score_is_one_dot_product() -> None:
-    text, image, lam = unit(3, 8), unit(3, 12), 0.3
-    query = np.hstack([(1 - lam) * text, lam * image])
-    row = np.hstack([GALLERY.clip, GALLERY.vision])
-    np.testing.assert_allclose(GALLERY.score(text, image, lam).fused, query @ row.T, atol=1e-6)
+    text, image, lam, one = unit(3, 8), unit(3, 12), 0.3, np.ones((3, 1))
+    query = np.hstack([(1 - lam) * text, (1 - lam) * one, lam * image, lam * one])
+    row = np.column_stack(
+        [GALLERY.clip, -GALLERY.clip_hubness, GALLERY.vision, -GALLERY.vision_hubness]
+    )
+    scores = GALLERY.score(text, image, lam)
+    np.testing.assert_allclose(scores.fused, query @ row.T, atol=1e-6)
+    streams = (1 - lam) * scores.text + lam * scores.image
+    np.testing.assert_allclose(scores.fused, streams - scores.hubness, atol=1e-6)
 
 
 def test_the_ends_of_lambda_are_the_two_paths() -> None:
     text, image = unit(2, 8), unit(2, 12)
-    np.testing.assert_array_equal(GALLERY.score(text, image, 0.0).fused, text @ GALLERY.clip.T)
-    np.testing.assert_array_equal(GALLERY.score(text, image, 1.0).fused, image @ GALLERY.vision.T)
+    np.testing.assert_array_equal(PLAIN.score(text, image, 0.0).fused, text @ PLAIN.clip.T)
+    np.testing.assert_array_equal(PLAIN.score(text, image, 1.0).fused, image @ PLAIN.vision.T)
+
+
+@pytest.mark.parametrize("many", [1, 40])
+def test_hubness_is_the_log_of_the_mean_of_exponentials(many: int) -> None:
+    queries, pictures = unit(many, 8), unit(30, 8)
+    similar = (queries @ pictures.T).astype(np.float64)
+    tau = 0.7 * similar.std()
+    expected = tau * np.log(np.exp(similar / tau).mean(axis=0))
+    np.testing.assert_allclose(hubness(queries, pictures, 0.7), expected, atol=1e-5)
+    with_none = np.vstack([queries, np.zeros((3, 8), np.float32)])
+    np.testing.assert_array_equal(
+        hubness(with_none, pictures, 0.7), hubness(queries, pictures, 0.7)
+    )
+
+
+def test_to_take_hubness_off_is_the_inverted_softmax() -> None:
+    """The picture's rank for a known query is that of its share in all known queries."""
+    queries, pictures = unit(12, 8), unit(30, 8)
+    similar = queries @ pictures.T
+    tau = 0.5 * similar.std()
+    share = np.exp(similar / tau) / np.exp(similar / tau).sum(axis=0)
+    np.testing.assert_array_equal(
+        np.argsort(-share, axis=1), np.argsort(-(similar - hubness(queries, pictures, 0.5)), axis=1)
+    )
+
+
+def test_a_picture_that_is_near_to_everything_comes_first_no_more() -> None:
+    centre = unit(1, 8)
+    queries = unit(20, 8) + 2 * centre
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    own = queries + 0.9 * unit(20, 8)
+    own = (own / np.linalg.norm(own, axis=1, keepdims=True)).astype(np.float32)
+    pictures = np.vstack([own, centre])
+    first = (queries @ pictures.T).argmax(axis=1)
+    freed = (queries @ pictures.T - hubness(queries, pictures, 0.5)).argmax(axis=1)
+    assert (first == len(own)).sum() >= 10
+    assert (freed == len(own)).sum() <= 1
+
+
+def test_no_query_or_no_temperature_means_no_hubness() -> None:
+    pictures = unit(5, 8)
+    for queries, temperature in ((np.zeros((3, 8)), 0.5), (np.zeros((0, 8)), 0.5), (unit(3, 8), 0)):
+        found = hubness(queries.astype(np.float32), pictures, temperature)
+        np.testing.assert_array_equal(found, np.zeros(5))
+    assert hubness(unit(3, 8), pictures[:0], 0.5).shape == (0,)
 
 
 def test_a_query_without_imagined_pictures_is_scored_by_its_text() -> None:
     text, image = unit(2, 8), unit(2, 12)
     image[1] = 0
-    scores = GALLERY.score(text, image, 0.7)
+    scores = PLAIN.score(text, image, 0.7)
     np.testing.assert_array_equal(scores.fused[1], scores.text[1])
     assert not np.array_equal(scores.fused[0], scores.text[0])
 

@@ -115,7 +115,7 @@ def run_stages(root: Path) -> None:
     heal.validate(chosen)
     embed.embed(chosen.encoders)
     train.train(chosen.train)
-    evaluate.evaluate(chosen.evaluate)
+    evaluate.evaluate(chosen)
     lock = {"stages": {"dataset": {"outs": [{"path": "data/dataset", "md5": "0" * 32 + ".dir"}]}}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
     bundle.pack(chosen)
