@@ -11,6 +11,7 @@ import errno
 import gzip
 import io
 import lzma
+import re
 import stat
 import tarfile
 import zipfile
@@ -25,6 +26,7 @@ from components.errors import EidolonError
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 20  # below it an archive's ratio means nothing
+_DRIVE = re.compile("[A-Za-z]:/")
 _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _BROKEN = (
     tarfile.TarError,
@@ -73,7 +75,7 @@ def extract(path: Path, into: Path, caps: Caps) -> None:
     try:
         with _opened(path, most) as (members, read):
             for member in members:
-                place = _place(path, member.name)
+                place = _place(path, member)
                 count += 1
                 if count > caps.files:
                     raise EidolonError(
@@ -101,12 +103,13 @@ def extract(path: Path, into: Path, caps: Caps) -> None:
         raise EidolonError(f"{path} cannot be unpacked ({error}): make it anew") from None
 
 
-def _place(archive: Path, name: str) -> Path:
+def _place(archive: Path, member: _Member) -> Path:
     """Where a member goes. Windows separators count, so that no system is led outside."""
-    pure = PurePosixPath(name.replace("\\", "/"))
-    drive = len(name) > 1 and name[1] == ":"
-    if pure.is_absolute() or ".." in pure.parts or drive or not pure.parts:
-        raise EidolonError(f"{archive}: {name!r} leads outside: nothing was taken")
+    name = member.name.replace("\\", "/")
+    pure = PurePosixPath(name)
+    nameless = not pure.parts and not member.folder  # the folder `.` is where all others are
+    if pure.is_absolute() or ".." in pure.parts or _DRIVE.match(name) or nameless:
+        raise EidolonError(f"{archive}: {member.name!r} leads outside: nothing was taken")
     return Path(*pure.parts)
 
 
@@ -155,9 +158,12 @@ def _tar_members(packed: tarfile.TarFile) -> Iterator[_Member]:
 def _is_tar(path: Path) -> bool:
     try:
         with path.open("rb") as raw, _unpacked(raw) as stream:
-            return bytes(stream.read(tarfile.BLOCKSIZE)[257:262]) == b"ustar"
-    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+            tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        return True  # it is empty
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.HeaderError):
         return False
+    return True
 
 
 def _unpacked(raw: IO[bytes]) -> Any:

@@ -12,6 +12,7 @@ added and not yet announced to Airflow is listed in an outbox, which the DAG `in
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +22,15 @@ import pandas as pd
 
 from components.errors import EidolonError
 from components.files import write_text
-from components.paths import COLLECTION, HOME, OUTBOX
+from components.paths import COLLECTION, HOME, OUTBOX, QUARANTINE
+from components.quarantine import Item, put_aside
+
+RESTORING = HOME / "restoring"
+"""The version that is being restored; it stays when that was interrupted."""
+
+UNPACKED, DESCRIBED = "unpacked-", "restoring-"
+"""How the names of temporary folders begin: of an archive's files, in .eidolon; of descriptions for
+DVC, in collection/, since it takes none that git ignores."""
 
 _LOCK = HOME / "ingest.lock"
 
@@ -74,11 +83,18 @@ def files(folder: Path = COLLECTION) -> list[Path]:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Held by whoever adds pictures, and by the stage that reads them, or else DVC would record
-    that it has read what came while it ran: one waits for the other."""
+    """Held by whoever adds or restores pictures, and by the stage that reads them, or else DVC
+    would record that it has read what came while it ran: one waits for the other. What a killed
+    holder left unfinished is removed."""
     _LOCK.parent.mkdir(parents=True, exist_ok=True)
     with _LOCK.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for left in (
+            *HOME.glob(f"{UNPACKED}*"),
+            *COLLECTION.glob(f"{DESCRIBED}*"),
+            *QUARANTINE.glob(".*.part"),
+        ):
+            shutil.rmtree(left, ignore_errors=True)
         yield
 
 
@@ -86,17 +102,25 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
     """Add rows, whose files lie in their places, at the end of the manifest and to the outbox."""
     if not added:
         return
+    RESTORING.unlink(missing_ok=True)  # what is here is not that version alone any more
     # the outbox first: what the manifest has is announced, however early the process ends
     write_text(OUTBOX, "".join(f"{p}\n" for p in [*_outbox(), *(p.path for p in added)]))
     rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
     write_text(folder / "manifest.csv", pd.concat([read(folder), rows]).to_csv(index=False))
 
 
-def sweep(folder: Path = COLLECTION) -> None:
-    """Remove files without a row, which a killed process left."""
+def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:
+    """Move files without a row to the quarantine: a killed process left them, or somebody."""
     root, listed = pictures_folder(folder), set(read(folder)["path"])
-    for path in root.rglob("*"):
-        if path.is_file() and path.relative_to(root).as_posix() not in listed:
+    strays = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.relative_to(root).as_posix() not in listed
+    ]
+    if strays:
+        why = f"lay in {root} without a row in the manifest"
+        put_aside((Item(str(p), None, "stray", why, p.read_bytes()) for p in strays), quarantine)
+        for path in strays:
             path.unlink()
 
 

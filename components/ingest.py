@@ -10,14 +10,12 @@ import csv
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -27,23 +25,28 @@ from PIL import Image
 from components import archives, collection, config, manifest, pictures
 from components.collection import Picture
 from components.errors import EidolonError
-from components.files import folder_aside
+from components.files import file_aside
 from components.likeness import Known, Likeness, likeness
-from components.paths import COLLECTION, DATASET, HOME, QUARANTINE, REASONS
+from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.progress import track
+from components.quarantine import Item, put_aside
 
 LISTS = (".csv", ".txt")
 MAX_NAME = 100  # bytes of a category's name
 MAX_FILE = 256 << 20  # bytes of one picture
+_PRESENT = ("duplicate", "near-duplicate")  # of what is there already
+_HEADERS = (["path"], ["path", "category"])
 _JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file and the category that it is said to show; nothing where none was named."""
+    """A file, the category that it is said to show (nothing where none was named), and the name by
+    which its giver knows it: that of an archive's member, where it was unpacked from one."""
 
     path: Path
     category: str | None
+    name: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Outcome:
     rejected: dict[str, int]
     new_categories: list[str]
     quarantine: Path | None
+
+    @property
+    def unfit(self) -> bool:
+        """Whether it had files, and none of them is in the collection now."""
+        return self.files > 0 and not self.added and not {*_PRESENT} & {*self.rejected}
 
     def sentence(self) -> str:
         """What a person is told."""
@@ -88,21 +96,31 @@ def ingest(
     """Check every file of ``source`` and add what is fit and new to the collection in ``folder``.
 
     The rest goes to a folder of its own under ``quarantine``. Raises :class:`EidolonError` for a
-    source that cannot be read, is unsafe or beyond its caps; nothing is added then.
+    source that cannot be read, is unsafe, beyond its caps, or the collection itself; nothing is
+    added then.
     """
+    source, home = (Path(os.path.realpath(path)) for path in (source, folder))
+    if source.is_relative_to(home) or home.is_relative_to(source):
+        raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
+    name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.name)
     with collection.locked(), _candidates(source, params) as candidates:
-        collection.sweep(folder)
+        collection.sweep(folder, quarantine)
         judge = Judge(params, dataset, folder)
         before = set(judge.categories.values())
         added: list[Picture] = []
         refused: list[tuple[Candidate, Rejected]] = []
-        for candidate in track(candidates, "ingest", "files"):
-            try:
-                added.append(judge.take(candidate, clean(source.name)))
-            except Rejected as reason:
-                refused.append((candidate, reason))
-        aside = _put_aside(refused, quarantine) if refused else None
-        collection.append(added, folder)
+        try:
+            for candidate in track(candidates, "ingest", "files"):
+                try:
+                    added.append(judge.take(candidate, name))
+                except Rejected as reason:
+                    refused.append((candidate, reason))
+            aside = put_aside(map(_item, refused), quarantine) if refused else None
+            collection.append(added, folder)
+        except BaseException:
+            for picture in added:
+                (collection.pictures_folder(folder) / picture.path).unlink(missing_ok=True)
+            raise
     return Outcome(
         files=len(candidates),
         added=len(added),
@@ -150,7 +168,8 @@ class Judge:
         digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = collection.pictures_folder(self.folder) / path
-        _write(place, data)
+        with file_aside(place) as aside:
+            aside.write_bytes(data)
         self._remember(place, category, known_by)
         self.categories.setdefault(category.casefold(), category)
         return Picture(
@@ -199,7 +218,7 @@ def decode(data: bytes) -> tuple[Image.Image, str]:
     except EidolonError as error:
         big = str(pictures.MAX_PIXELS) in str(error)
         raise Rejected("too many pixels" if big else "not decoded", str(error)) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except pictures.DAMAGE as error:
         raise Rejected("not decoded", f"it is damaged ({error})") from None
     if kind == "JPEG" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise Rejected("not decoded", "it is truncated: its end marker is missing")
@@ -212,53 +231,36 @@ def _bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise Rejected("missing", "is no file")
-        if path.stat().st_size > MAX_FILE:
-            raise Rejected("too big", f"has more than {MAX_FILE} bytes")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise Rejected("missing", f"cannot be read ({error.strerror})") from None
+    if len(data) > MAX_FILE:
+        raise Rejected("too big", f"has more than {MAX_FILE} bytes")
+    return data
 
 
-def _write(place: Path, data: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.with_name(f".{place.name}.part")
-    aside.write_bytes(data)
-    aside.replace(place)
-
-
-def _put_aside(refused: list[tuple[Candidate, Rejected]], quarantine: Path) -> Path:
-    """Copies of what was refused, and reasons.csv. Of a duplicate there is no copy: its picture is
-    here already."""
-    target = quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    rows: list[Sequence[object]] = [REASONS]
-    with folder_aside(target) as aside:
-        for i, (candidate, reason) in enumerate(refused):
-            copy = ""
-            if reason.kind != "duplicate" and not candidate.path.is_symlink():
-                name = re.sub(r"[^\w.-]", "_", candidate.path.name)[-100:]
-                copy = f"{i:05d}-{name}"
-                try:
-                    shutil.copyfile(candidate.path, aside / copy)
-                except OSError:
-                    copy = ""  # it is gone, or nobody may read it: the reason says so
-            rows.append((str(candidate.path), candidate.category, reason.kind, str(reason), copy))
-        with (aside / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
-            csv.writer(file).writerows(rows)
-    return target
+def _item(refused: tuple[Candidate, Rejected]) -> Item:
+    """What the quarantine keeps. Of a duplicate no bytes: its picture is here already."""
+    candidate, reason = refused
+    data = None
+    if reason.kind != "duplicate":
+        with suppress(Rejected):  # no file, or too big: the reason says so
+            data = _bytes(candidate.path)
+    return Item(candidate.name, candidate.category, reason.kind, str(reason), data)
 
 
 @contextmanager
 def _candidates(source: Path, params: config.Ingest) -> Iterator[list[Candidate]]:
     """The files of a source; those of an archive while the block lasts."""
-    source = source.absolute()
     if source.is_dir():
         yield _of_folder(source, params)
     elif archives.is_archive(source):
         HOME.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=HOME, prefix="unpacked-") as place:
+        with tempfile.TemporaryDirectory(dir=HOME, prefix=collection.UNPACKED) as place:
             caps = archives.Caps(params.max_files, params.max_bytes, params.max_ratio)
             archives.extract(source, Path(place), caps)
-            yield _of_folder(Path(place), params, named=False)
+            yield _of_folder(Path(place), params, archive=source)
     elif source.suffix.lower() in LISTS and source.is_file():
         yield _of_list(source, params)
     else:
@@ -267,18 +269,21 @@ def _candidates(source: Path, params: config.Ingest) -> Iterator[list[Candidate]
         )
 
 
-def _of_folder(root: Path, params: config.Ingest, *, named: bool = True) -> list[Candidate]:
-    """Every file below ``root`` but hidden ones; links are not followed. ``named``: the name of
-    ``root`` itself is the category of the files in it."""
+def _of_folder(
+    root: Path, params: config.Ingest, *, archive: Path | None = None
+) -> list[Candidate]:
+    """Every file below ``root`` but hidden ones; links are not followed. The name of ``root`` is
+    the category of the files in it, unless ``archive`` was unpacked there."""
     found: list[Candidate] = []
     total = 0
     for place, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(f for f in folders if not _hidden(f))
         links = [f for f in folders if (Path(place) / f).is_symlink()]
-        category = Path(place).name if named or Path(place) != root else None
-        for name in [*links, *sorted(f for f in files if not _hidden(f))]:
-            path = Path(place) / name
-            found.append(Candidate(path, category))
+        category = Path(place).name if archive is None or Path(place) != root else None
+        for file in [*links, *sorted(f for f in files if not _hidden(f))]:
+            path = Path(place) / file
+            name = str((archive or root) / path.relative_to(root))
+            found.append(Candidate(path, category, name))
             total += path.lstat().st_size
             _within(root, len(found), total, params)
     return found
@@ -293,18 +298,21 @@ def _hidden(name: str) -> bool:
 
 
 def _of_list(path: Path, params: config.Ingest) -> list[Candidate]:
-    """A line is a file, or a file and its category; relative files are beside the list."""
+    """A line is a file, or a file and its category; relative files are beside the list. Blank
+    lines, a header, and lines that begin with ``#`` are passed over."""
     found: list[Candidate] = []
     total = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             for row in csv.reader(lines, strict=True):
-                if not row or row[0] == "path":
+                words = [word.strip().lower() for word in row]
+                if not any(words) or words[0].startswith("#") or words in _HEADERS:
                     continue
-                if len(row) > 2 or not row[0]:
+                if len(row) > 2 or not words[0] or "\0" in row[0]:
                     raise EidolonError(f"{path}: {','.join(row)!r} is not PATH or PATH,CATEGORY")
                 file = path.parent / row[0]
-                found.append(Candidate(file, row[1] if len(row) == 2 else file.parent.name))
+                category = row[1] if len(row) == 2 else file.parent.name
+                found.append(Candidate(file, category, str(file)))
                 total += file.lstat().st_size if file.exists() else 0
                 _within(path, len(found), total, params)
     except (csv.Error, UnicodeDecodeError, OSError, ValueError) as error:

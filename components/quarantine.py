@@ -1,0 +1,42 @@
+"""The quarantine: what was not taken, a folder for each time, with reasons.csv."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.files import folder_aside
+from components.paths import QUARANTINE, REASONS
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file that was not taken: the name that its giver knows it by, the category that it was said
+    to show, the kind of reason and the reason, and its bytes where they are to be kept."""
+
+    file: str
+    category: str | None
+    kind: str
+    reason: str
+    data: bytes | None
+
+
+def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
+    """Write reasons.csv and copies into a new folder of ``root``, in one step; that folder."""
+    target = root / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    rows: list[Sequence[object]] = [REASONS]
+    with folder_aside(target) as aside:
+        for i, item in enumerate(items):
+            copy = ""
+            if item.data is not None:
+                name = re.sub(r"[^\w.-]", "_", Path(item.file).name)
+                copy = f"{i:05d}-{name[-100:]}"
+                (aside / copy).write_bytes(item.data)
+            rows.append((item.file, item.category, item.kind, item.reason, copy))
+        with (aside / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
+            csv.writer(file).writerows(rows)
+    return target
