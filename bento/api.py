@@ -1,8 +1,9 @@
-"""What goes into and comes out of `POST /search`: the types are the validation and the docs."""
+"""What goes into and comes out of the API: the types are the validation and the docs."""
 
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
@@ -11,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from components.retrieve import Answer
 
-MAX_QUERY = 300  # characters
 MAX_HITS = 100
 
 
@@ -26,8 +26,6 @@ class Query(BaseModel):
         str,
         Field(
             strict=True,
-            min_length=1,
-            max_length=MAX_QUERY,
             description="any text; a category of the bundle is answered at once",
         ),
     ]
@@ -80,6 +78,12 @@ class Result(BaseModel):
     imagined: list[Imagined]
 
 
+class Failure(BaseModel):
+    """Why there is no answer."""
+
+    error: str = Field(description="one sentence")
+
+
 def picture_url(path: str, digest: str) -> str:
     """Where one of the bundle's pictures is served; the digest makes it safe to cache for ever."""
     return f"/picture/{quote(path)}?v={digest}"
@@ -95,16 +99,7 @@ def result(answer: Answer, bundle: BundleName, models: dict[str, str]) -> Result
         models=models,
         seeds=answer.seeds,
         hits=[
-            Hit(
-                rank=hit.rank,
-                id=hit.id,
-                category=hit.category,
-                score=hit.score,
-                text_score=hit.text_score,
-                image_score=hit.image_score,
-                picture=picture_url(hit.id, bundle.digest),
-            )
-            for hit in answer.hits
+            Hit(**asdict(hit), picture=picture_url(hit.id, bundle.digest)) for hit in answer.hits
         ],
         imagined=[
             Imagined(

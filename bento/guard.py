@@ -10,10 +10,14 @@ import json
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 64 * 1024  # bytes
+HANDLED_AT_ONCE = 64  # more requests are refused with 429
+SECONDS = 120  # after which a request is given up with 504
+MAX_MESSAGE = 500  # characters of an error; a caller chooses the names of the fields in it
 
 
 def refusal(status: int, message: str) -> JSONResponse:
@@ -38,7 +42,10 @@ class BodyGuard:
             return
         length = headers.get("content-length", "0")
         allowed = length.isdigit() and int(length) <= self.limit
-        body = await self._read(receive) if allowed else None
+        try:
+            body = await self._read(Request(scope, receive)) if allowed else None
+        except ClientDisconnect:
+            return
         if body is None:
             refused = refusal(413, f"a request body has at most {self.limit} bytes")
             await refused(scope, receive, send)
@@ -50,22 +57,18 @@ class BodyGuard:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, request: Request) -> bytes | None:
         """The whole body, or nothing when it exceeds the limit."""
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self.limit:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > self.limit:
                 return None
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        return bytes(body)
 
 
 class OneMessage:
-    """Give each JSON error of the API the one shape."""
+    """Give every error the one shape."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -79,7 +82,7 @@ class OneMessage:
 
         async def reword(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if message["status"] in (400, 422):
+                if message["status"] >= 400:
                     held.append(message)
                     return
             elif held:
@@ -102,7 +105,7 @@ def _reworded(body: bytes) -> bytes:
         message = _sentence(json.loads(body))
     except ValueError:
         message = body.decode(errors="replace")
-    return json.dumps({"error": message}).encode()
+    return json.dumps({"error": message[:MAX_MESSAGE]}).encode()
 
 
 def _sentence(error: Any) -> str:

@@ -15,14 +15,11 @@ import bentoml
 from bentoml.exceptions import InvalidArgument
 
 from bento.api import BundleName, Query, Result, result
-from bento.guard import BodyGuard, OneMessage
+from bento.guard import HANDLED_AT_ONCE, SECONDS, BodyGuard, OneMessage
 from bento.pins import Pins
 from bento.web import Web
 from components.errors import EidolonError
 from components.files import sha256
-
-HANDLED_AT_ONCE = 64  # more are refused with 429
-SECONDS = 120  # after which a request is given up with 504
 
 log = logging.getLogger("bentoml.eidolon")
 web = Web()

@@ -1,4 +1,4 @@
-"""The GET routes beside the API: the page, the bundle's lineage and its pictures."""
+"""The GET routes beside the API: the page, the reference, the bundle's lineage and its pictures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from bento.api import BundleName
 from bento.guard import refusal
+from bento.reference import openapi
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -42,6 +43,7 @@ class Web:
         self.app = Starlette(
             routes=[
                 *(Route(url, _file(name)) for url, name in FILES.items()),
+                Route("/docs.json", self.reference),
                 Route("/bundle", self.lineage),
                 Route("/picture/{id:path}", self.picture),
             ]
@@ -52,6 +54,12 @@ class Web:
     def show(self, bundle: Bundle, name: BundleName) -> None:
         """Serve this bundle from now on."""
         self._bundle, self._name = bundle, name
+
+    def reference(self, request: Request) -> Response:
+        """The OpenAPI text, in the place of BentoML's."""
+        if self._name is None:
+            return refusal(503, "the bundle is still loading")
+        return JSONResponse(openapi(self._name.version))
 
     def lineage(self, request: Request) -> Response:
         """All of bundle.json but the hashes of its files, and some queries to start with."""

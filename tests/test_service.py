@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -20,11 +21,14 @@ import psutil
 import pytest
 
 from bento import server
+from bento.guard import BodyGuard
 from components.bundle import load
 from components.search import top
 from tests.toy import NAMES, ROOT
 
 if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
     from tests.serving import Served
 
 pytest_plugins = ["tests.serving"]
@@ -48,7 +52,7 @@ def search(client: httpx.Client, **body: Any) -> dict[str, Any]:
 def test_known_category_gives_what_the_bundle_gives_offline(
     served: Served, client: httpx.Client
 ) -> None:
-    answer = search(client, query=f"  {KNOWN.upper()} ", k=5)
+    answer = search(client, query=f"  {KNOWN.upper()}{' ' * 300}", k=5)
     bundle = load(served.project / "artifacts" / "bundle")
     row = list(bundle.categories["category"]).index(KNOWN)
     weight = bundle.info["lambda"]
@@ -114,24 +118,32 @@ def test_k_is_20_by_default(client: httpx.Client) -> None:
         ({"query": KNOWN, "k": "many"}, "k: "),
         ({"query": KNOWN, "k": True}, "k: "),
         ({"query": KNOWN, "k": 2.5}, "k: "),
-        ({"query": ""}, "query: "),
+        ({"query": ""}, "a query has 1 to 300 characters"),
         ({"query": " \t "}, "a query has 1 to 300 characters"),
-        ({"query": "x" * 301}, "query: "),
+        ({"query": "x" * 301}, "a query has 1 to 300 characters"),
         ({"query": 5}, "query: "),
         ({"query": None}, "query: "),
         ({}, "query: "),
         ({"query": KNOWN, "top": 3}, "top: "),
+        ({"query": KNOWN, "y" * 60_000: 3}, "yyy"),
+        ({"query": KNOWN, "k": 10**400}, "k: "),
+        ({"query": KNOWN, "k": -1}, "k: "),
+        ({"query": KNOWN, "k": float("nan")}, "k: "),
         ([KNOWN], "the body: "),
     ],
 )
 def test_bad_input_is_one_sentence(client: httpx.Client, body: Any, about: str) -> None:
-    response = client.post("/search", json=body)
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/search", content=json.dumps(body), headers=headers)
     assert response.status_code == 400
     assert list(response.json()) == ["error"]
     assert response.json()["error"].startswith(about)
+    assert len(response.json()["error"]) <= 500
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"query": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b'{"query": "\\ud800"}', b"[" * 60_000, b'{"query": 1e999']
+)
 def test_bytes_that_are_no_json_are_refused(client: httpx.Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post("/search", content=content, headers=headers)
@@ -162,6 +174,37 @@ def test_huge_body_is_refused(client: httpx.Client, chunked: bool) -> None:
     assert "65536 bytes" in response.json()["error"]
 
 
+def test_body_that_breaks_off_is_not_handled() -> None:
+    handled: list[str] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        handled.append(scope["path"])
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask(*messages: Message) -> None:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/search",
+            "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+        }
+        coming = iter(messages)
+
+        async def receive() -> Message:
+            return next(coming)
+
+        await BodyGuard(app)(scope, receive, send)
+
+    part = {"type": "http.request", "body": b'{"query": "x"}'}
+    asyncio.run(ask(part | {"more_body": True}, {"type": "http.disconnect"}))
+    assert (handled, sent) == ([], [])
+    asyncio.run(ask(part))
+    assert handled == ["/search"]
+
+
 def test_chunked_body_within_the_limit_is_read(client: httpx.Client) -> None:
     parts = iter([b'{"query": ', json.dumps(KNOWN).encode(), b"}"])
     response = client.post("/search", content=parts, headers={"Content-Type": "application/json"})
@@ -188,6 +231,45 @@ def test_unknown_pictures_and_path_traversal_are_404(served: Served, path: str) 
         assert b" 404 " in raw.recv(1000).split(b"\r\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/search", 405),
+        ("OPTIONS", "/search", 405),
+        ("PUT", "/picture/gallery/x.png", 405),
+        ("DELETE", "/bundle", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/picture/nothing", 404),
+    ],
+)
+def test_every_error_has_one_shape(
+    client: httpx.Client, method: str, path: str, status: int
+) -> None:
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert list(response.json()) == ["error"]
+    assert client.head("/search").status_code == 405
+
+
+def test_more_or_longer_than_the_limits_is_refused(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = "services.eidolon.traffic.max_concurrency=1 services.eidolon.traffic.timeout=0.02"
+    monkeypatch.setenv("BENTOML_CONFIG_OPTIONS", limits)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with server.served(served.tag, empty, tmp_path / "log", timeout=300) as url:
+
+        def ask(number: int) -> httpx.Response:
+            body = {"query": f"a slow thing, number {number}"}
+            return httpx.post(f"{url}/search", json=body, timeout=60, trust_env=False)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, range(8)))
+    assert {answer.status_code for answer in answers} == {429, 504}
+    assert all(list(answer.json()) == ["error"] for answer in answers)
+
+
 def test_picture_without_its_digest_is_not_kept_for_ever(client: httpx.Client) -> None:
     plain = search(client, query=KNOWN, k=1)["hits"][0]["picture"].split("?")[0]
     assert client.get(plain).headers["cache-control"] == "no-cache"
@@ -206,7 +288,23 @@ def test_bundle_gives_the_lineage(served: Served, client: httpx.Client) -> None:
 
 def test_api_documents_itself(client: httpx.Client) -> None:
     spec = client.get("/docs.json").json()
-    assert "/search" in spec["paths"]
+    text = (ROOT / "docs" / "api.md").read_text()
+    operations = [operation for path in spec["paths"].values() for operation in path.values()]
+    told = {
+        status: response["description"]
+        for operation in operations
+        for status, response in operation["responses"].items()
+    }
+    rows = dict(re.findall(r"^\| (\d{3}) \| (.+) \|$", text, re.MULTILINE))
+    del rows["405"]  # an operation has its method
+    assert told == rows | {"200": "the answer"}
+    assert (
+        {"/search", "/bundle", "/picture/{id}"}
+        <= set(spec["paths"])
+        <= set(re.findall(r"/[\w/{}]+", text))
+    )
+    assert spec["info"]["version"] == "3"
+    assert "BentoML" not in json.dumps(spec)
     assert "googletagmanager" not in client.get("/docs").text
     assert client.get("/docs").status_code == 200
 

@@ -2,6 +2,7 @@
 
 const at = (id) => document.getElementById(id);
 const SCORES = [["fused", "score"], ["text", "text_score"], ["image", "image_score"]];
+const [SMALLEST, LARGEST] = [96, 192]; // CSS pixels of a picture's side; page.css starts at the first
 let asked = 0; // the newest search; answers of older ones are dropped
 
 function make(tag, properties = {}, ...children) {
@@ -11,11 +12,20 @@ function make(tag, properties = {}, ...children) {
 }
 
 function picture(url, alt) {
-  const image = make("img", { className: "picture", alt, width: 96, height: 96 });
-  // pixel art stays sharp, photographs are smoothed
-  image.addEventListener("load", () => image.classList.toggle("large", image.naturalWidth > 96));
+  const image = make("img", { className: "picture", alt });
+  image.addEventListener("load", () => {
+    const side = Math.max(image.naturalWidth, image.naturalHeight);
+    // pixel art stays sharp, photographs are smoothed
+    image.classList.toggle("large", side > SMALLEST);
+    const list = image.closest("ul, ol"); // none once a newer answer has taken its place
+    if (!list) return;
+    const before = parseFloat(getComputedStyle(list).getPropertyValue("--side"));
+    list.style.setProperty("--side", `${Math.max(before, Math.min(side, LARGEST))}px`);
+  });
   image.src = url;
-  return image;
+  const link = make("a", { className: "picture", href: url }, image);
+  if (url.startsWith("data:")) link.download = `${alt}.png`; // browsers open no such address
+  return link;
 }
 
 function bar(kind, value) {
@@ -42,8 +52,8 @@ function show(answer, seconds) {
   at("hits").replaceChildren(...answer.hits.map(card));
   at("weight").textContent = `λ = ${answer.lambda.toFixed(2)}`;
   at("weight").title = "fused = (1 − λ) · text + λ · image";
-  const how = answer.known ? "a known category, from the bundle" : "new text, imagined just now";
-  say(`${answer.hits.length} pictures for “${answer.query}”: ${how}, in ${seconds.toFixed(2)} s.`);
+  const how = answer.known ? "a known category, from the bundle, in" : "no category, so it was imagined; answered in";
+  say(`${answer.hits.length} pictures for “${answer.query}”: ${how} ${seconds.toFixed(2)} s.`);
   at("answer").hidden = false;
 }
 
@@ -85,12 +95,14 @@ async function search(query, k) {
 function start() {
   const address = new URL(location);
   const query = address.searchParams.get("q");
+  const k = address.searchParams.get("k");
+  at("form").reset();
+  if ([...at("k").options].some((one) => one.value === k)) at("k").value = k;
   if (query) {
     at("query").value = query;
     search(query, Number(at("k").value));
   } else {
     asked += 1;
-    at("query").value = "";
     at("answer").hidden = at("error").hidden = true;
     document.querySelector("form button").disabled = false;
     say("Nothing searched yet: type a description, or take an example.");
@@ -105,8 +117,9 @@ function submit(query) {
     return;
   }
   at("query").value = words;
-  history.pushState(null, "", `?q=${encodeURIComponent(words)}`);
-  search(words, Number(at("k").value));
+  const k = at("k").value;
+  history.pushState(null, "", `?${new URLSearchParams({ q: words, k })}`);
+  search(words, Number(k));
 }
 
 async function lineage() {
