@@ -49,18 +49,12 @@ class Aggregator(nn.Module):
 
     Only the CLS row is replaced by a layer's output; there is no residual, LayerNorm or MLP. The
     output is the CLS row, of length one. λ is the sigmoid of one learned scalar.
-
-    ``shift`` (d,), ours and not the paper's, is added to every feature first: the mean difference
-    between real and imagined pictures. It is zero for a network that was not trained here.
     """
-
-    shift: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
         self.lamda = nn.Parameter(torch.zeros(1))
-        self.register_buffer("shift", torch.zeros(dim))
         self.self_attn = _Layers(dim)
         self.apply(_initialise)
 
@@ -95,7 +89,6 @@ class Aggregator(nn.Module):
         """
         if accepted is None:
             accepted = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
-        features = features + self.shift
         kept = accepted.unsqueeze(-1).to(features.dtype)
         count = kept.sum(1)
         cls = (features * kept).sum(1, keepdim=True) / count.clamp(min=1).unsqueeze(1)
@@ -107,7 +100,7 @@ class Aggregator(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Aggregator:
-        """The network of these weights, in float32, ready to be used; ``shift`` may be absent.
+        """The network of these weights, in float32, ready to be used.
 
         Raises :class:`ValueError` saying what does not fit: a name, a shape, a type or a number.
         """
@@ -117,7 +110,7 @@ class Aggregator(nn.Module):
                 raise ValueError(f"holds {name} of type {tensor.dtype}")
             if not tensor.float().isfinite().all():
                 raise ValueError(f"holds numbers in {name} that are not finite")
-        model.load_state_dict({"shift": model.shift, **state})
+        model.load_state_dict(state)
         return model.eval()
 
     def save(self, path: Path) -> None:
@@ -140,18 +133,16 @@ class Aggregator(nn.Module):
 def dimension(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """The feature dimension of the aggregator whose weights have these names and shapes.
 
-    Nothing of their size is allocated; ``shift`` may be absent. Raises :class:`ValueError` saying
-    what does not fit.
+    Nothing of their size is allocated. Raises :class:`ValueError` saying what does not fit.
     """
     dim, *_ = shapes.get(_PROBE) or (0,)
     if not 0 < dim <= _WIDEST:
         raise ValueError(f"lacks {_PROBE} of a usual size")
     with torch.device("meta"):
         expected = {n: tuple(t.shape) for n, t in Aggregator(dim).state_dict().items()}
-    found = {"shift": expected["shift"], **shapes}
-    if odd := sorted(expected.keys() ^ found.keys()):
+    if odd := sorted(expected.keys() ^ shapes.keys()):
         raise ValueError(f"{'lacks' if odd[0] in expected else 'also holds'} {odd[0][:80]!a}")
     for name, shape in expected.items():
-        if found[name] != shape:
-            raise ValueError(f"holds {name} of shape {found[name]}, not {shape}")
+        if shapes[name] != shape:
+            raise ValueError(f"holds {name} of shape {shapes[name]}, not {shape}")
     return dim

@@ -93,9 +93,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _hits(
-    scores: Floats, sets: Bools, ignored: Bools | None, query: int
-) -> Iterator[Ints]:
+def _hits(scores: Floats, sets: Bools, ignored: Bools | None, query: int) -> Iterator[Ints]:
     """The ascending ranks of one query's positives, for each set, once its junk is taken out."""
     tracked = sets[:, query].any(0) if len(sets) > 1 else sets[0, query]
     if ignored is not None:

@@ -151,7 +151,7 @@ PROBE = "self_attn.layers.0.out_proj.weight"
         ({PROBE: torch.zeros(10**6, 1)}, f"it lacks {PROBE}"),
         ({PROBE: torch.zeros(8)}, rf"it holds {PROBE} of shape \(8,\), not \(8, 8\)"),
         ({"lamda": torch.tensor([torch.nan])}, "it holds numbers in lamda that are not finite"),
-        ({"shift": torch.full((8,), torch.inf)}, "it holds numbers in shift that are not finite"),
+        ({"lamda": torch.full((1,), torch.inf)}, "it holds numbers in lamda that are not finite"),
         ({"lamda": torch.tensor([1])}, "it holds lamda of type torch.int64"),
         ({"extra": torch.zeros(1)}, "it also holds 'extra'"),
         ({"lamda": None}, "it lacks 'lamda'"),
