@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy import stats
 
 from components import config
@@ -276,6 +277,9 @@ def _sweeps(
             below = -14 if what == "steps" else 8
             axes.annotate(str(n), (x, y), (4, below), textcoords="offset points", color=colour)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set(
         xlabel="seconds to imagine a category",
         ylabel="fused mAP, unseen",
