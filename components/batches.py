@@ -3,7 +3,7 @@
 Where no number is given, an accelerator is asked: one item goes first, and the memory that it took
 above the weights is what an item costs. The batch is the largest power of two whose cost is within
 :data:`SHARE` of what is free, and at most :data:`LARGEST`, beyond which batches gain no speed. On a
-CPU it is :data:`ON_CPU`.
+CPU, where they gain little, it is a fixed number, so that results do not depend on what is free.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from components.checkpoints import device
-from components.errors import EidolonError
+from components.checkpoints import device, within_memory
 
 SHARE = 0.8
 LARGEST = 256
@@ -25,31 +24,34 @@ R = TypeVar("R")
 
 
 class Batches(Generic[T, R]):
-    """``work`` on any number of items, ``size`` at a time. A batch that turns out to be too large
-    for the accelerator, which others may use too, is halved."""
+    """``work`` on any number of items, ``size`` at a time, or as many as memory takes: ``on_cpu``
+    where there is no accelerator. A batch that turns out to be too large for the accelerator, which
+    others may use too, is halved.
 
-    def __init__(self, work: Callable[[Sequence[T]], R], example: T, size: int | None) -> None:
+    Raises :class:`EidolonError`, here or when called, if not even one item fits.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], R],
+        example: T,
+        size: int | None,
+        on_cpu: int = ON_CPU,
+    ) -> None:
         self._work = work
-        self.size = size or (ON_CPU if device().type == "cpu" else _measure(work, example))
+        self.size = size or (on_cpu if device().type == "cpu" else _measure(work, example))
 
     def __call__(self, items: Sequence[T]) -> list[R]:
-        """The results of all batches, in order.
-
-        Raises :class:`EidolonError` when not even one item fits.
-        """
+        """The results of all batches, in order."""
         results: list[R] = []
         done = 0
         while done < len(items):
             batch = items[done : done + self.size]
-            result = self._try(batch)
+            with within_memory():
+                result = self._try(batch)
             if result is not None:
                 results.append(result)
                 done += len(batch)
-            elif len(batch) == 1:
-                raise EidolonError(
-                    "the accelerator's memory does not hold even a batch of one: stop what else"
-                    " uses it, or choose a smaller size or model"
-                )
             else:
                 torch.cuda.empty_cache()
                 self.size = len(batch) // 2
@@ -60,6 +62,8 @@ class Batches(Generic[T, R]):
         try:
             return self._work(batch)
         except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
             return None
 
 
@@ -72,7 +76,8 @@ def fitting(free: int, cost: int) -> int:
 def _measure(work: Callable[[Sequence[T]], R], example: T) -> int:
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    work([example])
+    with within_memory():
+        work([example])
     cost = torch.cuda.max_memory_allocated() - before
     ours = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # free, but kept by torch
     return fitting(torch.cuda.mem_get_info()[0] + ours, cost)

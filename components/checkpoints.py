@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import list_repo_files, try_to_load_from_cache
+from huggingface_hub.constants import is_offline_mode
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
 from components.errors import EidolonError
@@ -21,6 +24,9 @@ from components.files import sha256
 
 _CONFIGS = ("model_index.json", "config.json")  # of a pipeline, of a single model
 _PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePiece vocabulary
+_PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
+
+Placed = TypeVar("Placed", bound=Any)
 
 
 def device() -> torch.device:
@@ -37,6 +43,26 @@ def precision() -> torch.dtype:
     return torch.bfloat16 if native else torch.float16
 
 
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Raise :class:`EidolonError` where the accelerator's memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        raise EidolonError(
+            "the accelerator's memory does not hold the model and a batch of one: stop what else"
+            " uses it, or choose a smaller size or model"
+        ) from None
+
+
+def placed(model: Placed) -> Placed:
+    """``model`` on the device. Raises :class:`EidolonError` where it has no room."""
+    with within_memory():
+        return model.to(device())
+
+
 def load(loader: Callable[..., Any], model: str, revision: str | None, **options: Any) -> Any:
     """Call a ``from_pretrained``: of a folder without a ``revision``, else of a hub's commit.
 
@@ -48,17 +74,61 @@ def load(loader: Callable[..., Any], model: str, revision: str | None, **options
         return loader(
             model, revision=revision, local_files_only=local, trust_remote_code=False, **options
         )
-    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = _culprit(_folder(model, revision), error)
-        if model.startswith("zoo/"):
-            remedy = f"`git checkout {model}` restores it, `make zoo` trains it anew"
-        elif local:
-            remedy = "give a folder that save_pretrained wrote"
-        else:
-            remedy = "see that the hub is within reach, or that its cache holds this commit"
+    except Exception as error:  # a damaged config can end a loader anywhere
+        cause = _cause(model, revision, error)
+        raise EidolonError(f"cannot load {pinned_name(model, revision)}: {cause}") from None
+
+
+def load_model(
+    loader: Callable[..., Any],
+    model: str,
+    revision: str | None,
+    subfolder: str = "",
+    optional: str = "",
+) -> tuple[Any, bool]:
+    """A model with all its weights, in :func:`precision`, and whether those are among them whose
+    names start with ``optional``: a checkpoint may lack these, and no others.
+
+    Weights of the variant fp16 are taken where a folder or the cache has no others. Raises
+    :class:`EidolonError`, as :func:`load` does and for a checkpoint that does not fill the model.
+    """
+    loaded, info = load(
+        loader,
+        model,
+        revision,
+        subfolder=subfolder,
+        use_safetensors=True,
+        variant=_variant(model, revision, subfolder),
+        dtype=precision(),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    called = "/".join(filter(None, (pinned_name(model, revision), subfolder)))
+    for name, found, wanted in info["mismatched_keys"]:
         raise EidolonError(
-            f"cannot load {pinned_name(model, revision)} ({first}): {remedy}"
-        ) from None
+            f"{called} has weights that do not fit its config ({name}: {list(found)}, not"
+            f" {list(wanted)}): give files of one checkpoint"
+        )
+    missing = set(info["missing_keys"])
+    spared = {name for name in missing if optional and name.startswith(optional)}
+    if missing > spared:
+        raise EidolonError(
+            f"{called} lacks weights ({min(missing - spared)}): give the checkpoint of a whole"
+            f" {type(loaded).__name__}"
+        )
+    return loaded, not spared
+
+
+def check_tokenizer(tokenizer: Any, called: str) -> None:
+    """Raise :class:`EidolonError` for a tokenizer that knows no word.
+
+    transformers makes such a one, silently, where the files of a vocabulary are absent.
+    """
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise EidolonError(
+            f"the tokenizer of {called} knows no word: its files (tokenizer.json, or vocab.json and"
+            " merges.txt) are missing, get them again"
+        )
 
 
 def fingerprint(model: str, revision: str | None) -> str:
@@ -89,7 +159,7 @@ def _is_local(model: str, revision: str | None) -> bool:
     if found or revision:
         return found
     remedy = (
-        f"`git checkout {model}` restores it, `make zoo` trains it anew"
+        _restored(model)
         if model.startswith("zoo/")
         else "to take it from the hub, set its revision to a commit, such as the one that"
         f" `git ls-remote https://huggingface.co/{model} HEAD` prints"
@@ -108,21 +178,67 @@ def _folder(model: str, revision: str | None) -> Path | None:
     return None
 
 
-def _culprit(folder: Path | None, error: Exception) -> str:
-    """What is wrong with a model's files, or else what ``error`` says first."""
-    files = sorted(folder.rglob("*")) if folder else []
-    for path in files:
+def _variant(model: str, revision: str | None, subfolder: str) -> str | None:
+    folder = _folder(model, revision)
+    files = list((folder / subfolder).glob("*.safetensors")) if folder else []
+    return "fp16" if files and all(".fp16" in file.name for file in files) else None
+
+
+def _cause(model: str, revision: str | None, error: Exception) -> str:
+    """What is wrong with a model, as far as its files and its hub tell, and the remedy."""
+    folder = _folder(model, revision)
+    files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder else []
+    kinds = {path.suffix for path in files}
+    fetch = f"HF_HUB_OFFLINE=0 hf download {model} --revision {revision}"
+    if model.startswith("zoo/"):
+        remedy = _restored(model)
+    elif revision is None:
+        remedy = "give a folder that save_pretrained wrote"
+    else:
+        remedy = f"`{fetch} --force-download` fetches it anew"
+    damage = next(filter(None, map(_damage, files)), None)
+    if damage:
+        return f"{damage}: {remedy}"
+    if isinstance(error, ImportError):
+        return f"{_first_sentence(error)}: choose a model that needs no such library"
+    if revision is not None and (folder is None or isinstance(error, OSError)):
         try:
-            if path.suffix == ".json":
-                json.loads(path.read_text())
-            elif path.suffix == ".safetensors":
-                with safe_open(path, framework="pt") as file:
-                    file.keys()
-        except (OSError, ValueError, SafetensorError) as damage:
-            return f"{path} is damaged: {damage}"
-    if "safetensors" in str(error) and not any(p.suffix == ".safetensors" for p in files):
+            kinds |= {Path(name).suffix for name in list_repo_files(model, revision=revision)}
+        except HfHubHTTPError as refusal:
+            return (
+                f"the hub refuses it ({_first_sentence(refusal)}): check its name and commit, and"
+                " for a gated one `hf auth login`"
+            )
+        except Exception:  # whatever the way to the hub brings
+            why = "HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub is out of reach"
+            if not kinds & _PICKLES:
+                return f"the cache does not hold it whole, and {why}: `{fetch}` fetches it"
+    if ".safetensors" not in kinds and kinds & _PICKLES:
         return (
             "no safetensors weights are there, and pickled ones (.bin, .pt) are never opened, since"
             " they can run code: where you trust them, save_pretrained writes them anew"
         )
-    return str(error).strip().splitlines()[0]
+    return f"{_first_sentence(error)}: {remedy}"
+
+
+def _restored(model: str) -> str:
+    return f"`git checkout {model}` restores it, `make zoo` trains it anew"
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        if path.suffix == ".json":
+            content = json.loads(path.read_text())
+            if path.name.endswith(("config.json", "index.json")) and not isinstance(content, dict):
+                raise ValueError("it holds no settings")
+        elif path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                file.keys()
+    except (OSError, ValueError, SafetensorError) as damage:
+        return f"{path} is damaged ({damage})"
+    return None
+
+
+def _first_sentence(error: Exception) -> str:
+    said = " ".join(str(error).split()).split(". ")[0].rstrip(".:")
+    return said[:300] or type(error).__name__

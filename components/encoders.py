@@ -21,7 +21,15 @@ from transformers.models.auto.image_processing_auto import get_image_processor_c
 from transformers.utils import logging as transformers_logging
 
 from components.batches import Batches
-from components.checkpoints import device, load, pinned_name, precision
+from components.checkpoints import (
+    check_tokenizer,
+    device,
+    load,
+    load_model,
+    pinned_name,
+    placed,
+    precision,
+)
 from components.errors import EidolonError
 
 Array = npt.NDArray[np.float32]
@@ -39,26 +47,11 @@ class _PictureEncoder:
 
     def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
         self.name = model
-        loaded, info = load(
-            AutoModel.from_pretrained,
-            model,
-            revision,
-            use_safetensors=True,
-            dtype=precision(),
-            output_loading_info=True,
+        loaded, self._pools = load_model(
+            AutoModel.from_pretrained, model, revision, optional="pooler."
         )
-        called = pinned_name(model, revision)
-        self._model = loaded.eval().to(device())
-        self._check_kind(called)
-        missing = set(info["missing_keys"])
-        pooling = {key for key in missing if key.startswith("pooler.")}
-        lacking = sorted(missing - pooling)
-        if lacking:
-            kind = type(self._model).__name__
-            raise EidolonError(
-                f"{called} lacks weights ({lacking[0]}): give the checkpoint of a whole {kind}"
-            )
-        self._pools = not pooling
+        self._model = placed(loaded.eval())
+        self._check_kind(pinned_name(model, revision))
         self._processor = load(_picture_processor, model, revision)
         self._images = Batches(self._encode_images, Image.new("RGB", (224, 224)), batch)
 
@@ -84,7 +77,7 @@ class _PictureEncoder:
 
 
 class VisionEncoder(_PictureEncoder):
-    """Pictures to unit vectors, with any picture model of transformers (DINOv2, DINOv3, DeiT).
+    """Pictures to unit vectors, with any picture model of transformers (DINOv2, DeiT, ResNet).
 
     The vector is the model's pooled output. Where a checkpoint has no weights for the pooling
     layer (DeiT's and the first DINO's, as published), it is the CLS token, as in the paper.
@@ -107,7 +100,7 @@ class VisionEncoder(_PictureEncoder):
                 f"{self.name} makes no vector of a picture: name a model such as a DINOv2 as"
                 " encoders.vision"
             )
-        return output.pooler_output
+        return output.pooler_output.flatten(1)  # a ResNet's has sides of one pixel
 
 
 class ClipEncoder(_PictureEncoder):
@@ -116,6 +109,7 @@ class ClipEncoder(_PictureEncoder):
     def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
         super().__init__(model, revision, batch)
         self._tokenizer = load(AutoTokenizer.from_pretrained, model, revision)
+        check_tokenizer(self._tokenizer, pinned_name(model, revision))
         # SigLIP 2's tokenizer knows no limit, MetaCLIP 2's has another one than its text model
         positions = self._model.config.text_config.max_position_embeddings
         self._length = min(self._tokenizer.model_max_length, positions)
@@ -165,7 +159,7 @@ def _picture_processor(model: str, **options: Any) -> Any:
     settings, and rounds what it resized to whole levels of 1/255.
     """
     settings = get_image_processor_config(model, **options)
-    if settings.get("image_processor_type", "").startswith("DINOv3"):
+    if str(settings.get("image_processor_type")).startswith("DINOv3"):
         return ViTImageProcessorPil.from_pretrained(model, **options)
     return AutoImageProcessor.from_pretrained(model, backend="pil", **options)
 

@@ -7,19 +7,32 @@ which pictures share a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import torch
-from diffusers import AutoPipelineForText2Image
+from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from components import config
-from components.batches import Batches
-from components.checkpoints import device, fingerprint, load, precision
+from components.batches import ON_CPU, Batches
+from components.checkpoints import (
+    check_tokenizer,
+    fingerprint,
+    load,
+    load_model,
+    pinned_name,
+    placed,
+    precision,
+)
 from components.seeds import seed_of
 
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
+
+ON_CPU_PIXELS = 2**20
+"""Pixels in one batch on a CPU: four pictures of 512 x 512, which take SDXL about 2 GB."""
 
 
 Order = tuple[str, int]
@@ -45,16 +58,27 @@ class Generator:
 
     def __init__(self, params: config.Generator) -> None:
         self.params = params
+        model, revision = params.model, params.revision
+        # each model by itself: the pipeline's own loader fills at random what a checkpoint lacks
+        models = {
+            name: load_model(kind.from_pretrained, model, revision, subfolder=name)[0]
+            for name, kind in load(_kinds, model, revision).items()
+        }
         pipe = load(
             AutoPipelineForText2Image.from_pretrained,
-            params.model,
-            params.revision,
+            model,
+            revision,
             use_safetensors=True,
             dtype=precision(),
+            **models,
         )
-        self._pipe = pipe.to(device())
+        for name, part in pipe.components.items():
+            if name.startswith("tokenizer") and part is not None:
+                check_tokenizer(part, f"{pinned_name(model, revision)}/{name}")
+        self._pipe = placed(pipe)
         self._pipe.set_progress_bar_config(disable=True)
-        self._batches = Batches(self._draw, (params.prompt, params.seed), params.batch)
+        on_cpu = min(ON_CPU, max(1, ON_CPU_PIXELS // params.size**2))
+        self._batches = Batches(self._draw, (params.prompt, params.seed), params.batch, on_cpu)
 
     @property
     def batch(self) -> int:
@@ -84,3 +108,15 @@ class Generator:
         prompt = self.params.prompt_for(text)
         seeds = [seed_of(prompt, k, self.params.seed) for k in range(count)]
         return self.draw([prompt] * count, seeds), seeds
+
+
+def _kinds(model: str, **options: Any) -> dict[str, Any]:
+    """The class of each model in a pipeline, by its folder, as the model_index.json has it."""
+    kinds = {}
+    for name, part in DiffusionPipeline.load_config(model, **options).items():
+        match part:
+            case ["diffusers" | "transformers" as library, str(called)]:
+                kind = getattr(import_module(library), called, None)
+                if isinstance(kind, type) and issubclass(kind, torch.nn.Module):
+                    kinds[name] = kind
+    return kinds

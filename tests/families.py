@@ -235,6 +235,19 @@ def deit_pooled(folder: Path) -> None:
     _save_deit(folder)
 
 
+def resnet(folder: Path) -> None:
+    """A convolutional one, whose pooled output keeps sides of one pixel."""
+    config = tf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
+    tf.ResNetModel(config).save_pretrained(folder)
+    _save_deit(folder)
+
+
+def regnet(folder: Path) -> None:
+    config = tf.RegNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], groups_width=4)
+    tf.RegNetModel(config).save_pretrained(folder)
+    _save_deit(folder)
+
+
 def _save_deit(folder: Path) -> None:
     tf.DeiTImageProcessorPil(
         size=SQUARE, crop_size=SQUARE, image_mean=MEAN, image_std=STD
@@ -311,6 +324,8 @@ ONE_SIDED: dict[str, Callable[[Path], None]] = {
     "dinov3-convnext": dinov3_convnext,
     "deit": deit,
     "deit-pooled": deit_pooled,
+    "resnet": resnet,
+    "regnet": regnet,
 }
 
 

@@ -109,6 +109,17 @@ def all_train(root: Path) -> None:
     path.write_text("1 1\n2 1\n3 1\n" + "".join(path.read_text().splitlines(True)[3:]))
 
 
+def the_lists(keep: Callable[[list[str]], list[str]]) -> Damage:
+    """Cut all three lists of images in one place."""
+
+    def damage(root: Path) -> None:
+        for file in ("images.txt", "image_class_labels.txt", "train_test_split.txt"):
+            lines = (root / file).read_text().splitlines(True)
+            (root / file).write_text("".join(keep(lines)))
+
+    return damage
+
+
 ALBATROSS = "001.Black_footed_Albatross/Black_footed_Albatross_0001_2.jpg"
 LABELS = np.tile(np.arange(102, 0, -1), 3)
 IDS = np.arange(1, 307).reshape(3, 1, 102)
@@ -154,7 +165,7 @@ CUB: dict[str, tuple[Damage, str]] = {
     ),
     "no test picture": (
         all_train,
-        r"'black footed albatross' has no official test picture: the split file",
+        r"train_test_split\.txt has no test picture of 'black footed albatross': it is not",
     ),
     "an id twice": (
         edit("images.txt", "2 001", "1 001"),
@@ -169,6 +180,22 @@ CUB: dict[str, tuple[Damage, str]] = {
         edit("images.txt", ALBATROSS, "../../secret.jpg"),
         r"images\.txt has '\.\./\.\./secret\.jpg' for image 2",
     ),
+    "a path with a NUL": (edit("images.txt", "_0001_2.jpg", "\0.jpg"), r"in line 2, '2 .*\\x00"),
+    "an endless id": (edit("images.txt", "2 001", "2" * 5000 + " 001"), r"in line 2, '2222"),
+    "an endless label": (
+        edit("image_class_labels.txt", "2 1\n", f"2 {'1' * 5000}\n"),
+        r"image_class_labels\.txt has '1111.*' for image 2, not a number",
+    ),
+    "a path twice": (edit("images.txt", "_0001_2.jpg", "_0000_1.jpg"), r"lists '001.*' twice"),
+    "lists that stop early": (
+        the_lists(lambda lines: lines[:-1]),
+        r"images has 1 pictures more than images\.txt lists: unpack",
+    ),
+    "lists without the last class": (
+        the_lists(lambda lines: lines[:-3]),
+        r"images has 3 pictures more than images\.txt lists",
+    ),
+    "empty lists": (the_lists(lambda _: []), r"images\.txt is empty: unpack"),
     "no text": (write("images.txt", b"\xff\xfe\x00"), r"images\.txt cannot be read"),
 }
 
@@ -218,11 +245,11 @@ OXFORD: dict[str, tuple[Damage, str]] = {
     ),
     "a picture more": (
         lambda root: trees.photo(root / "jpg" / "image_00307.jpg", 1),
-        r"jpg has 1 pictures more than imagelabels\.mat has labels",
+        r"jpg has 1 pictures more than imagelabels\.mat lists",
     ),
     "a category without test pictures": (
         store("setid.mat", trnid=IDS[0], valid=np.append(IDS[1], 306), tstid=IDS[2][:, :-1]),
-        r"'pink primrose' has no official test picture",
+        r"setid\.mat has no test picture of 'pink primrose'",
     ),
 }
 
@@ -275,6 +302,14 @@ def test_categories_that_have_one_name_are_refused(tmp_path: Path) -> None:
     chosen = params("folder", tmp_path / "tree", gallery_per_category=1, training_per_category=1)
     with pytest.raises(EidolonError, match=r"'Red fox' and 'red fox' have one name"):
         build(chosen, tmp_path / "out")
+
+
+def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:
+    for category in ("fox", "wolf", "lynx", "___"):
+        for i in range(2):
+            trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
+    with pytest.raises(EidolonError, match=r"tree/___ has no name: rename the folder"):
+        folder.sources(tmp_path / "tree", None, 0, 1, 1)
 
 
 @pytest.mark.parametrize(

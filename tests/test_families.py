@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -126,13 +127,19 @@ def test_pictures_of_a_one_sided_family(
         "dinov3-convnext": tf.DINOv3ConvNextModel,
         "deit": tf.DeiTForImageClassification,
         "deit-pooled": tf.DeiTModel,
+        "resnet": tf.ResNetModel,
+        "regnet": tf.RegNetModel,
     }
     model = kinds[family].from_pretrained(models / family).eval()
     inside = model.deit if family == "deit" else model
     with torch.inference_mode():
         output = inside(pixel_values=pixels(pictures))
-    first = output.last_hidden_state[:, 0]  # the CLS token; of a ConvNeXt the mean over the picture
-    expected = output.pooler_output if family == "deit-pooled" else first
+    if family == "deit-pooled":
+        expected = output.pooler_output
+    elif family in ("resnet", "regnet"):
+        expected = output.last_hidden_state.mean(dim=(2, 3))
+    else:  # the CLS token; of a ConvNeXt the mean over the picture
+        expected = output.last_hidden_state[:, 0]
     np.testing.assert_allclose(vectors, unit(expected), atol=TOLERANCE)
 
 
@@ -187,6 +194,75 @@ def test_a_checkpoint_without_some_weights_is_refused(models: Path, tmp_path: Pa
         VisionEncoder(str(folder))
 
 
+@pytest.mark.parametrize("family", families.TWO_SIDED)
+def test_a_tokenizer_without_its_vocabulary_is_refused(
+    family: str, models: Path, tmp_path: Path
+) -> None:
+    folder = copied(models / family, tmp_path / family)
+    vocabulary = "spiece.model" if family == "siglip" else "tokenizer.json"
+    (folder / vocabulary).unlink()
+    with pytest.raises(
+        EidolonError, match=r"the tokenizer of .* knows no word: .*|cannot load .*model_file"
+    ):
+        ClipEncoder(str(folder))
+
+
+def test_weights_of_another_size_are_refused(models: Path, tmp_path: Path) -> None:
+    folder = copied(models / "dinov2", tmp_path / "other")
+    change(folder / "config.json", {"hidden_size": 64})
+    with pytest.raises(EidolonError, match=r"do not fit its config \(\S+: \[32.*\], not \[64"):
+        VisionEncoder(str(folder))
+
+
+def change(file: Path, entries: Any) -> None:
+    """Change entries of a JSON object, or all of the file where ``entries`` are none."""
+    settings = json.loads(file.read_text())
+    settings = settings | entries if isinstance(entries, dict) else entries
+    file.write_text(json.dumps(settings))
+
+
+@pytest.mark.parametrize(
+    ("file", "entries", "reason"),
+    [
+        ("config.json", None, r"config\.json is damaged"),
+        ("config.json", {"hidden_size": "x"}, "hidden_size"),
+        ("config.json", {"num_attention_heads": 0}, "zero"),
+        ("preprocessor_config.json", [], r"preprocessor_config\.json is damaged"),
+        ("preprocessor_config.json", {"image_processor_type": 5}, "int"),
+    ],
+)
+def test_a_damaged_config_is_one_sentence(
+    file: str, entries: Any, reason: str, models: Path, tmp_path: Path
+) -> None:
+    folder = copied(models / "dinov2", tmp_path / "damaged")
+    change(folder / file, entries)
+    with pytest.raises(EidolonError, match=f"cannot load .*{reason}.*: give a folder") as caught:
+        VisionEncoder(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def as_variant(folder: Path) -> None:
+    """Name weights as those of the variant fp16."""
+    for file in list(folder.rglob("*.safetensors")):
+        file.rename(file.with_suffix(".fp16.safetensors"))
+
+
+def test_weights_of_sixteen_bits_are_taken_where_there_are_no_others(
+    models: Path, pipelines: Path, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    clip = copied(models / "clip", tmp_path / "clip")
+    as_variant(clip)
+    plain = ClipEncoder(str(models / "clip")).images(pictures)
+    np.testing.assert_array_equal(ClipEncoder(str(clip)).images(pictures), plain)
+    folder = copied(pipelines / "xl", tmp_path / "xl")
+    as_variant(folder)
+    drawn, wanted = (
+        generate.Generator(parameters(place)).draw(["a star"], [5])[0]
+        for place in (folder, pipelines / "xl")
+    )
+    np.testing.assert_array_equal(np.asarray(drawn), np.asarray(wanted))
+
+
 def test_a_model_that_brings_its_own_code_is_refused(models: Path, tmp_path: Path) -> None:
     folder = copied(models / "dinov2", tmp_path / "code")
     settings = json.loads((folder / "config.json").read_text())
@@ -201,7 +277,7 @@ def test_a_model_that_brings_its_own_code_is_refused(models: Path, tmp_path: Pat
 def test_eva_is_carried_by_way_of_timm_alone(tmp_path: Path) -> None:
     settings = {"model_type": "timm_wrapper", "architecture": "eva02_tiny_patch14_224"}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(EidolonError, match="timm"):
+    with pytest.raises(EidolonError, match=r"requires the timm library .*: choose a model that"):
         VisionEncoder(str(tmp_path))
 
 
@@ -286,6 +362,51 @@ def test_a_pipeline_with_pickled_weights_is_refused(pipelines: Path, tmp_path: P
         generate.Generator(parameters(folder))
 
 
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "text_encoder_2"])
+def test_a_pipeline_without_some_weights_is_refused(
+    part: str, pipelines: Path, tmp_path: Path
+) -> None:
+    folder = copied(pipelines / "xl", tmp_path / "partial")
+    (file,) = (folder / part).glob("*.safetensors")
+    weights = load_file(file)
+    gone = sorted(weights)[len(weights) // 2]
+    del weights[gone]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(EidolonError, match=rf"partial/{part} lacks weights \({re.escape(gone)}\)"):
+        generate.Generator(parameters(folder))
+
+
+@pytest.mark.parametrize("gone", ["tokenizer", "tokenizer_2"])
+def test_a_pipeline_with_a_tokenizer_that_knows_no_word_is_refused(
+    gone: str, pipelines: Path, tmp_path: Path
+) -> None:
+    folder = copied(pipelines / "xl", tmp_path / "mute")
+    (folder / gone / "tokenizer.json").unlink()
+    with pytest.raises(EidolonError, match=rf"the tokenizer of \S+mute/{gone} knows no word"):
+        generate.Generator(parameters(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "entries", "reason"),
+    [
+        ("model_index.json", [], r"model_index\.json is damaged"),
+        ("model_index.json", {"unet": 5}, "int"),
+        ("unet/config.json", [], r"unet/config\.json is damaged"),
+        ("unet/config.json", {"block_out_channels": "x"}, "block_out_channels"),
+        ("text_encoder/config.json", {"hidden_size": "x"}, "hidden_size"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": "x"}, "linspace"),
+    ],
+)
+def test_a_damaged_pipeline_is_one_sentence(
+    file: str, entries: Any, reason: str, pipelines: Path, tmp_path: Path
+) -> None:
+    folder = copied(pipelines / "xl", tmp_path / "damaged")
+    change(folder / file, entries)
+    with pytest.raises(EidolonError, match=f"cannot load .*{reason}.*: give a folder") as caught:
+        generate.Generator(parameters(folder))
+    assert "\n" not in str(caught.value)
+
+
 # what an accelerator computes in
 
 
@@ -312,7 +433,7 @@ def test_sixteen_bits_change_little(
         ]
 
     exact = results()
-    for module in (encoders, generate):
+    for module in (checkpoints, encoders, generate):
         monkeypatch.setattr(module, "precision", lambda: dtype)
     for wanted, found in zip(exact, results(), strict=True):
         assert found.dtype == np.float32
@@ -338,10 +459,11 @@ found = {
     "text": clip.texts(["a star"]).tolist(),
     "vision": VisionEncoder("org/dino", commit).images([picture]).tolist(),
 }
-try:
-    VisionEncoder("org/pickled", commit)
-except EidolonError as error:
-    found["pickled"] = str(error)
+for name in ("org/pickled", "org/partial"):
+    try:
+        VisionEncoder(name, commit)
+    except EidolonError as error:
+        found[name] = str(error)
 print(json.dumps(found))
 """
 
@@ -369,6 +491,8 @@ def test_a_name_of_a_hub_with_a_commit_loads_what_a_folder_loads(
     torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
     (pickled / "model.safetensors").unlink()
     to_hub(home, "org/pickled", pickled)
+    (pickled / "pytorch_model.bin").unlink()
+    to_hub(home, "org/partial", pickled)
     asked = parameters(Path("org/xl"), revision=COMMIT).model_dump_json()
     done = subprocess.run(
         [sys.executable, "-c", _BY_NAME, COMMIT, str(shown), asked, str(drawn)],
@@ -390,12 +514,51 @@ def test_a_name_of_a_hub_with_a_commit_loads_what_a_folder_loads(
         np.testing.assert_allclose(found[key], wanted, atol=TOLERANCE)
     (here,) = generate.Generator(parameters(pipelines / "xl")).draw(["a star"], [5])
     np.testing.assert_array_equal(np.asarray(Image.open(drawn)), np.asarray(here))
-    assert "no safetensors weights are there" in found["pickled"]
+    assert re.fullmatch(
+        r"cannot load \S+: no safetensors weights are there.*writes them anew",
+        found["org/pickled"],
+    )
+    assert out_of_reach("org/partial", "HF_HUB_OFFLINE is set").fullmatch(found["org/partial"])
 
 
-def test_a_model_out_of_reach_is_one_sentence() -> None:
-    with pytest.raises(EidolonError, match=f"cannot load org/name@{COMMIT} .*hub is within reach"):
-        ClipEncoder("org/name", COMMIT)
+def out_of_reach(model: str, why: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"cannot load {model}@{COMMIT}: the cache does not hold it whole, and {why}:"
+        rf" `HF_HUB_OFFLINE=0 hf download {model} --revision {COMMIT}` fetches it"
+    )
+
+
+@pytest.mark.parametrize("kind", [ClipEncoder, VisionEncoder, generate.Generator])
+def test_a_model_out_of_reach_is_one_sentence(kind: Any) -> None:
+    given = ("org/name", COMMIT)
+    if kind is generate.Generator:
+        given = (parameters(Path("org/name"), revision=COMMIT),)
+    with pytest.raises(EidolonError, match=out_of_reach("org/name", "HF_HUB_OFFLINE is set")):
+        kind(*given)
+
+
+_UNREACHED = """
+import sys
+from components.errors import EidolonError
+from components.encoders import ClipEncoder
+try:
+    ClipEncoder("org/name", sys.argv[1])
+except EidolonError as error:
+    print(error)
+"""
+
+
+def test_a_hub_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    nowhere = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", _UNREACHED, COMMIT],
+        cwd=toy.ROOT,
+        env=os.environ | nowhere,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert out_of_reach("org/name", "the hub is out of reach").fullmatch(done.stdout.strip())
 
 
 def test_a_model_of_a_hub_must_be_pinned(models: Path) -> None:
@@ -478,6 +641,21 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
 
     with pytest.raises(EidolonError, match="memory does not hold"):
         Batches(work, 0, 4)([1, 2, 3])
+
+
+def test_a_model_that_does_not_fit_is_one_sentence() -> None:
+    class Large:
+        def to(self, _: torch.device) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(EidolonError, match=r"memory does not hold the model .*: stop what else"):
+        checkpoints.placed(Large())
+
+
+@pytest.mark.parametrize(("size", "batch"), [(32, 32), (512, 4), (2048, 1)])
+def test_a_cpu_draws_a_million_pixels_at_once(size: int, batch: int, pipelines: Path) -> None:
+    chosen = parameters(pipelines / "xl", batch=None, size=size)
+    assert generate.Generator(chosen).batch == batch
 
 
 def test_the_batch_follows_from_free_memory() -> None:

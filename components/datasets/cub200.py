@@ -9,14 +9,16 @@ Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset", CNS-TR-2011-001. Its layo
     images/<class name>/     the photos
 
 Split of the categories: the class at place i of the official order, from 0, is train for even i,
-validation for i = 1 mod 4, unseen for i = 3 mod 4: 100, 50 and 50. This is the split of Chen et
-al., "A Closer Look at Few-shot Classification", ICLR 2019, by the rule of their code
-(wyharveychen/CloserLookFewShot, filelists/CUB/write_CUB_filelist.py). The zero-shot lists of Reed
-et al. and Xian et al., of the same sizes, come with their data: :mod:`components.datasets.splits`.
+validation for i = 1 mod 4, unseen for i = 3 mod 4: 100, 50 and 50. This is the few-shot split of
+Chen et al., "A Closer Look at Few-shot Classification", ICLR 2019, by the rule of their code
+(wyharveychen/CloserLookFewShot, filelists/CUB/write_CUB_filelist.py), used as a zero-shot one. The
+zero-shot lists of Reed et al. and Xian et al., of the same sizes, come with their data:
+:mod:`components.datasets.splits`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from components.datasets import official, splits
@@ -31,6 +33,7 @@ _LABELS, _SIDES = "image_class_labels.txt", "train_test_split.txt"
 LAYOUT = Layout(
     files=(_NAMES, _IMAGES, _LABELS, _SIDES),
     folder="images",
+    pattern="[!.]*/[!.]*.jpg",
     remedy="unpack CUB_200_2011.tgz and set dataset.source to the folder CUB_200_2011 in it",
 )
 
@@ -64,12 +67,21 @@ def sources(
                 f" {classes[label]!r}: the files are not of one download; {LAYOUT.remedy}"
             )
         paths[label][0 if sides[image] else 1].append(folder / "images" / place / file)
-    LAYOUT.check_pictures((p for both in paths.values() for side in both for p in side), _IMAGES)
+    ((often, count),) = Counter(images.values()).most_common(1)
+    if count > 1:
+        raise EidolonError(f"{folder / _IMAGES} lists {often!r} twice: {LAYOUT.remedy}")
+    listed = [p for both in paths.values() for side in both for p in side]
+    LAYOUT.check_pictures(folder, listed, _IMAGES)
 
     split_of = splits.read(lists, classes.values()) if lists else {}
     return [
         official.source(
-            readable(name), split_of.get(name, _split(c - 1)), *paths[c], gallery, training
+            readable(name),
+            split_of.get(name, _split(c - 1)),
+            *paths[c],
+            gallery,
+            training,
+            folder / _SIDES,
         )
         for c, name in classes.items()
     ]
@@ -95,14 +107,20 @@ def _read(path: Path) -> dict[int, str]:
         raise EidolonError(f"{path} cannot be read ({error}): {LAYOUT.remedy}") from None
     for number, line in enumerate(lines, 1):
         match line.split():
-            case [key, value] if key.isdecimal() and int(key) not in found:
+            case [key, value] if _is_number(key) and int(key) not in found and value.isprintable():
                 found[int(key)] = value
             case _:
                 raise EidolonError(
                     f"{path} is damaged in line {number}, {line[:60]!r}, which is no new id with"
                     f" one value: {LAYOUT.remedy}"
                 )
+    if not found:
+        raise EidolonError(f"{path} is empty: {LAYOUT.remedy}")
     return found
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _numbers(path: Path, images: dict[int, str], between: tuple[int, int]) -> dict[int, int]:
@@ -116,7 +134,7 @@ def _numbers(path: Path, images: dict[int, str], between: tuple[int, int]) -> di
         )
     low, high = between
     for image, value in found.items():
-        if not (value.isdecimal() and low <= int(value) <= high):
+        if not (_is_number(value) and low <= int(value) <= high):
             raise EidolonError(
                 f"{path} has {value!r} for image {image}, not a number from {low} to {high}:"
                 f" {LAYOUT.remedy}"

@@ -48,12 +48,15 @@ def _category(
 ) -> Source:
     if not files:
         raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
+    category = " ".join(path.name.replace("_", " ").split())
+    if not category:
+        raise EidolonError(f"category {path} has no name: rename the folder")
     unseen = split == "unseen"
     if not unseen and len(files) < 2:
         raise EidolonError(f"category {path} has one picture only: training needs another")
     shown = min(gallery, len(files) if unseen else len(files) - 1)
     return Source(
-        category=" ".join(path.name.replace("_", " ").split()),
+        category=category,
         split=split,
         gallery=files[:shown],
         training=[] if unseen else files[shown : shown + training],

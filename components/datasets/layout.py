@@ -7,7 +7,7 @@ to do about it.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ class Layout:
 
     files: tuple[str, ...]
     folder: str
+    pattern: str
+    """Of the pictures in ``folder``."""
     remedy: str
 
     def check(self, source: Path) -> None:
@@ -38,13 +40,20 @@ class Layout:
             )
         raise EidolonError(f"{source} lacks {', '.join(lacking)}: {self.remedy}")
 
-    def check_pictures(self, paths: Iterable[Path], listed_in: str) -> None:
-        """Raise :class:`EidolonError` unless each of ``paths`` is a file with something in it."""
+    def check_pictures(self, source: Path, paths: Sequence[Path], listed_in: str) -> None:
+        """Raise :class:`EidolonError` unless ``paths`` are all pictures of ``source``, each a file
+        with something in it."""
         bad = [p for p in paths if not _has_content(p)]
         if bad:
             raise EidolonError(
                 f"{bad[0]} is listed in {listed_in} but missing or empty"
                 f" ({len(bad)} such pictures): {self.remedy}"
+            )
+        more = len(list((source / self.folder).glob(self.pattern))) - len(paths)
+        if more:
+            raise EidolonError(
+                f"{source / self.folder} has {more} pictures more than {listed_in} lists:"
+                f" {self.remedy}"
             )
 
     def _lacking(self, source: Path) -> list[str]:

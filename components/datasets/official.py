@@ -16,18 +16,20 @@ def source(
     test: Sequence[Path],
     gallery: int | None,
     training: int | None,
+    sides: Path,
 ) -> Source:
     """The gallery has official test pictures, training has official train pictures, each the first
     so many in the official order, or all for ``None``.
 
     So every category is searched under one protocol, and the train pictures of an unseen category
-    are not used at all. Raises :class:`EidolonError` for a category without pictures on one side.
+    are not used at all. Raises :class:`EidolonError` that names ``sides``, the file with the
+    official sides, for a category without pictures on one.
     """
     for side, paths in (("train", train), ("test", test)):
         if not paths:
             raise EidolonError(
-                f"{category!r} has no official {side} picture: the split file is not the official"
-                " one, get it again"
+                f"{sides} has no {side} picture of {category!r}: it is not the official file, get"
+                " it again"
             )
     return Source(
         category=category,

@@ -10,11 +10,12 @@ Nilsback and Zisserman, "Automated Flower Classification over a Large Number of 
 The official train and validation images (10 and 10 of each category) are both training pictures
 here, since validation is by category.
 
-Split of the categories: that of VGG Flower in Meta-Dataset (Triantafillou et al., ICLR 2020), 71
-train, 15 validation and 16 unseen, by its list (google-research/meta-dataset,
-dataset_conversion/splits/vgg_flower_splits.json; learnables/learn2learn has the same in
-vision/datasets/vgg_flowers.py). The zero-shot lists of Reed et al., 82 for train and validation and
-20 unseen, come with their data: :mod:`components.datasets.splits`.
+Split of the categories: the few-shot one of VGG Flower in Meta-Dataset (Triantafillou et al., ICLR
+2020), used as a zero-shot one: 71 train, 15 validation and 16 unseen, by its list
+(google-research/meta-dataset, dataset_conversion/splits/vgg_flower_splits.json;
+learnables/learn2learn has the same in vision/datasets/vgg_flowers.py). The zero-shot lists of Reed
+et al., 82 for train and validation and 20 unseen, come with their data:
+:mod:`components.datasets.splits`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _LABELS, _SIDES = "imagelabels.mat", "setid.mat"
 LAYOUT = Layout(
     files=(_LABELS, _SIDES),
     folder="jpg",
+    pattern="image_*.jpg",
     remedy="put imagelabels.mat and setid.mat into one folder, unpack 102flowers.tgz there to jpg/,"
     " and set dataset.source to that folder",
 )
@@ -64,12 +66,7 @@ def sources(
             f" {LAYOUT.remedy}"
         )
     paths = [folder / "jpg" / f"image_{i:05d}.jpg" for i in range(1, len(labels) + 1)]
-    LAYOUT.check_pictures(paths, _LABELS)
-    more = len(list((folder / "jpg").glob("image_*.jpg"))) - len(paths)
-    if more:
-        raise EidolonError(
-            f"{folder / 'jpg'} has {more} pictures more than {_LABELS} has labels: {LAYOUT.remedy}"
-        )
+    LAYOUT.check_pictures(folder, paths, _LABELS)
 
     test = np.isin(np.arange(1, len(labels) + 1), sides["tstid"])
     split_of = splits.read(lists, [key(c) for c in _ids()]) if lists else {}
@@ -81,6 +78,7 @@ def sources(
             [paths[i] for i in np.flatnonzero((labels == c) & test)],
             gallery,
             training,
+            folder / _SIDES,
         )
         for c in _ids()
     ]

@@ -1,7 +1,8 @@
 """Zero-shot splits that others have published, as lists of classes in three text files.
 
-Reed et al. (CVPR 2016) and Xian et al. (CVPR 2017, "proposed splits") give theirs this way, and so
-can anyone for a tree of their own: one class in a line, named as the dataset names it.
+Reed et al. (CVPR 2016, github.com/reedscot/cvpr2016) and Xian et al. (CVPR 2017, "proposed splits",
+xlsa17.zip) give theirs this way, and so can anyone for a tree of their own: one class in a line,
+named as the dataset names it.
 """
 
 from __future__ import annotations
