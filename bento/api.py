@@ -35,7 +35,7 @@ class Query(BaseModel):
 
 
 class Hit(BaseModel):
-    """One gallery picture: its fused score and the two scores behind it."""
+    """One gallery picture: its fused score and what that is made of."""
 
     rank: int
     id: str
@@ -43,6 +43,7 @@ class Hit(BaseModel):
     score: float
     text_score: float
     image_score: float
+    hubness: float = Field(description="how near the picture is to every query; taken off")
     picture: str = Field(description="where the picture is, relative to this server")
 
 

@@ -26,7 +26,8 @@ Imagination = tuple[np.ndarray, list[bytes], list[int]]
 
 @dataclass(frozen=True)
 class Hit:
-    """One gallery picture with its similarities to the query."""
+    """One gallery picture: ``score`` is the fused one of its similarities to the query, less its
+    hubness (:mod:`components.search`)."""
 
     rank: int
     id: str
@@ -34,6 +35,7 @@ class Hit:
     score: float
     text_score: float
     image_score: float
+    hubness: float
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Retriever:
                 score=float(scores.fused[0, i]),
                 text_score=float(scores.text[0, i]),
                 image_score=float(scores.image[0, i]),
+                hubness=float(scores.hubness[0, i]),
             )
             for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
         ]

@@ -66,6 +66,7 @@ def test_known_category_gives_what_the_bundle_gives_offline(
         ("score", scores.fused),
         ("text_score", scores.text),
         ("image_score", scores.image),
+        ("hubness", scores.hubness),
     ):
         assert np.allclose([h[field] for h in answer["hits"]], expected[0, best], atol=1e-5)
 
