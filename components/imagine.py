@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,11 @@ def recipe_of(prompt: str, seed: int, identity: Identity) -> str:
     return json.dumps(everything, sort_keys=True, separators=(",", ":"))
 
 
+def identity_in(recipe: str) -> Identity:
+    """What ``recipe`` says of what a picture depends on beside its prompt and seed."""
+    return {k: v for k, v in json.loads(recipe).items() if k not in ("prompt", "seed")}
+
+
 def address_of(recipe: str) -> str:
     """The address of the picture that ``recipe`` gives: its SHA-256, in hex."""
     return hashlib.sha256(recipe.encode()).hexdigest()
@@ -111,6 +117,20 @@ class Store:
         return fits
 
     @contextmanager
+    def claiming(self, addresses: Iterable[str]) -> Iterator[None]:
+        """Hold ``addresses`` within this block. Whoever else claims one of them waits until the
+        block ends or this process dies, and is told so."""
+        with (self.root / ".claims").open("w") as claims:
+            # each is a byte of a file that stays empty; in order, so that none wait in a ring
+            for place in sorted(int(at[:15], 16) for at in addresses):
+                try:
+                    fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+                except BlockingIOError:
+                    print("waiting for another process that draws the same", file=sys.stderr)
+                    fcntl.lockf(claims, fcntl.LOCK_EX, 1, place)
+            yield
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """Write within this block: it removes what killed writers left aside, if none is alive."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -134,15 +154,21 @@ class Store:
         aside.replace(path)
 
 
-def _is_sound(data: bytes, wanted: str) -> bool:
-    """Whether ``data`` is a whole PNG, by its CRCs, and was drawn from the recipe of ``wanted``."""
+def recipe_in(data: bytes) -> str | None:
+    """The recipe of a PNG that is whole, by its CRCs, or nothing."""
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            found = image.info.get(_RECIPE, "")
+            found = image.info.get(_RECIPE)
             image.verify()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
-    return isinstance(found, str) and address_of(found) == wanted
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _is_sound(data: bytes, wanted: str) -> bool:
+    """Whether ``data`` is a whole PNG that was drawn from the recipe of the address ``wanted``."""
+    recipe = recipe_in(data)
+    return recipe is not None and address_of(recipe) == wanted
 
 
 def draw(
@@ -155,7 +181,8 @@ def draw(
     """See that ``store`` has all ``pictures``; draw those that it lacks. Gives their addresses.
 
     ``earlier`` are files of other runs by address: the store adopts them instead of drawing anew.
-    The model is loaded only when something must be drawn. ``what`` heads the lines of progress.
+    What another process is drawing is waited for; if that is killed, it is drawn here. The model is
+    loaded only when something must be drawn. ``what`` heads the lines of progress.
     """
     from components.generate import Generator, identity
 
@@ -165,18 +192,21 @@ def draw(
     # one picture may serve two categories that share a prompt
     needed = {addresses[w]: w for w in pictures}
     with store.writing():
-        missing = [
-            w
-            for at, w in needed.items()
+        absent = [
+            at
+            for at in needed
             if store.get(at) is None
             and not (earlier and at in earlier and store.adopt(at, earlier[at]))
         ]
-        if missing:
-            generator = Generator(params)
-            size = generator.batch
-            batches = [missing[i : i + size] for i in range(0, len(missing), size)]
-            for batch in track(batches, what, "pictures", weigh=len):
-                images = generator.draw([w.prompt for w in batch], [w.seed for w in batch])
-                for w, image in zip(batch, images, strict=True):
-                    store.put(recipes[w], image)
+        with store.claiming(absent):
+            # others may have drawn while their claims were waited for
+            missing = [needed[at] for at in absent if store.get(at) is None]
+            if missing:
+                generator = Generator(params)
+                size = generator.batch
+                batches = [missing[i : i + size] for i in range(0, len(missing), size)]
+                for batch in track(batches, what, "pictures", weigh=len):
+                    images = generator.draw([w.prompt for w in batch], [w.seed for w in batch])
+                    for w, image in zip(batch, images, strict=True):
+                        store.put(recipes[w], image)
     return addresses

@@ -15,14 +15,14 @@ DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash")
 IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address")
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 
-_TEXT = ("path", "category", "pixels", "dhash")  # some of these look like numbers
+_TEXT = ("path", "category", "pixels", "dhash", "prompt", "model", "sha256", "address")
 
 
 def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     """Read ``folder/manifest.csv`` and check its columns.
 
-    Raises :class:`EidolonError` when it is missing, damaged or empty; ``made_by`` is the command
-    that makes it anew.
+    Text stays text where it looks like a number. Raises :class:`EidolonError` when it is missing,
+    damaged or empty; ``made_by`` is the command that makes it anew.
     """
     path = folder / "manifest.csv"
     try:

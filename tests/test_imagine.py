@@ -212,8 +212,12 @@ class Project:
         (self.root / "log").unlink(missing_ok=True)
         process = self.start()
         process.join()
-        assert process.exitcode == 0, (self.root / "log").read_text()
-        return drawn((self.root / "log").read_text())
+        assert process.exitcode == 0, self.log()
+        return drawn(self.log())
+
+    def log(self) -> str:
+        """What all its processes said."""
+        return (self.root / "log").read_text()
 
     def stored(self) -> dict[str, tuple[int, int]]:
         """Address, inode and time of each picture in the store."""
@@ -309,8 +313,28 @@ def test_killed_at_any_moment_a_run_resumes_where_it_was(
     assert partly >= KILLS // 2, "too few of the moments lay within the drawing"
 
 
-def test_two_processes_may_fill_one_store(project: Callable[[str], Project]) -> None:
-    """Two clones that share a store and draw the same at the same time tear nothing."""
+def test_an_orphan_of_a_killed_parent_is_waited_for(project: Callable[[str], Project]) -> None:
+    """kill -9 of the parent alone, as of `dvc repro`: the command itself lives on, and a resume
+    must not draw what it draws."""
+    whole = project("whole")
+    total = whole.run()
+    for so_many in (0, 1, 7, 16, total):
+        killed = project(f"killed-{so_many}")
+        parent = CONTEXT.Process(target=_parent, args=(killed.root,))
+        parent.start()
+        until(lambda killed=killed, least=so_many: len(killed.stored()) >= least)
+        parent.kill()
+        parent.join()
+        again = killed.start()
+        again.join()
+        assert again.exitcode == 0, killed.log()
+        assert drawn(killed.log()) == total, "drawn twice, or lost"
+        until(lambda killed=killed: killed.files() == whole.files())
+
+
+def test_two_processes_share_one_store(project: Callable[[str], Project]) -> None:
+    """Two clones that share a store and draw the same at the same time: nothing is torn, nothing
+    drawn twice."""
     one = project("one")
     other = project("other")
     (other.root / ".eidolon").mkdir()
@@ -320,6 +344,44 @@ def test_two_processes_may_fill_one_store(project: Callable[[str], Project]) -> 
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    assert [*one.manifest()["address"]] == [*other.manifest()["address"]]
-    assert all(one.store.get(at) for at in one.manifest()["address"])
+    addresses = [*one.manifest()["address"]]
+    assert addresses == [*other.manifest()["address"]]
+    assert all(one.store.get(at) for at in addresses)
+    assert drawn(one.log()) + drawn(other.log()) == len(addresses)
     assert not list(one.store.root.rglob("*.part"))
+
+
+def test_only_those_wait_who_claim_the_same(tmp_path: Path) -> None:
+    one, two, three = (address_of(text) for text in "abc")
+    with Store(tmp_path).writing(), Store(tmp_path).claiming([one, two]):
+        asks = [CONTEXT.Process(target=_claim, args=(tmp_path, at)) for at in (three, two)]
+        for process in asks:
+            process.start()
+        asks[0].join()
+        assert asks[0].exitcode == 0
+        asks[1].join(0.2)
+        assert asks[1].is_alive()
+    asks[1].join()
+    assert asks[1].exitcode == 0
+
+
+def _claim(root: Path, address: str) -> None:
+    with Store(root).claiming([address]):
+        pass
+
+
+def _parent(root: Path) -> None:
+    """In a child process: the parent of the command `eidolon imagine 0`."""
+    if os.fork() == 0:
+        try:
+            _imagine(root)
+        finally:
+            os._exit(0)
+    os.wait()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.001)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from components import config, manifest, shards
 from components.errors import EidolonError
-from components.imagine import Store
+from components.imagine import Store, address_of, recipe_in
 from components.paths import DATASET, IMAGINED, PLAN, SHARDS
 from components.seeds import seed_of
 from tests import toy
-from tests.clones import Clone
+from tests.clones import Clone, clean_environment
 
 ADDED = "teal dotted ring"
 
@@ -161,6 +164,59 @@ def test_a_query_is_drawn_as_the_category_of_its_name_is(
     assert seeds == [seed_of("a drawing of a red star", 0, own.seed)]
 
 
+@pytest.mark.usefixtures("dataset")
+def test_shards_that_were_drawn_differently_are_not_mixed(
+    params: config.Generator, tmp_path: Path
+) -> None:
+    """As a CPU and an accelerator draw in different precisions, which DVC does not know."""
+    two = split(params, 2)
+    run(two)
+    before = (IMAGINED / "manifest.csv").read_text()
+    store = Store(tmp_path / "another machine")
+    folder = SHARDS / "1"
+    frame = pd.read_csv(folder / "manifest.csv")
+    for i, row in frame.iterrows():
+        recipe = recipe_in((folder / row["path"]).read_bytes())
+        assert recipe is not None
+        other = recipe.replace("float32", "bfloat16")
+        store.put(other, Image.open(folder / row["path"]))
+        frame.loc[i, "address"] = address_of(other)
+        shutil.copy(store.path(address_of(other)), folder / row["path"])
+    frame.to_csv(folder / "manifest.csv", index=False)
+    told = "`dvc repro imagine@0` had the dtype float32, `dvc repro imagine@1` bfloat16: run one"
+    with pytest.raises(EidolonError, match=told):
+        shards.generate(two)
+    shutil.copy(folder / frame["path"][0], folder / frame["path"][1])
+    frame.to_csv(SHARDS / "1" / "manifest.csv", index=False)
+    (SHARDS / "0" / pd.read_csv(SHARDS / "0" / "manifest.csv")["path"][0]).write_bytes(b"torn")
+    with pytest.raises(EidolonError, match=r"is missing or damaged: run `dvc repro imagine@0`"):
+        shards.generate(two)
+    assert (IMAGINED / "manifest.csv").read_text() == before
+
+
+def test_a_folder_is_replaced_by_several_processes_at_once(tmp_path: Path) -> None:
+    """Each puts a whole folder in its place; what killed ones left goes."""
+    (tmp_path / ".out.0123.part").mkdir()
+    code = (
+        "import sys; from pathlib import Path; from components.files import folder_aside\n"
+        "for i in range(50):\n"
+        "    with folder_aside(Path('out')) as aside:\n"
+        "        (aside / 'one').write_text(sys.argv[1])\n"
+        "        (aside / 'two').write_text(sys.argv[1])\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, name],
+            cwd=tmp_path,
+            env=clean_environment() | {"PYTHONPATH": str(toy.ROOT)},
+        )
+        for name in "abc"
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "one").read_text() == (tmp_path / "out" / "two").read_text()
+
+
 class Sharing:
     """Clones of one toy project with two shards, each a worker with a store of its own."""
 
@@ -238,6 +294,36 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
     assert f"Running stage 'imagine@{1 - touched}'" not in log
     assert drawn(log) == 2
     assert len(pd.read_csv(gatherer / IMAGINED / "manifest.csv")) == drew + 2
+
+
+@pytest.mark.slow
+def test_the_number_of_shards_leaves_no_trace(tmp_path: Path) -> None:
+    """One shard, three, one again: what DVC recorded and what lies there is what it was."""
+    clone = Clone(tmp_path)
+
+    def states(count: int) -> tuple[list[str], Any]:
+        values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+        values["generator"]["shards"] = list(range(count))
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        for _ in range(2):  # the second time there is nothing to do
+            done = subprocess.run(
+                ["dvc", "repro", "generate"],
+                cwd=tmp_path,
+                env=clone.env | {"PYTHONPATH": str(tmp_path), "PATH": _path()},
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert "up to date" in done.stdout
+        lock = yaml.safe_load((tmp_path / "dvc.lock").read_text())
+        return sorted(path.name for path in (tmp_path / SHARDS).iterdir()), lock["stages"][
+            "generate"
+        ]
+
+    first = states(1)
+    assert first[0] == ["0"]
+    assert states(3)[0] == ["0", "1", "2"]
+    assert states(1) == first
 
 
 def drawn(log: str) -> int:
