@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from components import config
 from components.authors.choices import Method, TextModel, VisionModel
-from components.errors import EXIT_CODE, one_sentence
+from components.errors import EXIT_CODE, EidolonError, one_sentence
 from components.files import write_json
 
 app = typer.Typer(
@@ -185,21 +185,27 @@ def ingest(
     params = config.load().ingest
     workspace.prepare(print)
     outcome = add(source, params)
+    if outcome.unfit:
+        raise EidolonError(f"nothing in {source} is fit: {outcome.sentence()}")
     print(f"ingest: {outcome.sentence()}")
-    announcement = workspace.save_collection(print)
-    if announcement is None:
+    saved = workspace.save_collection(print)
+    if not outcome.added:
         print("nothing new: the dataset stays as it is")
-    else:
+    if saved is not None:
+        print(f"version {saved.hash} of the collection: {saved.pictures} pictures ingested so far,")
         print(
-            f"version {announcement.hash}: {announcement.pictures} pictures were ingested so far;"
+            f"{saved.added} of them still to be announced: the DAG `ingest` does it within 15"
+            " minutes of `make up`"
         )
-        print("the DAG `ingest` announces it within 15 minutes of `make up`")
 
 
 @app.command()
 def lineage(
     subject: Annotated[
-        str, typer.Argument(help="a version, a file with an answer of POST /search, or - for stdin")
+        str,
+        typer.Argument(
+            help="a version or its alias, a file with an answer of POST /search, or - for stdin"
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -224,15 +230,25 @@ def log() -> None:
     from components import registry
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns
-    for column in ("version", "alias", "registered", "dataset", "pictures", "categories", "code"):
+    for column in (
+        "version",
+        "alias",
+        "registered",
+        "dataset",
+        "collection",
+        "pictures",
+        "categories",
+        "code",
+    ):
         table.add_column(column, no_wrap=True)
     for version in registry.versions():
         tags = version.tags
         table.add_row(
             version.version,
-            " ".join(version.aliases),
+            "\n".join(version.aliases),
             f"{version.created:%Y-%m-%d}",
-            tags.get("dataset", "")[:12],
+            tags.get("dataset", "")[:10],
+            tags.get("collection", "")[:10],
             tags.get("pictures", ""),
             tags.get("categories", ""),
             tags.get("commit", "")[:7] + ("+" if tags.get("dirty") == "true" else ""),
@@ -242,8 +258,10 @@ def log() -> None:
 
 @data.command()
 def diff(
-    a: Annotated[str, typer.Argument(help="a registered version, or `working`")],
-    b: Annotated[str, typer.Argument(help="a registered version, or `working`")] = "working",
+    a: Annotated[str, typer.Argument(help="a registered version, its alias, or `working`")],
+    b: Annotated[
+        str, typer.Argument(help="a registered version, its alias, or `working`")
+    ] = "working",
 ) -> None:
     """Show what B's dataset has and A's has not, and the other way round."""
     from components.versions import diff as compare
@@ -254,7 +272,7 @@ def diff(
 
 @data.command()
 def restore(
-    version: Annotated[str, typer.Argument(help="a registered version")],
+    version: Annotated[str, typer.Argument(help="a registered version, or its alias")],
     force: Annotated[bool, typer.Option(help="even if unversioned changes are lost")] = False,
 ) -> None:
     """Bring back the dataset and the collection that a version was trained on."""
@@ -302,7 +320,7 @@ def evaluate_features(
         Path | None, typer.Option(help="an authors' .pth or our .safetensors: adds `aggregated`")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="write the numbers there, too")
+        Path | None, typer.Option("--json", dir_okay=False, help="write the numbers there, too")
     ] = None,
 ) -> None:
     """Repeat the authors' evaluation on features in their layout: mAP by set and on average."""
@@ -323,7 +341,9 @@ def evaluate_features(
     for name, why in report.skipped.items():
         print(f"skipped {name}: {why}")
     if json_file is not None:
-        asked = {"model": model, "v_model": v_model, "method": method}
+        asked: dict[str, Any] = {"model": model, "v_model": v_model, "method": method}
+        if aggregator is not None:
+            asked |= {"checkpoint": str(checkpoint), "lambda": aggregator.fusion_weight}
         write_json(json_file, asked | report.as_dict())
 
 

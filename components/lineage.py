@@ -25,11 +25,12 @@ from components import config, registry, workspace
 from components.errors import EidolonError
 
 STDIN = "-"
+SHOWN = 12  # lines of one value, for people
 
 
 class _BundleName(BaseModel):
     version: int
-    digest: str
+    digest: str = Field(pattern="^[0-9a-f]{12}$")
 
 
 class Answer(BaseModel):
@@ -62,23 +63,25 @@ def read_answer(text: str) -> Answer:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise EidolonError(
-            f"that is no answer of POST /search ({where}: {first['msg']}): give its JSON, or the"
-            " number of a version"
+            f"that is no answer of POST /search ({where}: {first['msg']}): give its JSON, or a"
+            " version"
         ) from None
 
 
 def trace(subject: str) -> dict[str, Any]:
-    """The lineage of ``subject``: a version's number, a file with an answer, or ``-`` for stdin.
+    """The lineage of ``subject``: a version's number or alias, a file with an answer, or ``-`` for
+    stdin.
 
     Raises :class:`EidolonError` for an unknown version and for what is no answer.
     """
-    if subject.isdecimal():
+    if subject != STDIN and (subject.isdecimal() or registry.by_alias(subject)):
         return of_version(subject)
     try:
         text = sys.stdin.read() if subject == STDIN else Path(subject).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise EidolonError(
-            f"{subject} is neither a version's number nor a file with an answer ({error})"
+            f"{subject} is neither a version, nor an alias of one, nor a file with an answer"
+            f" ({error.strerror if isinstance(error, OSError) else error})"
         ) from None
     return of_answer(read_answer(text))
 
@@ -92,7 +95,10 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in values.items():
-            for line in _lines(value):
+            lines = _lines(value)
+            if len(lines) > SHOWN:
+                lines = [*lines[:SHOWN], f"… and {len(lines) - SHOWN} more: --json has all"]
+            for line in lines:
                 table.add_row(name, Text(line))
                 name = ""
         yield table
@@ -113,23 +119,28 @@ def _short(value: Any) -> str:
 
 
 def of_version(version: str) -> dict[str, Any]:
-    """The lineage of a registered version."""
-    return _of(registry.registered(version))[0]
+    """The lineage of a registered version: with the prompts and seeds of all its pictures."""
+    found, kept = _of(registry.registered(version))
+    rows = _accepted(kept)
+    drawn = rows.groupby(["category", "prompt"])["seed"].agg(list).rename("seeds")
+    categories = drawn.reset_index().to_dict("records")
+    return {"imagined": {"pictures": len(rows), "categories": categories}} | found
 
 
 def of_answer(answer: Answer) -> dict[str, Any]:
     """The lineage of an answer: that of its bundle, and the prompts and seeds behind it.
 
-    Raises :class:`EidolonError` when its bundle is not the one registered under that number.
+    Raises :class:`EidolonError` when its bundle is not the one registered under that number, or
+    cannot have given it.
     """
     found, kept = _of(registry.registered(str(answer.bundle.version)))
     digest = hashlib.sha256(kept["bundle/bundle.json"].encode()).hexdigest()
-    if not digest.startswith(answer.bundle.digest) or not answer.bundle.digest:
+    if not digest.startswith(answer.bundle.digest):
         raise EidolonError(
             f"the answer's bundle {answer.bundle.digest!r} is not version {answer.bundle.version}"
             f" of this registry ({digest[:12]}): set MLFLOW_TRACKING_URI to the one it came from"
         )
-    imagined = _imagined(answer, found["generator"], kept["lineage/accepted.csv"])
+    imagined = _imagined(answer, kept)
     return {
         "answer": {
             "query": answer.query,
@@ -144,6 +155,7 @@ def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
     kept = registry.artifacts(version, "dvc.lock", "lineage", "bundle/bundle.json")
     info, lock = json.loads(kept["bundle/bundle.json"]), kept["dvc.lock"]
     tags = version.tags
+    pins = {name: model.rpartition("@")[2] for name, model in info["models"].items()}
     pointer = kept.get("lineage/pictures.dvc")
     collected = kept["lineage/collection.csv"].splitlines()[1:]
     return {
@@ -172,26 +184,37 @@ def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
             "ingested": {"dvc": workspace.collection_hash(pointer), "pictures": len(collected)},
         },
         "models": info["models"],
-        "generator": info["generator"],
-        "encoders": info["encoders"],
+        "generator": info["generator"] | {"revision": pins["generator"]},
+        "encoders": info["encoders"]
+        | {"clip_revision": pins["clip"], "vision_revision": pins["vision"]},
         "validation": info["validation"],
         "metrics": info["metrics"]["map"],
         "code": {"commit": tags["commit"], "dirty": tags["dirty"]},
     }, kept
 
 
-def _imagined(answer: Answer, generator: dict[str, Any], accepted: str) -> list[Imagined]:
+def _accepted(kept: dict[str, str]) -> pd.DataFrame:
+    text = io.StringIO(kept["lineage/accepted.csv"])
+    return pd.read_csv(text, keep_default_na=False, dtype={"category": str})
+
+
+def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     """The pictures behind an answer: those that were accepted for a known category; for any other
     text the seeds that the answer names, in the generator's prompt."""
     words = " ".join(answer.query.lower().split())
+    text = io.StringIO(kept["lineage/dataset.csv"])
+    dataset = pd.read_csv(text, dtype=str, keep_default_na=False)
+    if answer.known != (words in {*dataset["category"].str.lower()}):
+        called = "a category" if answer.known else "no category"
+        raise EidolonError(f"the answer takes {words!r} for {called}: its version does not")
     if not answer.known:
+        generator = json.loads(kept["bundle/bundle.json"])["generator"]
         prompt = config.Generator.model_validate(generator).prompt_for(words)
         return [Imagined(prompt, seed, "") for seed in answer.seeds]
-    rows = pd.read_csv(io.StringIO(accepted), keep_default_na=False, dtype={"category": str})
+    rows = _accepted(kept)
     rows = rows[rows["category"].str.lower() == words].set_index("seed")
-    strange = [seed for seed in answer.seeds if seed not in rows.index]
-    if strange:
-        raise EidolonError(f"the answer's seed {strange[0]} is none of {words!r} in its version")
+    if sorted(answer.seeds) != sorted(rows.index):
+        raise EidolonError(f"the answer's seeds are not those of {words!r} in its version")
     return [
         Imagined(str(rows["prompt"][seed]), seed, str(rows["sha256"][seed]))
         for seed in answer.seeds

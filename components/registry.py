@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +22,10 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from components import config, manifest, workspace
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from components.files import read_json
 from components.paths import (
     ACCEPTED,
@@ -33,6 +36,7 @@ from components.paths import (
     EVALUATION,
     INSPECTION,
     LOCK,
+    SHARDS,
     VALIDATION,
 )
 
@@ -49,6 +53,11 @@ KEPT = {
     "pictures.dvc": workspace.POINTER,
 }
 """What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
+
+_UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+_REPEATED = {str(SHARDS), str(VALIDATION)}
+"""What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
+and pages with times in them. data/imagined, data/accepted and report.json pin both."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,28 @@ class Registered:
     tags: dict[str, str]
 
 
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raises :class:`TransientError` for whatever else the registry answers than a result."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        said = str(error).strip().splitlines()[0][:160]
+        raise TransientError(
+            f"the registry at {tracking_uri()} cannot be reached ({said}): start it (`make up`), or"
+            " set MLFLOW_TRACKING_URI"
+        ) from None
+
+
 def client() -> MlflowClient:
     """A client of ``MLFLOW_TRACKING_URI``. Raises :class:`EidolonError` when it is not set: the
     default would move with the working directory."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise EidolonError(
-            "MLFLOW_TRACKING_URI is not set: use `make`, or `eval $(python -m ops env)` first"
+            "MLFLOW_TRACKING_URI is not set: use `make`, or first"
+            ' `eval "$(.venv/bin/python -m ops env)"`'
         )
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
     return MlflowClient()
 
 
@@ -90,15 +114,22 @@ def tracking_uri() -> str:
 def lock_digest(lock: Path = LOCK) -> str:
     """What identifies a version: the hash of dvc.lock, which pins data, code and parameters.
 
-    Of its content, not its text: shards that run side by side are recorded in any order.
+    Of its content, not its text: shards that run side by side are recorded in any order, and those
+    that params.yaml names no more stay in it.
     """
+    drawn = {f"imagine@{shard}" for shard in config.load().generator.shards}
     try:
-        content = json.dumps(yaml.safe_load(lock.read_text()), sort_keys=True)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        stages = {
+            name: stage | {k: _once(stage[k]) for k in ("deps", "outs") if k in stage}
+            for name, stage in yaml.safe_load(lock.read_text())["stages"].items()
+            if name in drawn or not name.startswith("imagine@")
+        }
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
         raise EidolonError(f"{lock} cannot be read ({error}): run `dvc repro`") from None
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@_reached()
 def register(params: config.Params) -> Version:
     """Log the bundle as a run and register it as ``challenger``.
 
@@ -110,35 +141,11 @@ def register(params: config.Params) -> Version:
         registry.set_registered_model_alias(MODEL, CHALLENGER, known.version)
         return Version(known.run_id or "", MODEL, str(known.version), created=False)
     info = read_json(BUNDLE / "bundle.json", "run `dvc repro bundle`")
-    metrics = info["metrics"]
+    rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
     mlflow.set_experiment(experiment_id=_experiment(registry))
     with mlflow.start_run(run_name=f"retrain-{digest[:8]}") as run:
         mlflow.set_tags({"dvc_lock": digest, "profile": params.profile})
-        mlflow.log_params(_flat(params.model_dump(mode="json")))
-        mlflow.log_metrics(_flat_metrics(metrics))
-        history = pd.read_csv(AGGREGATOR / "history.csv")
-        for row in history.to_dict("records"):
-            step = int(row["epoch"])
-            mlflow.log_metrics(
-                {k: float(row[k]) for k in ("loss", "learned", "lambda", "validation_map")},
-                step=step,
-            )
-        rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
-        mlflow.log_input(
-            mlflow.data.from_pandas(  # type: ignore[attr-defined]
-                rows, source=str(DATASET), name=params.profile, digest=info["dataset"]["dvc"][:36]
-            ),
-            context="training",
-        )
-        mlflow.log_artifacts(str(EVALUATION), "evaluation")
-        mlflow.log_artifacts(str(VALIDATION), "validation")
-        if INSPECTION.is_dir():
-            mlflow.log_artifacts(str(INSPECTION), "inspection")
-        mlflow.log_artifact(str(LOCK))
-        for name, file in KEPT.items():
-            if file.is_file():
-                mlflow.log_text(file.read_text(), f"lineage/{name}")
-        mlflow.log_artifacts(str(BUNDLE), "bundle")
+        _log_run(params, info, rows)
     try:
         registry.create_registered_model(
             MODEL, description="Retrieval bundles: gallery index, aggregator, λ, query vectors"
@@ -155,6 +162,7 @@ def register(params: config.Params) -> Version:
             "dataset": info["dataset"]["dvc"],
             "pictures": str(len(rows)),
             "categories": str(rows["category"].nunique()),
+            "collection": workspace.collection_hash(workspace.text(workspace.POINTER)),
             **asdict(workspace.code()),
         },
     )
@@ -162,11 +170,13 @@ def register(params: config.Params) -> Version:
     return Version(run.info.run_id, MODEL, str(version.version), created=True)
 
 
+@_reached()
 def is_registered() -> bool:
     """Whether the dvc.lock that is here was registered before."""
     return _with_digest(client(), lock_digest()) is not None
 
 
+@_reached()
 def versions() -> list[Registered]:
     """All versions, oldest first."""
     found = client().search_model_versions(f"name = '{MODEL}'")
@@ -174,17 +184,19 @@ def versions() -> list[Registered]:
     return [_registered(v, aliases) for v in sorted(found, key=lambda v: int(v.version))]
 
 
+@_reached()
 def registered(version: str) -> Registered:
-    """One version. Raises :class:`EidolonError` when there is none of that name."""
-    try:
-        return _registered(client().get_model_version(MODEL, version), _aliases())
-    except MlflowException as error:
+    """One version, by its number or an alias. Raises :class:`EidolonError` when there is none of
+    that name."""
+    found = _numbered(version) if version.isdecimal() else by_alias(version)
+    if found is None:
         raise EidolonError(
-            f"the model {MODEL!r} has no version {version!r} ({error.message}): `eidolon data log`"
-            " lists them"
-        ) from None
+            f"the model {MODEL!r} has no version {version!r}: `eidolon data log` lists them"
+        )
+    return _registered(found, _aliases())
 
 
+@_reached()
 def artifacts(version: Registered, *paths: str) -> dict[str, str]:
     """The texts of a version's artifacts, files or folders, by their path.
 
@@ -223,21 +235,24 @@ def champion_dataset() -> str | None:
         return None
 
 
+@_reached()
 def by_alias(alias: str) -> ModelVersion | None:
     """The version that ``alias`` names, or nothing."""
     try:
         return client().get_model_version_by_alias(MODEL, alias)
     except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
+        if error.error_code not in _UNKNOWN:
+            raise
+        return None
 
 
+@_reached()
 def promote(version: str) -> None:
     """Make ``version`` the champion."""
     client().set_registered_model_alias(MODEL, CHAMPION, version)
 
 
+@_reached()
 def promote_by_hand(version: str) -> None:
     """Make ``version`` the champion because a person says so.
 
@@ -245,24 +260,21 @@ def promote_by_hand(version: str) -> None:
     promoting a marked version by hand lifts the mark. Raises :class:`EidolonError` for a version
     that does not exist.
     """
-    registry, before = client(), by_alias(CHAMPION)
-    try:
-        promote(version)
-    except MlflowException as error:
-        raise EidolonError(
-            f"version {version!r} of the model {MODEL!r} cannot be promoted ({error.message})"
-        ) from None
-    if before is not None and int(before.version) > int(version):
-        registry.set_model_version_tag(MODEL, before.version, ROLLED_BACK, f"for {version}")
-    if rolled_back(version):
-        registry.delete_model_version_tag(MODEL, version, ROLLED_BACK)
+    registry, before, found = client(), by_alias(CHAMPION), registered(version)
+    promote(found.version)
+    if before is not None and int(before.version) > int(found.version):
+        registry.set_model_version_tag(MODEL, before.version, ROLLED_BACK, f"for {found.version}")
+    if ROLLED_BACK in found.tags:
+        registry.delete_model_version_tag(MODEL, found.version, ROLLED_BACK)
 
 
+@_reached()
 def rolled_back(version: str) -> bool:
     """Whether a person put an older version in the place of ``version``."""
     return ROLLED_BACK in client().get_model_version(MODEL, version).tags
 
 
+@_reached()
 def metrics_of(version: str) -> dict[str, float]:
     """The final metrics of the run behind ``version``, by flat name."""
     registry = client()
@@ -270,6 +282,7 @@ def metrics_of(version: str) -> dict[str, float]:
     return dict(registry.get_run(found.run_id or "").data.metrics)
 
 
+@_reached()
 def download(version: str, folder: Path) -> Path:
     """Copy the bundle of ``version`` into ``folder`` and return its path."""
     found = client().get_model_version(MODEL, version)
@@ -277,6 +290,36 @@ def download(version: str, folder: Path) -> Path:
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
     )
     return Path(path)
+
+
+def _once(pins: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [pin for pin in pins if pin["path"] not in _REPEATED]
+
+
+def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:
+    """Log to the active run: parameters, the shipped metrics, each epoch's under `train.`, and all
+    files that tell what the bundle was made from."""
+    mlflow.log_params(_flat(params.model_dump(mode="json")))
+    trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
+    mlflow.log_metrics({k: float(v) for k, v in _flat(info["metrics"] | trained).items()})
+    for row in pd.read_csv(AGGREGATOR / "history.csv").to_dict("records"):
+        epoch = int(row.pop("epoch"))
+        mlflow.log_metrics({f"train.{name}": float(value) for name, value in row.items()}, epoch)
+    mlflow.log_input(
+        mlflow.data.from_pandas(  # type: ignore[attr-defined]
+            rows, source=str(DATASET), name=params.profile, digest=info["dataset"]["dvc"][:36]
+        ),
+        context="training",
+    )
+    mlflow.log_artifacts(str(EVALUATION), "evaluation")
+    mlflow.log_artifacts(str(VALIDATION), "validation")
+    if INSPECTION.is_dir():
+        mlflow.log_artifacts(str(INSPECTION), "inspection")
+    mlflow.log_artifact(str(LOCK))
+    for name, file in KEPT.items():
+        if file.is_file():
+            mlflow.log_text(file.read_text(), f"lineage/{name}")
+    mlflow.log_artifacts(str(BUNDLE), "bundle")
 
 
 def _experiment(registry: MlflowClient) -> str:
@@ -288,6 +331,15 @@ def _experiment(registry: MlflowClient) -> str:
     served = mlflow.get_tracking_uri().startswith("http")
     place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
     return str(registry.create_experiment(EXPERIMENT, artifact_location=place))
+
+
+def _numbered(version: str) -> ModelVersion | None:
+    try:
+        return client().get_model_version(MODEL, version)
+    except MlflowException as error:
+        if error.error_code not in _UNKNOWN:
+            raise
+        return None
 
 
 def _aliases() -> dict[str, str]:
@@ -315,7 +367,3 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= _flat(inner, f"{name}.") if isinstance(inner, dict) else {name: inner}
     return flat
-
-
-def _flat_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    return {k: float(v) for k, v in _flat(metrics).items()}

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 import yaml
 
-from components import config, manifest, registry, workspace
+from components import collection, config, manifest, registry, workspace
 from components.errors import EidolonError
+from components.files import write_text
 from components.paths import COLLECTION, DATASET
 from components.workspace import Log
 
@@ -49,7 +50,7 @@ class Difference:
 
 
 def diff(a: str, b: str) -> Difference:
-    """How the datasets of two versions differ; either may be :data:`WORKING`."""
+    """How the datasets of two versions differ; each is a number, an alias or :data:`WORKING`."""
     one, other = _dataset(a), _dataset(b)
     splits = [frame.groupby("category")["split"].first() for frame in (one, other)]
     both = splits[0].index.intersection(splits[1].index)
@@ -72,19 +73,23 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
 
     Raises :class:`EidolonError` when something here would be lost that no version, no commit and no
     cache holds, unless ``force`` is set; and when the DVC remote lacks the version. Nothing is
-    changed then.
+    changed then. One that was interrupted is completed by another call.
     """
     found = registry.registered(version)
     kept = registry.artifacts(found, "dvc.lock", "lineage")
     lock, pointer = kept["dvc.lock"], kept.get("lineage/pictures.dvc")
-    dataset = workspace.dataset_hash(lock)
-    if not force and (lost := [*workspace.unsaved(), *_uncommitted()]):
-        raise EidolonError(
-            f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or give --force"
-        )
-    pictures = workspace.collection_hash(pointer)
-    workspace.fetch([dataset, *([pictures] if pictures else [])])
-    workspace.checkout(lock, pointer, kept["lineage/collection.csv"])
+    dataset, pictures = workspace.dataset_hash(lock), workspace.collection_hash(pointer)
+    with collection.locked():
+        begun = workspace.text(collection.RESTORING) == found.version
+        if not (force or begun) and (lost := [*workspace.unsaved(), *_uncommitted()]):
+            raise EidolonError(
+                f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or give"
+                " --force"
+            )
+        workspace.fetch([dataset, *([pictures] if pictures else [])])
+        write_text(collection.RESTORING, found.version)
+        workspace.checkout(lock, pointer, kept["lineage/collection.csv"])
+        collection.RESTORING.unlink()
     asked = [yaml.safe_load(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:
         log("params.yaml asks for another dataset: the next `dvc repro` would build that one")

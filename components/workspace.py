@@ -218,8 +218,9 @@ def dvc(*arguments: str, quiet: bool = True) -> str:
 @contextmanager
 def _described(hashes: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
     """.dvc files that name ``hashes``, while the block lasts, and the folders that they stand for:
-    so DVC's own commands can be asked for what no stage here names."""
-    with tempfile.TemporaryDirectory(dir=COLLECTION, prefix="restoring-") as place:
+    so DVC's own commands can be asked for what no stage here names. To be used while the collection
+    is locked."""
+    with tempfile.TemporaryDirectory(dir=COLLECTION, prefix=collection.DESCRIBED) as place:
         files, folders = [], []
         for i, digest in enumerate(hashes):
             file, folder = Path(place) / f"{i}.dvc", Path(place) / str(i)

@@ -30,8 +30,8 @@ from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
 from components.ingest import Outcome, clean, ingest
 from components.likeness import likeness
-from components.paths import COLLECTION, DATASET, OUTBOX, QUARANTINE
-from ops import inbox, steps
+from components.paths import COLLECTION, DATASET, HOME, INBOX, INGESTED, OUTBOX, QUARANTINE
+from ops import steps
 from tests import toy
 from tests.clones import Clone
 
@@ -208,6 +208,13 @@ def bomb_png(side: int) -> bytes:
     )
 
 
+def two_in_one() -> bytes:
+    """A camera's JPEG that holds two pictures: an MPO."""
+    buffer = io.BytesIO()
+    photo().save(buffer, "MPO", save_all=True, append_images=[photo(NEW, 1)])
+    return buffer.getvalue()
+
+
 BAD: dict[str, tuple[str, Callable[[], bytes]]] = {
     "empty.png": ("not decoded", lambda: b""),
     "text.png": ("not decoded", lambda: b"path,category\n" * 50),
@@ -221,6 +228,9 @@ BAD: dict[str, tuple[str, Callable[[], bytes]]] = {
     "truncated.webp": ("not decoded", lambda: png(photo(), "WEBP")[:-100]),
     "truncated.bmp": ("not decoded", lambda: png(photo(), "BMP")[:-100]),
     "bomb.png": ("too many pixels", lambda: bomb_png(12_000)),
+    "16-bit.png": ("not decoded", lambda: png(Image.new("I;16", (32, 32), 9000))),
+    "float.tiff": ("not decoded", lambda: png(Image.new("F", (32, 32), 0.5), "TIFF")),
+    "two.jpg": ("not decoded", two_in_one),
 }
 
 
@@ -232,7 +242,8 @@ def test_bad_files_are_put_aside_with_a_reason(project: Path, name: str) -> None
     outcome = take(project / "new")
     assert (outcome.added, outcome.rejected) == (2, {kind: 1})
     (row,) = reasons(outcome).to_dict("records")
-    assert row["file"].endswith(name) and row["kind"] == kind and row["reason"]
+    assert row["file"].endswith(name) and row["kind"] == kind
+    assert row["reason"] and "object at" not in row["reason"]
     assert outcome.quarantine is not None
     assert (outcome.quarantine / row["copy"]).read_bytes() == content()
 
@@ -243,6 +254,55 @@ def test_the_format_is_told_by_content_not_by_name(project: Path) -> None:
     (place / "picture.txt").write_bytes(png(photo(), "JPEG"))
     assert take(project / "new").added == 1
     assert collection.read()["path"][0].endswith(".jpeg")
+
+
+def test_a_picture_is_turned_as_its_exif_says(project: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned clockwise
+    place = project / "new" / NEW
+    place.mkdir(parents=True)
+    (place / "a.png").write_bytes(png(photo()))
+    (place / "b.png").write_bytes(
+        png(photo().transpose(Image.Transpose.ROTATE_90), exif=turned)  # type: ignore[arg-type]
+    )
+    assert take(project / "new").rejected == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("source", ["collection", "collection/pictures/mine", "."])
+def test_what_lies_in_the_collection_is_never_lost(project: Path, source: str) -> None:
+    place = COLLECTION / "pictures" / "mine"
+    place.mkdir(parents=True)
+    (place / "a.png").write_bytes(png(photo()))
+    with pytest.raises(EidolonError, match="is or holds the collection itself"):
+        take(Path(source))
+    assert (place / "a.png").is_file()
+    take(tree(project / "new", {KNOWN: 1}))
+    (kept,) = QUARANTINE.glob("*/*a.png")
+    assert kept.read_bytes() == png(photo()) and not (place / "a.png").exists()
+    (row,) = pd.read_csv(kept.parent / "reasons.csv").to_dict("records")
+    assert (row["kind"], row["copy"]) == ("stray", kept.name)
+
+
+def test_only_what_was_read_as_a_picture_is_copied(project: Path) -> None:
+    (project / "list.csv").write_text("/dev/zero,z\n/proc/self/environ,z\n.,z\n")
+    outcome = take(project / "list.csv")
+    assert outcome.unfit and outcome.rejected == {"missing": 2, "not decoded": 1}
+    assert (reasons(outcome)["copy"] != "").tolist() == [False, True, False]
+
+
+def test_a_full_disk_leaves_nothing_behind(project: Path) -> None:
+    """A file may have no more than 4 KB here: the second picture does not fit."""
+    place = tree(project / "new", {NEW: 1}) / NEW.replace(" ", "_")
+    Image.effect_noise((99, 99), 50).save(place / "large.png")
+    command = [sys.executable, "-c", _LIMIT + _INGEST, str(project / "new")]
+    done = subprocess.run(
+        command,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(toy.ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "File too large" in done.stderr, done.stderr
+    assert not [path for path in COLLECTION.rglob("*") if path.is_file()]
 
 
 def test_links_and_junk_are_not_followed(project: Path) -> None:
@@ -303,9 +363,14 @@ def test_a_list_names_files_and_categories(project: Path) -> None:
     outcome = take(project / "list.txt")
     assert (outcome.added, outcome.rejected) == (2, {"missing": 1})
     assert collection.read()["category"].tolist() == [KNOWN, NEW]
-    (project / "list.csv").write_text("a,b,c\n")
-    with pytest.raises(EidolonError, match=r"'a,b,c' is not PATH or PATH,CATEGORY"):
-        take(project / "list.csv")
+    for line in ("a,b,c", "a\0,b"):
+        (project / "list.csv").write_text(f"{line}\n")
+        with pytest.raises(EidolonError, match="is not PATH or PATH,CATEGORY"):
+            take(project / "list.csv")
+    given = f"Path, Category\n\n  \n# three, in, all\n{place / '2.png'},{NEW}\n"
+    (project / "my_list_v2.csv").write_text(given)
+    assert take(project / "my_list_v2.csv").files == 1
+    assert collection.read()["source"].tolist() == ["list.txt", "list.txt", "my_list_v2.csv"]
     (project / "list.csv").write_bytes(b"\xff\xfe\0")
     with pytest.raises(EidolonError, match="is no list of files"):
         take(project / "list.csv")
@@ -328,12 +393,28 @@ def test_an_archive_is_as_good_as_its_folder(project: Path, name: str) -> None:
     assert (outcome.files, outcome.added) == (6, 6)
     names = {NEW: 3, KNOWN: 2, "wrapped": 1}
     assert collection.read()["category"].value_counts().to_dict() == names
-    assert not list(OUTBOX.parent.glob("unpacked-*"))
+    assert not list(HOME.glob("unpacked-*"))
+
+
+@pytest.mark.parametrize("kind", ["gnu", "v7", "ustar", "posix"])
+def test_archives_of_a_folder_as_tar_makes_them(project: Path, kind: str) -> None:
+    source = tree(project / "new", {NEW: 2})
+    (source / "a:b").mkdir()
+    (source / "a:b" / "bad.png").write_bytes(b"none")
+    path = project / "dots.tar"
+    tar = ["tar", f"--format={kind}", "-cf", str(path), "-C", str(source)]
+    subprocess.run([*tar, "."], check=True)
+    outcome = take(path)
+    assert (outcome.files, outcome.added) == (3, 2)
+    assert reasons(outcome)["file"].tolist() == [str(path / "a:b" / "bad.png")]
+    subprocess.run([*tar, "-T", "/dev/null"], check=True)
+    assert take(path).files == 0
 
 
 def test_a_file_at_an_archives_root_has_no_category(project: Path) -> None:
     with zipfile.ZipFile(project / "new.zip", "w") as packed:
         packed.writestr("loose.png", png(photo()))
+        packed.writestr("a:b/", b"")
     outcome = take(project / "new.zip")
     assert (outcome.added, outcome.rejected) == (0, {"no category": 1})
 
@@ -456,6 +537,12 @@ def test_a_truncated_archive_and_a_source_that_is_none_are_named(project: Path) 
         take(project / "new", max_bytes=100)
 
 
+_LIMIT = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+"""
+
 _INGEST = """
 import sys
 from pathlib import Path
@@ -481,6 +568,7 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
     rng = random.Random(0)
     killed = 0
     for round_ in range(20):
+        (HOME / "unpacked-killed").mkdir(parents=True, exist_ok=True)
         if round_ % 4 == 0:  # anew: some rounds start from nothing, some from what a kill left
             subprocess.run(["rm", "-rf", str(COLLECTION), str(OUTBOX.parent)], check=True)
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, cwd=project) as process:
@@ -494,6 +582,7 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
         assert set(rows["path"]) <= set(collection.unannounced())
     assert killed >= 10
     take(source)
+    assert not list(HOME.glob("unpacked-*"))
     pd.testing.assert_frame_equal(collection.read(), expected)
     assert collection.unannounced() == expected["path"].tolist()
     assert {p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()} == set(
@@ -515,21 +604,21 @@ def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
 def test_the_inbox_is_taken_once_settled_and_one_bad_entry_blocks_nothing(project: Path) -> None:
     with pytest.raises(steps.NothingToDo):
         steps.collect(None, print)  # there is no inbox
-    tree(inbox.INBOX / "batch", {NEW: 4})
-    zipped(inbox.INBOX / "unsafe.zip", "../evil.png")
-    (inbox.INBOX / "notes.doc").write_text("nothing")
-    settle(inbox.INBOX)
-    tree(inbox.INBOX / "copying", {KNOWN: 2})  # changed just now
+    tree(INBOX / "batch", {NEW: 4})
+    zipped(INBOX / "unsafe.zip", "../evil.png")
+    (INBOX / "notes.doc").write_text("nothing")
+    settle(INBOX)
+    tree(INBOX / "copying", {KNOWN: 2})  # changed just now
     lines: list[str] = []
     assert steps.collect(None, lines.append) == {"unannounced": 4}
     assert sum("is refused" in line for line in lines) == 2
-    assert [path.name for path in inbox.INBOX.iterdir()] == ["copying"]
-    (given,) = inbox.INGESTED.glob("*/batch")
+    assert [path.name for path in INBOX.iterdir()] == ["copying"]
+    (given,) = INGESTED.glob("*/batch")
     assert len(list(given.rglob("*.png"))) == 4
     refused = {p.parent.name: p.read_text() for p in QUARANTINE.glob("*/reasons.csv")}
     assert len(refused) == 2 and any("leads outside" in text for text in refused.values())
 
-    settle(inbox.INBOX)
+    settle(INBOX)
     assert steps.collect(None, print) == {"unannounced": 6}
     steps.announced(collection.unannounced()[-1], print)
     with pytest.raises(steps.NothingToDo):

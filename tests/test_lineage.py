@@ -11,6 +11,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -18,8 +19,9 @@ from bento.api import BundleName, result
 from components import config, lineage, registry
 from components.bundle import load
 from components.errors import EidolonError
-from components.paths import BUNDLE
+from components.paths import AGGREGATOR, BUNDLE
 from components.retrieve import Retriever
+from tests.clones import free_ports
 
 COMMAND = Path(sys.executable).with_name("eidolon")
 
@@ -67,6 +69,13 @@ def test_a_version_leads_to_run_data_models_and_code(registered: registry.Versio
     assert found["dataset"]["dvc"] == yaml.safe_load(lock)["stages"]["dataset"]["outs"][0]["md5"]
     assert found["dataset"]["pictures"] == len(rows)
     assert found["models"] == info["models"]
+    assert f"generator@{found['generator']['revision']}" == info["models"]["generator"]
+    accepted = pd.read_csv("data/accepted/manifest.csv")
+    assert found["imagined"]["pictures"] == len(accepted)
+    for drawn in found["imagined"]["categories"]:
+        of = accepted[accepted["category"] == drawn["category"]]
+        assert {drawn["prompt"]} == set(of["prompt"]) and drawn["seeds"] == of["seed"].tolist()
+    assert lineage.trace("challenger") == found
     assert found["generator"]["prompt"] == config.load().generator.prompt
     assert tuple(found["encoders"]["prompts"]) == config.load().encoders.prompts
     assert found["validation"] == info["validation"]
@@ -94,6 +103,26 @@ def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
     assert found["bundle"]["version"] == 1
 
 
+def test_the_latest_metrics_of_a_run_are_those_that_ship(registered: registry.Version) -> None:
+    info = json.loads((BUNDLE / "bundle.json").read_text())
+    trained = json.loads((AGGREGATOR / "train.json").read_text())
+    found = registry.metrics_of(registered.version)
+    assert found["lambda"] == info["lambda"]
+    assert {name: found[name] for name in trained} == trained
+    assert found["map.fused.unseen.mean"] == info["metrics"]["map"]["fused"]["unseen"]["mean"]
+    last = pd.read_csv(AGGREGATOR / "history.csv").iloc[-1]
+    assert found["train.validation_map"] == last["validation_map"]
+
+
+def test_a_registry_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
+    for words in (("data", "log"), ("lineage", "1"), ("data", "restore", "champion")):
+        found = eidolon(*words)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert "cannot be reached" in found.stderr and "Traceback" not in found.stderr
+
+
 def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> None:
     given = json.dumps(answer(retriever, "red plain star"))
     (tmp_path / "answer.json").write_text(given)
@@ -102,7 +131,17 @@ def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> 
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     assert json.loads(one.stdout) == json.loads(two.stdout)
     shown = eidolon("lineage", "1")
-    steps = ("bundle", "run", "dvc lock", "dataset", "generator", "encoders", "validation", "code")
+    steps = (
+        "imagined",
+        "bundle",
+        "run",
+        "dvc lock",
+        "dataset",
+        "generator",
+        "encoders",
+        "validation",
+        "code",
+    )
     assert all(f"\n{step}" in f"\n{shown.stdout}" for step in steps)
     assert json.loads(one.stdout)["dataset"]["dvc"] in shown.stdout
 
@@ -112,7 +151,11 @@ def test_what_is_no_version_and_no_answer_is_one_sentence(
 ) -> None:
     given = answer(retriever, "red plain star")
     changed: dict[str, dict[str, Any]] = {
-        "is none of": given | {"seeds": [1]},
+        "seeds are not those of": given | {"seeds": [1]},
+        "seeds are not those of 'red": given | {"seeds": []},
+        "'a zebra' for a category": given | {"query": "a zebra", "seeds": []},
+        "'red plain star' for no category": given | {"known": False},
+        "should match pattern": given | {"bundle": {"version": 1, "digest": "0"}},
         "is not version 1": given | {"bundle": {"version": 1, "digest": "0" * 12}},
         "has no version '7'": given | {"bundle": {"version": 7, "digest": "0" * 12}},
         "no answer of POST /search": {"query": "red plain star"},

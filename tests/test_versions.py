@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import yaml
 
 from components import bundle, collection, config, registry, versions, workspace
 from components.errors import EidolonError
+from components.files import write_text
 from components.ingest import ingest
 from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
 from tests.clones import Clone
@@ -141,7 +145,7 @@ def test_versions_are_listed_and_compared(origin: Path) -> None:
     assert found.changed == [KNOWN]
     assert len(found.pictures_added) == 5 and found.pictures_removed.empty
     assert found.pictures_kept == len(of(origin, "1")[0])
-    assert versions.diff("2", "working").lines() == versions.diff("2", "2").lines()
+    assert versions.diff("challenger", "working").lines() == versions.diff("2", "2").lines()
     back = versions.diff("2", "1")
     assert back.categories_removed == [NEW] and len(back.pictures_removed) == 5
 
@@ -149,7 +153,8 @@ def test_versions_are_listed_and_compared(origin: Path) -> None:
     assert f"1 categories added: {NEW}" in shown.stdout and "5 pictures added" in shown.stdout
     listed = subprocess.run([COMMAND, "data", "log"], capture_output=True, text=True).stdout
     for version in registry.versions():
-        assert version.tags["dataset"][:12] in listed
+        assert version.tags["dataset"][:10] in listed
+        assert version.tags["collection"][:10] in listed
         assert len(version.tags["commit"]) == 40 and version.tags["commit"][:7] in listed
         assert version.tags["dirty"] == "false"
         assert int(version.tags["pictures"]) == len(of(origin, version.version)[0])
@@ -168,15 +173,62 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
     assert done.returncode == 0, done.stderr
     assert f"1 new categories ({NEW})" in done.stdout
     digest = workspace.collection_hash(workspace.text(workspace.POINTER))
-    assert f"version {digest}" in done.stdout
+    assert f"version {digest} of the collection" in done.stdout
     pushed = origin.parent / "remote" / "files" / "md5" / digest[:2] / digest[2:]
     assert pushed.is_file()
     collection.announced(collection.unannounced()[-1])
     state = {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()}
+    (source / "x").mkdir()
+    (source / "x" / "bad.png").write_text("none")
     again = add()
     assert again.returncode == 0 and "nothing new" in again.stdout
     assert {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()} == state
     assert not OUTBOX.read_text()
+    shutil.rmtree(source / NEW.replace(" ", "_"))
+    unfit = add()
+    assert unfit.returncode == 2 and "is fit: 0 of 1 files added" in unfit.stderr
+
+
+def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: Path) -> None:
+    versions.restore("2", print)
+    rows, count = workspace.text(COLLECTION / "manifest.csv"), len(list(DATASET.rglob("*.png")))
+    moments: list[tuple[str, Callable[[], object]]] = [
+        ("1", lambda: list(COLLECTION.glob("restoring-*"))),
+        ("1", lambda: workspace.text(COLLECTION / "manifest.csv") != rows),
+        ("2", collection.RESTORING.exists),
+        ("1", lambda: len(list(DATASET.rglob("*.png"))) != count),
+    ]
+    for version, reached in moments:
+        command: list[str | Path] = [COMMAND, "data", "restore", version]
+        with subprocess.Popen(command, start_new_session=True) as process:
+            while process.poll() is None and not reached():
+                time.sleep(0.001)
+            os.killpg(process.pid, signal.SIGKILL)
+        versions.restore(version, print)
+        check_restored(origin, version)
+        assert not collection.RESTORING.exists() and not list(COLLECTION.glob("restoring-*"))
+    write_text(collection.RESTORING, "2")
+    ingest(tree(other / "more", {NEW: 9}), config.load().ingest)
+    with pytest.raises(EidolonError, match="would be lost"):  # it is not that version any more
+        versions.restore("2", print)
+
+
+def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
+    """Neither pages with times in them, nor shards that are no more; but all else."""
+
+    def digest(shards: int, docs: str, cmd: str = "") -> str:
+        def pinned(path: str, md5: str) -> list[dict[str, str]]:
+            return [{"path": path, "md5": md5}, {"path": "kept", "md5": "0"}]
+
+        stages = {f"imagine@{i}": {"cmd": cmd, "outs": pinned("o", "0")} for i in range(shards)}
+        stages["generate"] = {"cmd": "", "deps": pinned("data/shards", str(shards))}
+        stages["validate"] = {"cmd": "", "outs": pinned("artifacts/validation", docs)}
+        (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+        return registry.lock_digest(tmp_path / "dvc.lock")
+
+    with chdir(built_toy):  # of two shards
+        assert digest(2, "a") == digest(5, "b")
+        assert digest(1, "a") != digest(2, "a") != digest(2, "a", "other")
 
 
 def test_without_a_remote_one_line_says_so(other: Path, capsys: pytest.CaptureFixture[str]) -> None:
