@@ -58,7 +58,7 @@ def plant(
     frame = measured.rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]]
     frame = frame.assign(sha256=[sha256(file) for file in files])
     measured = measured.replace(at, meter.measure(files, frame))
-    return Planted(measured, at, sources if kind == "copy" else at)
+    return Planted(measured, at, sources if "copy" in kind else at)
 
 
 def _blank(_: Path, rng: np.random.Generator) -> bytes:
@@ -98,6 +98,39 @@ def _copy(source: Path, rng: np.random.Generator) -> bytes:
             return _encoded(image.resize((24, 24)).resize(image.size))
 
 
+def _shifted(source: Path, rng: np.random.Generator) -> bytes:
+    values = np.asarray(pictures.read(source))
+    down, right = rng.integers(-1, 2), rng.choice((-1, 1))
+    framed = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    moved = np.roll(framed, (down, right), axis=(0, 1))
+    return _encoded(Image.fromarray(moved[1:-1, 1:-1]))
+
+
+def _lit(source: Path, rng: np.random.Generator) -> bytes:
+    return _png(np.asarray(pictures.read(source)) * rng.choice((0.85, 1.15)))
+
+
+def _cropped(source: Path, _: np.random.Generator) -> bytes:
+    image = pictures.read(source)
+    inner = image.crop((1, 1, image.width - 1, image.height - 1))
+    return _encoded(inner.resize(image.size, Image.Resampling.BICUBIC))
+
+
+def _recompressed(source: Path, _: np.random.Generator) -> bytes:
+    buffer = io.BytesIO()
+    pictures.read(source).save(buffer, "JPEG", quality=60)
+    return _encoded(pictures.read(buffer.getvalue()))
+
+
+def _mirrored(source: Path, _: np.random.Generator) -> bytes:
+    return _encoded(pictures.read(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+
+
+def _altered(source: Path, rng: np.random.Generator) -> bytes:
+    alter = (_shifted, _lit, _cropped, _recompressed, _mirrored)[rng.integers(5)]
+    return alter(source, rng)
+
+
 def _truncated(source: Path, rng: np.random.Generator) -> bytes:
     data = source.read_bytes()
     return data[: int(len(data) * rng.uniform(0.2, 0.95))]
@@ -121,6 +154,12 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], bytes]] = {
     "blank": _blank,
     "noise": _noise,
     "copy": _copy,
+    "shifted copy": _shifted,
+    "lighter or darker copy": _lit,
+    "cropped copy": _cropped,
+    "recompressed copy": _recompressed,
+    "mirrored copy": _mirrored,
+    "altered copy of another category": _altered,
     "truncated": _truncated,
     "bomb": _bomb,
     "text": _text,
@@ -144,7 +183,8 @@ def _neighbours(rows: pd.DataFrame, row: int) -> pd.Series:
 
 
 _FROM: dict[str, Callable[[pd.DataFrame, int], pd.Series]] = {
-    "copy": _siblings,
+    **dict.fromkeys((kind for kind in KINDS if kind.endswith("copy")), _siblings),
+    "altered copy of another category": _strangers,
     "another category": _strangers,
     "one attribute off": _neighbours,
 }

@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from components import config, registry
 from components.errors import EidolonError
@@ -96,6 +98,24 @@ def test_a_copy_in_one_category_is_a_warning(rows: pd.DataFrame) -> None:
     shutil.copy(one, other)
     report = inspect(config.load().inspection, None)
     assert any("2 of 44: is there twice" in warning for warning in report["warnings"])
+
+
+def test_an_altered_copy_in_another_category_is_a_warning(rows: pd.DataFrame) -> None:
+    one, other = paths(rows, 0)[0], paths(rows, 1)[0]
+    values = np.asarray(Image.open(one).convert("RGB")) * 0.88
+    Image.fromarray(values.astype(np.uint8)).save(other)
+    report = inspect(config.load().inspection, None)
+    told = next(w for w in report["warnings"] if "nearly is in another category too" in w)
+    assert all(path.relative_to(DATASET).as_posix() in told for path in (one, other))
+
+
+def test_a_category_without_training_pictures_is_a_warning(rows: pd.DataFrame) -> None:
+    name = rows.loc[rows["split"] == "train", "category"].iloc[0]
+    without = rows[(rows["category"] != name) | (rows["subset"] == "gallery")]
+    without.to_csv(DATASET / "manifest.csv", index=False)
+    report = inspect(config.load().inspection, None)
+    told = next(w for w in report["warnings"] if "has no training pictures" in w)
+    assert f"1 of {rows['category'].nunique()}" in told and told.endswith(f": {name}")
 
 
 def test_what_changed_since_the_champion_is_told(rows: pd.DataFrame) -> None:

@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ from components import bundle, config, embed, generate
 from components.datasets.emblems import Category, categories, draw
 from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
+from components.features import Features
 from components.files import sha256
 from components.imagine import Store, wanted
 from components.imagine import draw as imagine
@@ -29,11 +31,12 @@ from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
 from components.retrieve import Retriever
 from components.search import Gallery
 from components.seeds import seed_of
+from components.train import fit, new_aggregator
 from components.validation import suites, thresholds
 from components.validation.heal import validate
-from components.validation.judge import leave_one_out, nearest_better
+from components.validation.judge import differences, leave_one_out, nearest_better
 from components.validation.limit import Limit
-from components.validation.measure import Measured, Meter, agreement
+from components.validation.measure import Measured, Meter, agreement, views
 from tests import toy
 
 
@@ -116,11 +119,11 @@ def test_offending_pictures_are_drawn_anew_with_other_seeds(copy: Path) -> None:
     assert all((VALIDATION / link).is_file() for link in linked)
 
 
-def test_a_failure_of_most_pictures_is_critical_and_keeps_what_was_accepted(copy: Path) -> None:
-    before = (ACCEPTED / "manifest.csv").read_text()
+def test_a_failure_of_most_pictures_is_critical_and_accepts_nothing(copy: Path) -> None:
+    shutil.rmtree(ACCEPTED)  # as DVC does before the stage runs
     with pytest.raises(EidolonError, match=r"is blank \(contrast should be at least 0\.45\)"):
         validate(changed(min_contrast=0.45, attempts=1))
-    assert (ACCEPTED / "manifest.csv").read_text() == before
+    assert not ACCEPTED.exists()
     report = json.loads((VALIDATION / "report.json").read_text())
     assert not report["success"] and report["critical"]
     assert report["redrawn"] == 16
@@ -149,7 +152,35 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
     retriever = Retriever(bundle.load(BUNDLE), params.generator, params.encoders)
     answer = retriever.search(name, 5)
     assert answer.seeds == []
-    assert [hit.score for hit in answer.hits] == [hit.text_score for hit in answer.hits]
+    for hit in answer.hits:
+        assert hit.score == pytest.approx(hit.text_score - hit.hubness, abs=1e-6)
+
+
+def test_training_leaves_out_a_category_without_pictures(in_toy: Path) -> None:
+    """As if it were of another split: it moves neither the network nor λ."""
+    params, features = config.load().train.model_copy(update={"hubness": 0.0}), Features.load()
+    row = features.rows("train")[0]
+    accepted, elsewhere = features.accepted.copy(), features.categories.copy()
+    accepted[row], elsewhere.loc[row, "split"] = False, "unseen"
+    without = replace(features, accepted=accepted)
+    start = new_aggregator(without, params)
+    (one, history), (other, same) = (
+        fit(chosen, params, deepcopy(start))
+        for chosen in (without, replace(without, categories=elsewhere))
+    )
+    pd.testing.assert_frame_equal(history, same)
+    for name, values in one.state_dict().items():
+        np.testing.assert_array_equal(values, other.state_dict()[name])
+    assert not fit(features, params, deepcopy(start))[1]["loss"].equals(history["loss"])
+
+
+def test_a_prompt_of_digits_is_text(copy: Path) -> None:
+    told = IMAGINED / "manifest.csv"
+    rows = pd.read_csv(told).assign(prompt="1984")
+    rows.to_csv(told, index=False)
+    (IMAGINED / rows["path"][0]).write_text("no picture")
+    report = validate(config.load())
+    assert report["success"] and report["redrawn"] == 1
 
 
 def test_an_answer_names_the_seeds_of_redrawn_pictures(copy: Path) -> None:
@@ -201,11 +232,32 @@ def test_strangers_do_not_vouch_for_each_other() -> None:
 
 
 def test_the_best_of_several_copies_stays() -> None:
-    rng = np.random.default_rng(0)
-    one, two = rng.uniform(size=(2, 192)).astype(np.float32)
-    nearest, of = nearest_better(np.stack([one, two, one + 0.001, one, two]), 0.025)
-    assert np.isnan(nearest[0]) and nearest[1] > 0.1
+    one, two = (draw(c, seed=5, subset="copies", index=0) for c in chosen()[:2])
+    again = one.resize((24, 24)).resize(one.size)
+    seen = np.stack([views(image) for image in (one, two, again, one, two)])
+    nearest, of = nearest_better(seen, 0.025)
+    assert np.isnan(nearest[0]) and nearest[1] > 0.03
     assert (nearest[2:] < 0.025).all() and of[2:].tolist() == [0, 0, 1]
+    assert (nearest[3:] == pytest.approx(0, abs=1e-3)) and np.isfinite(nearest[1:]).all()
+
+
+def test_an_altered_picture_is_nearer_than_another_one() -> None:
+    """Whichever of the two is the original."""
+    image, other = (draw(c, seed=5, subset="copies", index=0) for c in chosen()[:2])
+    values = np.asarray(image)
+    inner = image.crop((1, 1, image.width - 1, image.height - 1))
+    altered = [
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        inner.resize(image.size, Image.Resampling.BICUBIC),
+        Image.fromarray(np.uint8(values * 0.8)),
+        Image.fromarray(np.pad(values, ((1, 0), (0, 0), (0, 0)), mode="edge")[:-1]),
+        Image.fromarray(np.pad(values, ((0, 0), (0, 1), (0, 0)), mode="edge")[:, 1:]),
+    ]
+    of_altered = np.stack([views(i) for i in altered])
+    of_two = np.stack([views(image), views(other)])
+    found = differences(of_altered, of_two)
+    np.testing.assert_allclose(found, differences(of_two, of_altered).T, atol=1e-6)
+    assert (found[:, 0] < 0.01).all() and (found[:, 1] > 0.03).all()
 
 
 def test_agreement_is_the_lead_over_the_best_other_prompt() -> None:
@@ -240,10 +292,15 @@ def test_limits_are_set_from_what_they_cut(in_toy: Path, tmp_path: Path) -> None
     contrast = measurements()["contrast"].to_numpy(dtype=float)
     params = changed(min_contrast=float(np.median(contrast)))
     found = {item.limit.column: item for item in thresholds.distributions(params)}
-    assert set(found) == {"contrast", "sharpness", "agreement", "difference", "siblings"}
+    of_imagined = {"contrast", "sharpness", "agreement", "difference", "siblings", "diversity"}
+    assert set(found) == of_imagined | {"label", "leak", "copy"}
+    assert all(item.wrong.size for item in found.values())
     assert np.sort(found["contrast"].pictures) == pytest.approx(np.sort(contrast))
     assert found["contrast"].beyond(found["contrast"].pictures) == 0.5
     assert len(found["agreement"].wrong) == len(contrast)
+    assert found["contrast"].beyond(found["contrast"].wrong) == 1.0
+    assert found["sharpness"].wrong.min() > 0.4
+    assert 0 < len(found["diversity"].pictures) <= len(toy.NAMES)
     thresholds.plot([*found.values(), nothing], tmp_path / "reports" / "thresholds.png")
     with Image.open(tmp_path / "reports" / "thresholds.png") as image:
         assert image.format == "PNG" and image.width > 500

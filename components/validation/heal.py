@@ -95,8 +95,8 @@ def validate(
 ) -> dict[str, Any]:
     """Judge and heal ``imagined``, and write ``accepted`` and ``out``. Returns the report.
 
-    Raises :class:`EidolonError` after a critical failure: ``out`` tells of it, and ``accepted``
-    stays as it was.
+    Raises :class:`EidolonError` after a critical failure: ``out`` tells of it, and ``accepted`` is
+    not written. DVC has removed the last one then, so that no later stage can take it.
     """
     frame = manifest.read(imagined, manifest.IMAGINED_COLUMNS, "dvc repro generate")
     known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
@@ -104,7 +104,8 @@ def validate(
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     healed = heal(found, params, meter, store or Store())
-    categories = _categories(names, healed, params.validation.min_accepted)
+    categories = diversity(names, healed.last, healed.measured)
+    categories["text_only"] = categories["accepted"] < params.validation.min_accepted
     alone = set(categories.loc[categories["text_only"], "category"])
     sound = healed.last["reason"] == ""
     fine = sound & ~healed.last["category"].isin(alone)
@@ -158,22 +159,22 @@ def _quarantine(rows: pd.DataFrame, files: Sequence[Path], folder: Path) -> None
             shutil.copyfile(file, kept)
 
 
-def _categories(names: list[str], healed: Healed, least: int) -> pd.DataFrame:
-    """One row per category: ``accepted`` pictures, whether they are fewer than ``least``
-    (``text_only``), and their ``diversity``, the mean cosine distance of two of them to the vision
+def diversity(names: Sequence[str], rows: pd.DataFrame, measured: Measured) -> pd.DataFrame:
+    """One row per category of ``names``: how many of its pictures, judged in ``rows``, are
+    ``accepted``, and their ``diversity``, the mean cosine distance of two of them to the vision
     encoder (missing for fewer than two)."""
     found = []
-    sound = (healed.last["reason"] == "").to_numpy()
-    groups = healed.last[sound].groupby("category").indices
-    fine = healed.measured.vision[sound]
+    sound = (rows["reason"] == "").to_numpy()
+    groups = rows[sound].groupby("category").indices
+    fine = measured.vision[sound]
     for name in names:
         vectors = fine[groups.get(name, np.empty(0, dtype=int))]
         count = len(vectors)
         # the cosines of all pairs sum to |Σv|² - n, of unit vectors
         together = (vectors.sum(axis=0) ** 2).sum() - count
-        diversity = 1 - together / (count * (count - 1)) if count > 1 else np.nan
-        found.append((name, count, count < least, diversity))
-    return pd.DataFrame(found, columns=["category", "accepted", "text_only", "diversity"])
+        apart = 1 - together / (count * (count - 1)) if count > 1 else np.nan
+        found.append((name, count, apart))
+    return pd.DataFrame(found, columns=["category", "accepted", "diversity"])
 
 
 def _suites(

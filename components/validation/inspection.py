@@ -19,7 +19,7 @@ import pandas as pd
 from components import config, manifest, pictures
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
-from components.measure import SIDE, differences, thumbnail
+from components.measure import SIDE, difference_hash, differences, thumbnail
 from components.paths import DATASET, INSPECTION
 from components.progress import track
 from components.validation import page, suites
@@ -27,6 +27,8 @@ from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
 _CHUNK = 512  # rows of a table of pairwise differences
+_OUTLINE = 10  # bits of two difference hashes that may differ where one outline is meant
+_NEARLY = 3  # times the difference of copies: a near-copy, where the outline is the same too
 
 
 def inspect(
@@ -50,7 +52,7 @@ def inspect(
             return report
     old = None if before is None else pd.read_csv(io.StringIO(before), keep_default_na=False)
     looked, categories = measure(dataset, rows), compare(rows, old)
-    of_pictures, of_categories, of_all = _rules(params)
+    of_pictures = of_a_picture(params)
     marked = looked.assign(reason="")
     for rule in of_pictures:
         mark(marked, rule)
@@ -59,8 +61,8 @@ def inspect(
         failures = suites.run(
             [
                 Suite("pictures of the dataset", looked, "path", of_pictures),
-                Suite("categories of the dataset", categories, "category", of_categories),
-                Suite("the dataset", summarise(categories, old), "dataset", of_all),
+                Suite("categories of the dataset", categories, "category", _of_a_category(params)),
+                Suite("the dataset", summarise(categories, old), "dataset", _of_all(params)),
             ],
             aside / "data_docs",
         )
@@ -95,9 +97,11 @@ def inspect(
 def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """One row per picture: path, category, subset, ``decodes``, ``width``, ``height``, and the
     colour difference at 8x8 pixels to the most similar picture of its own category and subset
-    (``copy``), of its category's other subset (``leak``), and of another category (``label``).
-    They are missing where there is none to compare with."""
+    (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
+    another category with the same outline by the difference hash (``near``). They are missing where
+    there is none to compare with."""
     found = []
+    outlines = np.zeros(len(rows), dtype=np.uint64)
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
     for i, path in enumerate(track(rows["path"].tolist(), "inspect", "pictures")):
         try:
@@ -105,13 +109,14 @@ def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
         except EidolonError:
             found.append((False, np.nan, np.nan))
             continue
-        thumbnails[i] = thumbnail(image)
+        thumbnails[i], outlines[i] = thumbnail(image), difference_hash(image)
         found.append((True, image.width, image.height))
     seen = pd.DataFrame(found, columns=["decodes", "width", "height"])
     table = rows[["path", "category", "subset"]].join(seen)
     fine = np.flatnonzero(table["decodes"])
     nearest = _nearest(
         thumbnails[fine],
+        outlines[fine],
         pd.factorize(table["category"].iloc[fine])[0],
         pd.factorize(table["subset"].iloc[fine])[0],
     )
@@ -122,9 +127,10 @@ def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per category, of now or ``before``: ``gallery``, ``training`` and all ``pictures``,
-    in how many ``splits`` it is, how many pictures there were (``before``), by which share that
-    ``change``d, and whether its split is another one (``moved``)."""
+    """One row per category, of now or ``before``: ``gallery``, ``training`` (missing for those of
+    the split `unseen`, which need none) and all ``pictures``, in how many ``splits`` it is, how
+    many pictures there were (``before``), by which share that ``change``d, and whether its split is
+    another one (``moved``)."""
     of = rows.groupby("category")
     table = pd.DataFrame(
         {
@@ -134,6 +140,7 @@ def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
             "splits": of["split"].nunique(),
         }
     )
+    table["training"] = table["training"].mask(of["split"].first() == "unseen")
     if before is None:
         return table.assign(before=np.nan, change=np.nan, moved=False).reset_index()
     last = before.groupby("category")
@@ -160,47 +167,56 @@ def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
 
 def _nearest(
     thumbnails: npt.NDArray[np.float32],
+    outlines: npt.NDArray[np.uint64],
     category: npt.NDArray[np.intp],
     subset: npt.NDArray[np.intp],
 ) -> dict[str, npt.NDArray[np.float64]]:
     """The columns of :func:`measure`, infinite where there is none to compare with."""
-    found = {name: np.full(len(thumbnails), np.inf) for name in ("copy", "leak", "label")}
+    found = {name: np.full(len(thumbnails), np.inf) for name in ("copy", "leak", "label", "near")}
     for start in range(0, len(thumbnails), _CHUNK):
         part = slice(start, start + _CHUNK)
         block = differences(thumbnails[part], thumbnails)
         own = category[part, None] == category[None]
         beside = own & (subset[part, None] == subset[None])
         beside[np.arange(len(block)), np.arange(start, start + len(block))] = False  # itself
+        alike = np.bitwise_count(outlines[part, None] ^ outlines[None]) <= _OUTLINE
         for name, among in (
             ("copy", beside),
             ("leak", own & (subset[part, None] != subset[None])),
             ("label", ~own),
+            ("near", ~own & alike),
         ):
             found[name][part] = np.where(among, block, np.inf).min(axis=1)
     return found
 
 
-def _rules(params: config.Inspection) -> tuple[list[Rule], list[Rule], list[Rule]]:
-    """Of a picture, of a category, of the dataset."""
+def of_a_picture(params: config.Inspection) -> list[Rule]:
+    """What a picture of the dataset must have."""
     close, mostly = params.min_difference, params.mostly
-    return (
-        [
-            Rule("decodes", 1, None, "does not decode", "critical"),
-            Rule("width", params.min_side, None, "is too small", "warning"),
-            Rule("height", params.min_side, None, "is too small", "warning"),
-            Rule("label", close, None, "is in another category too", "critical", mostly),
-            Rule("leak", close, None, "is in gallery and training", "critical", mostly),
-            Rule("copy", close, None, "is there twice", "warning"),
-        ],
-        [
-            Rule("gallery", params.min_gallery, None, "has too few gallery pictures", "warning"),
-            Rule("splits", 1, 1, "is in several splits", "critical"),
-            Rule("moved", None, 0, "moved to another split", "warning"),
-            Rule("change", None, params.max_change, "grew or shrank much", "warning"),
-        ],
-        [
-            Rule("lost", None, params.max_lost, "too many categories are gone", "critical"),
-            Rule("drift", None, params.max_drift, "the categories' shares shifted", "warning"),
-            Rule("new", None, 0, "there are new categories", "info"),
-        ],
-    )
+    return [
+        Rule("decodes", 1, None, "does not decode", "critical"),
+        Rule("width", params.min_side, None, "is too small", "warning"),
+        Rule("height", params.min_side, None, "is too small", "warning"),
+        Rule("label", close, None, "is in another category too", "critical", mostly),
+        Rule("leak", close, None, "is in gallery and training", "critical", mostly),
+        Rule("near", _NEARLY * close, None, "nearly is in another category too", "warning"),
+        Rule("copy", close, None, "is there twice", "warning"),
+    ]
+
+
+def _of_a_category(params: config.Inspection) -> list[Rule]:
+    return [
+        Rule("gallery", params.min_gallery, None, "has too few gallery pictures", "warning"),
+        Rule("training", 1, None, "has no training pictures", "warning"),
+        Rule("splits", 1, 1, "is in several splits", "critical"),
+        Rule("moved", None, 0, "moved to another split", "warning"),
+        Rule("change", None, params.max_change, "grew or shrank much", "warning"),
+    ]
+
+
+def _of_all(params: config.Inspection) -> list[Rule]:
+    return [
+        Rule("lost", None, params.max_lost, "too many categories are gone", "critical"),
+        Rule("drift", None, params.max_drift, "the categories' shares shifted", "warning"),
+        Rule("new", None, 0, "there are new categories", "info"),
+    ]

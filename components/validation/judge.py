@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from components import config
-from components.measure import differences
 from components.validation.limit import Limit, mark
 from components.validation.measure import Array, Measured
 
-_CHUNK = 512  # rows of a table of pairwise differences
+_CONTRAST = 0.21  # that all pictures are brought to before they are compared
+_CHUNK = 64  # rows of a table of pairwise differences
 
 
 def limits(params: config.Validation, size: int) -> tuple[Limit, ...]:
@@ -42,7 +42,7 @@ def judge(measured: Measured, params: config.Validation, size: int) -> pd.DataFr
         mark(rows, limit)
     fine = np.flatnonzero(rows["reason"] == "")
     fine = fine[np.argsort(-rows["agreement"].to_numpy(dtype=np.float64)[fine], kind="stable")]
-    nearest, of = nearest_better(measured.thumbnails[fine], params.min_difference)
+    nearest, of = nearest_better(measured.views[fine], params.min_difference)
     paths = rows["path"].to_numpy(dtype=object)
     rows.loc[fine, "difference"] = nearest
     rows.loc[fine, "copy_of"] = np.where(nearest < params.min_difference, paths[fine][of], "")
@@ -57,23 +57,39 @@ def judge(measured: Measured, params: config.Validation, size: int) -> pd.DataFr
 
 
 def nearest_better(
-    thumbnails: Array, closest: float
+    views: Array, closest: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Of each thumbnail (N, 192), best first: its difference to the nearest one before it that is
-    no copy itself (missing for the first), and that one's index. A copy is one nearer than
-    ``closest``."""
-    count = len(thumbnails)
+    """Of each picture's ``views`` (N, V, d), best first: its difference to the nearest one before
+    it that is no copy itself (missing for the first), and that one's index. A copy is one nearer
+    than ``closest``."""
+    count = len(views)
     nearest, of = np.full(count, np.nan), np.zeros(count, dtype=np.intp)
     kept = np.zeros(count, dtype=bool)
     for start in range(0, count, _CHUNK):
-        block = differences(thumbnails[start : start + _CHUNK], thumbnails)
+        part = views[start : start + _CHUNK]
+        block = differences(part, views[: start + len(part)])
         for i, row in enumerate(block, start):
-            if kept.any():
-                row[~kept] = np.inf
+            better = kept[: len(row)]
+            if better.any():
+                row[~better] = np.inf
                 of[i] = row.argmin()
                 nearest[i] = row[of[i]]
             kept[i] = not nearest[i] < closest
     return nearest, of
+
+
+def differences(one: Array, other: Array) -> Array:
+    """(N, M): the root mean square difference in brightness and colour of each pair of pictures, in
+    [0, 0.42]: of the own view of either and the view of the other that is most like it.
+
+    ``one`` (N, V, d) and ``other`` (M, V, d) are as :func:`components.validation.measure.views`
+    gives them.
+    """
+    size = one.shape[2]
+    there = (one[:, 0] @ other.reshape(-1, size).T).reshape(len(one), len(other), -1).max(axis=2)
+    back = (one.reshape(-1, size) @ other[:, 0].T).reshape(len(one), -1, len(other)).max(axis=1)
+    likeness = np.maximum(there, back)
+    return np.sqrt(np.maximum(2 - 2 * likeness, 0)) * np.float32(_CONTRAST)
 
 
 def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:

@@ -29,15 +29,16 @@ class Measured:
 
     ``rows`` has what identifies a picture, then ``decodes``, ``intact`` (the file's hash is the
     manifest's), ``width``, ``height``, ``contrast``, ``sharpness``, ``agreement`` and ``resembles``
-    (see :func:`agreement`). ``clip`` (N, d) and ``vision`` (N, d) have unit rows, ``thumbnails`` is
-    (N, 192). Of a picture that does not decode the numbers are missing and the features zero.
+    (see :func:`agreement`). ``clip`` (N, d) and ``vision`` (N, d) have unit rows, ``views`` are
+    (N, 24, 96), see :func:`views`. Of a picture that does not decode the numbers are missing, and
+    the features and views zero.
     """
 
     files: tuple[Path, ...]
     rows: pd.DataFrame
     clip: Array
     vision: Array
-    thumbnails: Array
+    views: Array
 
     def replace(self, at: npt.NDArray[np.intp], new: Measured) -> Measured:
         """This table with the rows ``at`` taken from ``new``, in its order."""
@@ -46,7 +47,7 @@ class Measured:
             files[place] = file
         rows = pd.concat([self.rows.drop(at), new.rows.set_axis(at)]).sort_index()
         arrays = {}
-        for name in ("clip", "vision", "thumbnails"):
+        for name in ("clip", "vision", "views"):
             arrays[name] = getattr(self, name).copy()
             arrays[name][at] = getattr(new, name)
         return Measured(tuple(files), rows, **arrays)
@@ -66,6 +67,43 @@ def agreement(
     similar[rows, own] = -np.inf
     best = similar.argmax(axis=1)
     return mine - similar[rows, best], best
+
+
+def views(image: Image.Image) -> Array:
+    """(24, 96), by which copies are found: the picture as it may be seen in a copy of it that was
+    shifted by up to a 32nd of its side, cropped by that on all sides, lit until its lights are cut
+    off, or mirrored.
+
+    Each view is brightness at 8x8 pixels, less its mean, and the two colour differences of JPEG at
+    4x4, which lossy encoding spares; all of it has length one, whatever the contrast. The first
+    view is the picture's own.
+    """
+    width, height = image.size
+    lit = [image.point([min(255, round(v * gain)) for v in range(256)] * 3) for gain in _GAINS]
+    shown = [(image, window) for window in _WINDOWS] + [(light, _WINDOWS[0]) for light in lit]
+    found = []
+    for light, (left, top, share) in shown:
+        box = (left * width, top * height, (left + share) * width, (top + share) * height)
+        small = light.convert("YCbCr").resize((_SIDE, _SIDE), Image.Resampling.HAMMING, box)
+        values = np.asarray(small, dtype=np.float32)
+        for side in (values, values[:, ::-1]):
+            brightness = side[..., 0] - side[..., 0].mean()
+            colour = side[..., 1:].reshape(_SIDE // 2, 2, _SIDE // 2, 2, 2).mean((1, 3)) - 128
+            # a colour difference covers four pixels of brightness
+            found.append(np.concatenate([brightness.ravel(), 2 * colour.ravel()]))
+    vectors = np.stack(found)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+
+_SIDE = 8  # of a view, in pixels
+_EDGE = 1 / 32  # of a picture's side
+_INNER = 1 - 2 * _EDGE
+_WINDOWS = [  # left, top and side, in shares of the picture; the first is the middle
+    (_EDGE, _EDGE, _INNER),
+    *((x * _EDGE, y * _EDGE, _INNER) for y in range(3) for x in range(3) if (x, y) != (1, 1)),
+    ((1 - _INNER**2) / 2, (1 - _INNER**2) / 2, _INNER**2),
+]
+_GAINS = (1.15, 1.3)
 
 
 class Meter:
@@ -113,8 +151,8 @@ class Meter:
             table["agreement"] = np.where(fine, lead, np.nan)
             table["resembles"] = np.where(fine, self.categories[other], "")
             tables.append(table)
-            thumbnails = np.stack([measure.thumbnail(image) for image in images])
-            arrays.append([features * fine[:, None] for features in (clip, vision, thumbnails)])
+            seen_so = np.stack([views(image) for image in images])
+            arrays.append([clip * fine[:, None], vision * fine[:, None], seen_so])
         joined = [np.concatenate(parts) for parts in zip(*arrays, strict=True)]
         return Measured(tuple(files), rows.join(pd.concat(tables)), *joined)
 

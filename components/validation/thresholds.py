@@ -1,11 +1,14 @@
 """`eidolon thresholds`: the distributions that the limits of params.yaml cut, to set them from.
 
-Beside the pictures as imagined stand the same pictures under a wrong name, each given to another
-category drawn at random: what agreement and siblings must tell apart.
+Beside what was measured stand wrong ones, which a limit must tell apart: pictures under the name of
+another category, drawn at random; blank ones, noise, and lossy copies.
 """
 
 from __future__ import annotations
 
+import io
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +16,28 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from components import config, manifest
+from components.measure import thumbnail
 from components.paths import DATASET, IMAGINED
-from components.validation.judge import judge, limits
+from components.pictures import read
+from components.validation import inspection
+from components.validation.heal import diversity
+from components.validation.judge import differences, judge, limits
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, agreement
 
 Values = npt.NDArray[np.float64]
 
 _PICTURES, _WRONG = "#2c6e8f", "#d98f2b"
-_NOTHING: Values = np.empty(0)
+_PLANTED = 200  # wrong ones of each kind
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What was measured of the pictures that passed all earlier limits, maybe none, and of wrongly
-    named ones where a name matters."""
+    """What was measured of the pictures that passed all earlier limits, maybe none, or of the
+    categories, and of wrong ones."""
 
     limit: Limit
     pictures: Values
@@ -60,17 +68,35 @@ def distributions(
     meter = Meter(params.encoders, known["category"].unique().tolist())
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     rows = judge(found, params.validation, params.generator.size)
-    wrong = wrongly_named(found, rows, meter)
+    wrong = wrongly_named(found, rows, meter) | planted(found, rows, meter)
     tunable = ("contrast", "sharpness", "agreement", "difference", "siblings")
-    return [
-        Distribution(
-            limit,
-            rows[limit.column].dropna().to_numpy(dtype=np.float64),
-            wrong.get(limit.column, _NOTHING),
-        )
+    checks = [
+        limit
         for limit in limits(params.validation, params.generator.size)
         if limit.column in tunable
     ]
+    checks.append(Limit("diversity", params.validation.min_diversity, None, "are all alike"))
+    tables = {"diversity": diversity(meter.categories.tolist(), rows, found)}
+    of_imagined = [
+        Distribution(limit, _values(tables.get(limit.column, rows), limit), wrong[limit.column])
+        for limit in checks
+    ]
+    seen = inspection.measure(dataset, known)
+    copies = lossy_copies([dataset / path for path in _some(known)["path"]])
+    return of_imagined + [
+        Distribution(limit, _values(seen, limit), copies)
+        for limit in inspection.of_a_picture(params.inspection)
+        if limit.column in ("label", "leak", "copy")
+    ]
+
+
+def _values(rows: pd.DataFrame, limit: Limit) -> Values:
+    return rows[limit.column].dropna().to_numpy(dtype=np.float64)
+
+
+def _some(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows to plant wrong ones for, evenly from all."""
+    return rows.iloc[:: max(1, len(rows) // _PLANTED)]
 
 
 def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
@@ -89,25 +115,70 @@ def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[
     return {"agreement": lead.astype(np.float64), "siblings": near}
 
 
+def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
+    """``contrast`` of blank pictures with a camera's noise, ``sharpness`` of noise, ``difference``
+    of lossy copies of pictures, and ``diversity`` of a picture with a noisy copy. Seeded."""
+    rng = np.random.default_rng(0)
+    some = _some(rows[rows["decodes"]])
+    at = some.index.to_numpy()
+    with tempfile.TemporaryDirectory() as place:
+        files: dict[str, list[Path]] = {}
+        for i in at:
+            image = read(measured.files[i])
+            shape = (image.height, image.width, 3)
+            wrong = {
+                "blank": rng.uniform(20, 235, size=3) + rng.normal(0, 2, shape),
+                "noise": rng.uniform(0, 255, shape),
+                "lossy": np.asarray(_lossy(image)),
+                "noisy": np.asarray(image) + rng.normal(0, 2, shape),
+            }
+            for kind, values in wrong.items():
+                file = Path(place) / f"{kind}-{i}.png"
+                Image.fromarray(np.uint8(np.clip(values, 0, 255))).save(file)
+                files.setdefault(kind, []).append(file)
+        frame = some[[*manifest.ACCEPTED_COLUMNS]]
+        blank, noise, lossy, noisy = (meter.measure(found, frame) for found in files.values())
+    views, vision = measured.views[at], measured.vision[at]
+    far = [differences(a[None], b[None])[0, 0] for a, b in zip(lossy.views, views, strict=True)]
+    return {
+        "contrast": blank.rows["contrast"].to_numpy(dtype=np.float64),
+        "sharpness": noise.rows["sharpness"].to_numpy(dtype=np.float64),
+        "difference": np.array(far, dtype=np.float64),
+        "diversity": 1 - (noisy.vision * vision).sum(axis=1).astype(np.float64),
+    }
+
+
+def lossy_copies(files: Sequence[Path]) -> Values:
+    """The colour difference at 8x8 pixels of each picture that can be read to a lossy copy."""
+    images = [read(file) for file in files]
+    pairs = [(thumbnail(image), thumbnail(_lossy(image))) for image in images]
+    return np.array([np.sqrt(((one - other) ** 2).mean()) for one, other in pairs])
+
+
+def _lossy(image: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=60)
+    return read(buffer.getvalue())
+
+
 def plot(found: list[Distribution], path: Path) -> None:
     """A histogram for each limit; dashed lines are the bounds, what lies beyond is rejected."""
-    figure = Figure(figsize=(9, 5.4), layout="constrained")
-    panels = figure.subplots(2, 3).ravel()
+    figure = Figure(figsize=(9, 7.6), layout="constrained")
+    panels = figure.subplots(-(-len(found) // 3), 3, squeeze=False).ravel()
     for axes, item in zip(panels, found, strict=False):
-        both = np.concatenate([item.pictures, item.wrong])
-        bins = np.linspace(both.min(initial=0), both.max(initial=0), 60)
-        axes.hist(item.pictures, bins, color=_PICTURES, label="as imagined")
-        if item.wrong.size:
-            axes.hist(item.wrong, bins, color=_WRONG, alpha=0.7, label="wrongly named")
-        for bound in (item.limit.low, item.limit.high):
-            if bound is not None and bound <= bins[-1] * 1.5:
-                axes.axvline(bound, color="black", linestyle="--", linewidth=1)
+        bounds = [bound for bound in (item.limit.low, item.limit.high) if bound is not None]
+        everything = np.concatenate([item.pictures, item.wrong, bounds])
+        bins = np.linspace(everything.min(initial=0), everything.max(initial=0) * 1.02, 60)
+        axes.hist(item.pictures, bins, color=_PICTURES, label="as they are")
+        axes.hist(item.wrong, bins, color=_WRONG, alpha=0.7, label="wrong ones")
+        for bound in bounds:
+            axes.axvline(bound, color="black", linestyle="--", linewidth=1)
         axes.set(title=item.limit.column, xlabel=f"beyond: {item.limit.reason}", yscale="log")
     for axes in panels[len(found) :]:
         axes.set_axis_off()
-    handles, labels = panels[2].get_legend_handles_labels()
-    panels[-1].legend(handles, labels, frameon=False, loc="center")
-    figure.suptitle("What the limits of params.yaml cut (pictures, logarithmic)", fontsize=11)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
+    figure.suptitle("What the limits of params.yaml cut (counts, logarithmic)", fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     figure.savefig(aside, dpi=130, format="png", metadata={"Software": None})
