@@ -156,6 +156,13 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
         assert hit.score == pytest.approx(hit.text_score - hit.hubness, abs=1e-6)
 
 
+def test_no_more_pictures_may_be_asked_for_than_are_drawn(toy_models: Path) -> None:
+    values = toy.params(toy_models, toy_models)
+    values["validation"]["min_accepted"] = values["generator"]["images_per_category"] + 1
+    with pytest.raises(ValueError, match=r"min_accepted 3 is more than generator\.images_per_cat"):
+        config.Params.model_validate(values)
+
+
 def test_training_leaves_out_a_category_without_pictures(in_toy: Path) -> None:
     """As if it were of another split: it moves neither the network nor λ."""
     params, features = config.load().train.model_copy(update={"hubness": 0.0}), Features.load()
