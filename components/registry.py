@@ -171,6 +171,23 @@ def register(params: config.Params) -> Version:
 
 
 @_reached()
+def keep(folder: Path, why: str) -> str:
+    """Log ``folder`` as the artifacts of a failed run, ``why`` as its description; where to see it.
+
+    For what is found before there is a version, and written anew by the next run.
+    """
+    registry = client()
+    run = registry.create_run(
+        _experiment(registry),
+        run_name=f"failed-{folder.name}",
+        tags={"mlflow.note.content": why, "failed": folder.name},
+    )
+    registry.log_artifacts(run.info.run_id, str(folder), folder.name)
+    registry.set_terminated(run.info.run_id, "FAILED")
+    return f"{tracking_uri()} experiment {EXPERIMENT}, run {run.info.run_id}"
+
+
+@_reached()
 def is_registered() -> bool:
     """Whether the dvc.lock that is here was registered before."""
     return _with_digest(client(), lock_digest()) is not None

@@ -1,4 +1,4 @@
-"""One writer in this workspace: `make run` and `make up` do not both run the DAG."""
+"""Locks in this workspace, each of which ends with its process."""
 
 from __future__ import annotations
 
@@ -21,4 +21,13 @@ def foreground_run() -> Iterator[None]:
             raise EidolonError(
                 "a `make run` is in progress here: wait for its end, or stop it"
             ) from None
+        yield
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Wait until no other process here does ``what``, then do it."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / f"{what}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -32,16 +32,18 @@ class Result:
     cached: bool
 
 
-def repro(stage: str, log: Log, variables: Mapping[str, str] | None = None) -> Result:
+def repro(
+    stage: str, log: Log, variables: Mapping[str, str] | None = None, *, alone: bool = False
+) -> Result:
     """Bring ``stage`` up to date, handing each line of output to ``log``; ``variables`` are added
-    to the environment.
+    to the environment. ``alone``: what it needs is up to date, and may be in use by another stage.
 
     Raises :class:`EidolonError` when the stage was given bad input, or DVC refused to start it;
     :class:`TransientError` when it failed otherwise.
     """
     began, lines = time.monotonic(), []
-    pull = ["--pull"] if has_remote(ROOT) else []
-    with running(["dvc", "--wait-for-lock", "repro", *pull, stage], variables) as process:
+    options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
+    with running(["dvc", "--wait-for-lock", "repro", *options, stage], variables) as process:
         for line in lines_of(process):
             lines.append(line)
             log(line)

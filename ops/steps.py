@@ -6,8 +6,11 @@ again by itself. The order, and what happens when one fails, is the DAG's busine
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from ops import inbox, release
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
 from ops.environment import HOME
+from ops.lock import one_at_a_time
 from ops.services import ENDPOINT, LOGS, Supervisor, current, healthy
 from ops.stage import Log
 
@@ -33,14 +37,33 @@ class NothingToDo(Exception):  # noqa: N818 - not an error
     """A step is not needed, or not allowed: it and what follows are skipped. Says why."""
 
 
-def stage(name: str, log: Log, **variables: str) -> dict[str, Any]:
-    """Bring one stage of dvc.yaml up to date, in an environment with ``variables``."""
+def stage(name: str, log: Log) -> dict[str, Any]:
+    """Bring one stage of dvc.yaml up to date."""
     config.load()  # an unknown or absurd parameter stops the run before anything is computed
-    result = asdict(stages.repro(name, log, variables))
-    if name in PAGES:
-        log(f"what was found: {PAGES[name].absolute().as_uri()}")
-        result["page"] = PAGES[name].as_posix()
-    return result
+    with _shown(PAGES.get(name), log) as page:
+        return asdict(stages.repro(name, log)) | page
+
+
+@contextmanager
+def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
+    """Say where ``page`` is once the block has written it. After a failure it is kept in MLflow as
+    well: the next run writes it anew."""
+    began = time.time()
+
+    def written() -> bool:
+        return page is not None and page.exists() and page.stat().st_mtime >= began
+
+    try:
+        yield {} if page is None else {"page": page.as_posix()}
+    except EidolonError as error:
+        if page is not None and written():
+            from components import registry
+
+            log(f"kept in MLflow: {registry.keep(page.parent, str(error))}")
+        raise
+    finally:
+        if page is not None and written():
+            log(f"what was found: {page.absolute().as_uri()}")
 
 
 def inspect(log: Log) -> dict[str, Any]:
@@ -48,12 +71,11 @@ def inspect(log: Log) -> dict[str, Any]:
     from components import registry
     from components.validation.inspection import inspect as look
 
-    report = look(config.load().inspection, registry.champion_dataset())
-    for warning in report["warnings"]:
-        log(f"warning: {warning}")
-    page = INSPECTION / "index.html"
-    log(f"what was found: {page.absolute().as_uri()}")
-    return {"page": page.as_posix(), "warnings": len(report["warnings"])}
+    with _shown(INSPECTION / "index.html", log) as page:
+        report = look(config.load().inspection, registry.champion_dataset())
+        for warning in report["warnings"]:
+            log(f"warning: {warning}")
+        return {"warnings": len(report["warnings"])} | page
 
 
 def plan(log: Log) -> dict[str, Any]:
@@ -66,8 +88,12 @@ def imagine(shard: int, log: Log) -> dict[str, Any]:
     remote."""
     from components import workspace
 
+    config.load()
+    with one_at_a_time("plan"):  # other shards read what it wrote
+        if json.loads(workspace.dvc("status", "--json", "--with-deps", "plan")):
+            stages.repro("plan", log)
     with one_of(accelerators()) as chosen:
-        result = stage(f"imagine@{shard}", log, **chosen)
+        result = asdict(stages.repro(f"imagine@{shard}", log, chosen, alone=True))
     if has_remote():
         workspace.dvc("push", "--run-cache", f"imagine@{shard}")
     return result

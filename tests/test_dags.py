@@ -120,6 +120,12 @@ def test_its_stages_are_those_of_dvc(parsed: dict[str, Any], stages: dict[str, A
     assert set(parsed["tasks"]) - others == set(stages)
 
 
+def test_nothing_is_drawn_before_the_dataset_is_inspected(parsed: dict[str, Any]) -> None:
+    tasks = parsed["tasks"]
+    assert "inspect" in tasks["dataset"]["downstream"]
+    assert set(tasks) - after(tasks, "inspect") == {"dataset", "inspect"}
+
+
 def test_the_board_of_a_run_has_its_order(
     parsed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import configparser
 import fcntl
 import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from mlflow import MlflowClient
 from rich.console import Console
 
 from components.errors import EidolonError, TransientError
@@ -476,6 +478,17 @@ def test_make_run(tmp_path: Path) -> None:
     assert "artifacts/validation/index.html" in failed.stderr
     assert (clone.root / "artifacts" / "validation" / "index.html").is_file()
     assert clone.champion() == "2"  # nothing was trained, and nothing was promoted
+    kept_in_mlflow(clone, "validation")
+
+    other = changed | {"dataset": changed["dataset"] | {"seed": 7}}  # so that it is read again
+    params.write_text(yaml.safe_dump(other))
+    lose_half_of(clone.root / "pictures")
+    failed = clone.ops("run")
+    assert failed.returncode == 1
+    assert "the dataset is not fit to train on" in failed.stderr
+    assert clone.champion() == "2"  # nothing was drawn
+    kept_in_mlflow(clone, "inspection")
+    give_back(clone.root / "pictures")
 
     params.write_text(yaml.safe_dump(changed))
     roll_back(clone)
@@ -486,6 +499,29 @@ def test_make_run(tmp_path: Path) -> None:
     assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
     assert clone.champion() == "1"
     assert summary_of(clone)["bento"] == first["bento"]
+
+
+def kept_in_mlflow(clone: Clone, what: str) -> None:
+    """The page of the failed check is linked in the run's log, and among a run's artifacts."""
+    log = (clone.root / ".eidolon" / "logs" / "run.log").read_text()
+    linked = re.search(r"what was found: (file://\S+)", log)
+    assert linked and linked[1].endswith(f"/{what}/index.html")
+    run = re.search(r"kept in MLflow: .* run (\w+)", log)
+    assert run
+    client = MlflowClient(f"sqlite:///{clone.root / '.eidolon' / 'mlflow.db'}")
+    assert client.get_run(run[1]).info.status == "FAILED"
+    assert f"{what}/index.html" in {a.path for a in client.list_artifacts(run[1], what)}
+
+
+def lose_half_of(pictures: Path) -> None:
+    """Every other category is no longer there."""
+    for folder in sorted(pictures.iterdir())[::2]:
+        folder.rename(pictures.parent / f"lost-{folder.name}")
+
+
+def give_back(pictures: Path) -> None:
+    for folder in pictures.parent.glob("lost-*"):
+        folder.rename(pictures / folder.name.removeprefix("lost-"))
 
 
 def roll_back(clone: Clone) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +295,18 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
     assert f"Running stage 'imagine@{1 - touched}'" not in log
     assert drawn(log) == 2
     assert len(pd.read_csv(gatherer / IMAGINED / "manifest.csv")) == drew + 2
+
+
+@pytest.mark.slow
+def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
+    """As a pool of several slots does it, while nothing is there yet."""
+    (tmp_path / "origin").mkdir()
+    sharing = Sharing(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        calls = ["imagine(0, print)", "imagine(1, print)"]
+        logs = list(pool.map(partial(sharing.step, sharing.origin.root), calls))
+    assert sum(drawn(log) for log in logs) == 2 * len(toy.NAMES)
+    assert sum("Running stage 'plan'" in log for log in logs) == 1
 
 
 @pytest.mark.slow
