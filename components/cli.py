@@ -103,7 +103,7 @@ def thresholds(
     ] = 0.005,
     out: Annotated[Path, typer.Option(help="the picture")] = Path("reports/thresholds.png"),
 ) -> None:
-    """Plot what the limits under `validation` in params.yaml cut, to set them from data."""
+    """Plot what the limits under `validation` and `inspection` in params.yaml cut, to set them from data."""
     from components.validation import thresholds as stage
 
     found = stage.distributions(config.load())
@@ -113,7 +113,7 @@ def thresholds(
         "measure",
         "limit",
         "cut of pictures",
-        "of wrongly named ones",
+        "of wrong ones",
         "to cut so many",
     ):
         table.add_column(column)

@@ -38,7 +38,7 @@ def version(*, outlet_events: Any = None) -> dict[str, Any]:
 @task
 def announced(saved: Any) -> None:
     """Airflow knows of all that was added."""
-    perform(lambda log: steps.announced(saved["last"], log))
+    perform(lambda _: steps.announced(saved["last"]))
 
 
 @dag(

@@ -151,7 +151,7 @@ def version(log: Log) -> dict[str, Any]:
     return asdict(saved)
 
 
-def announced(last: str, log: Log) -> None:
+def announced(last: str) -> None:
     """Airflow has recorded the event: everything up to the picture ``last`` is announced."""
     from components import collection
 
