@@ -15,10 +15,10 @@ from rich.table import Table
 
 from benchmarks import generation, metrics
 from components import config
-from components.bundle import load
 from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
-from components.retrieve import Retriever
+from components.retrieval.bundle import load
+from components.retrieval.retrieve import Retriever
 
 REPEATS = 5
 

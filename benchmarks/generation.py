@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 from diffusers import DiffusionPipeline
 
-from components import config, manifest, shards
-from components.checkpoints import device, precision
+from components import config, manifest
 from components.errors import EidolonError
 from components.files import read_json
-from components.generate import Generator
-from components.imagine import Store, wanted
+from components.imagining import shards
+from components.imagining.generator import Generator
+from components.imagining.store import Store, wanted
+from components.models.checkpoints import device, precision
 
 ADDED = "olive wavy spiral"
 SUMMARY = Path("reports/summary.json")

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from components.metrics import Bools, Floats, average_precisions, blocks
+from components.retrieval.metrics import Bools, Floats, average_precisions, blocks
 
 SMALL = (50_000, 200)
 LARGE = (1_000_000, 1_000)

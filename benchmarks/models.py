@@ -45,10 +45,10 @@ from transformers import (
 )
 
 from components import config
-from components.checkpoints import device, precision
-from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError, one_sentence
-from components.generate import Generator
+from components.imagining.generator import Generator
+from components.models.checkpoints import device, precision
+from components.models.encoders import ClipEncoder, VisionEncoder
 from zoo.tokenizer import train_tokenizer
 
 T = TypeVar("T")

@@ -21,11 +21,11 @@ from rich.table import Table
 from benchmarks.planted import KINDS, Planted, plant
 from components import config, manifest
 from components.errors import one_sentence
-from components.features import Array, Features
-from components.imagine import Store
-from components.metrics import mean_average_precision
+from components.imagining.store import Store
 from components.paths import IMAGINED
-from components.search import Gallery
+from components.retrieval.features import Array, Features
+from components.retrieval.metrics import mean_average_precision
+from components.retrieval.search import Gallery
 from components.validation.heal import heal
 from components.validation.judge import judge
 from components.validation.measure import Measured, Meter

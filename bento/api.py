@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from components.retrieve import Answer
+    from components.retrieval.retrieve import Answer
 
 MAX_HITS = 100
 

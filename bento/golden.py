@@ -15,8 +15,8 @@ import numpy as np
 
 from bento.server import served
 from bento.store import find, pins_of
-from components.bundle import Bundle, load
-from components.search import top
+from components.retrieval.bundle import Bundle, load
+from components.retrieval.search import top
 
 K = 20
 ROUNDING = 1e-5  # by which equal products may differ between processes

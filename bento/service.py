@@ -37,8 +37,8 @@ class Eidolon:
 
     def __init__(self) -> None:
         from components import config
-        from components.bundle import load
-        from components.retrieve import Retriever
+        from components.retrieval.bundle import load
+        from components.retrieval.retrieve import Retriever
 
         pins = Pins.load()
         folders = {part: bentoml.models.get(tag).path for part, tag in pins.models.items()}

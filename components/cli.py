@@ -28,7 +28,7 @@ app = typer.Typer(
 @app.command()
 def dataset() -> None:
     """Stage 1: write the dataset to data/dataset."""
-    from components import collection
+    from components.data import collection
     from components.datasets.build import build
 
     with collection.locked():
@@ -40,7 +40,7 @@ def dataset() -> None:
 @app.command()
 def inspect() -> None:
     """Look at the dataset as a whole, and compare it with the champion's."""
-    from components import registry
+    from components.lifecycle import registry
     from components.paths import INSPECTION
     from components.validation.inspection import inspect as look
 
@@ -57,7 +57,7 @@ def inspect() -> None:
 @app.command()
 def plan() -> None:
     """Stage 2: list the pictures to imagine, shard by shard, to data/plan."""
-    from components.shards import plan as stage
+    from components.imagining.shards import plan as stage
 
     params = config.load().generator
     print(f"plan: {len(stage(params))} pictures in {len(params.shards)} shards")
@@ -66,7 +66,7 @@ def plan() -> None:
 @app.command()
 def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
     """Stage 3: imagine the pictures of one shard, to data/shards."""
-    from components.shards import imagine as stage
+    from components.imagining.shards import imagine as stage
 
     print(f"imagine@{shard}: {len(stage(shard, config.load().generator))} pictures")
 
@@ -74,7 +74,7 @@ def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")
 @app.command()
 def generate() -> None:
     """Stage 4: gather the pictures of all shards, to data/imagined."""
-    from components.shards import generate as stage
+    from components.imagining.shards import generate as stage
 
     frame = stage(config.load().generator)
     print(f"generate: {len(frame)} pictures of {frame['category'].nunique()} categories")
@@ -103,7 +103,7 @@ def thresholds(
     ] = 0.005,
     out: Annotated[Path, typer.Option(help="the picture")] = Path("reports/thresholds.png"),
 ) -> None:
-    """Plot what the limits under `validation` and `inspection` in params.yaml cut, to set them from data."""
+    """Plot what the limits of `validation` and `inspection` cut, to set them from data."""
     from components.validation import thresholds as stage
 
     found = stage.distributions(config.load())
@@ -133,7 +133,7 @@ def _bounds(low: float | None, high: float | None) -> str:
 @app.command()
 def embed() -> None:
     """Stage 6: encode pictures and names, to artifacts/features."""
-    from components.embed import embed as stage
+    from components.retrieval.embed import embed as stage
 
     features = stage(config.load().encoders)
     print(f"embed: gallery {features.gallery_clip.shape}, imagined {features.imagined.shape}")
@@ -142,7 +142,7 @@ def embed() -> None:
 @app.command()
 def train() -> None:
     """Stage 7: fit the aggregator and λ, to artifacts/aggregator."""
-    from components.train import train as stage
+    from components.retrieval.train import train as stage
 
     history = stage(config.load().train)
     best = history.iloc[int(history["validation_map"].argmax())]
@@ -152,8 +152,8 @@ def train() -> None:
 @app.command()
 def evaluate() -> None:
     """Stage 8: mAP of text, image and fused ranking, to artifacts/evaluation."""
-    from components.evaluate import GROUPS
-    from components.evaluate import evaluate as stage
+    from components.retrieval.evaluate import GROUPS
+    from components.retrieval.evaluate import evaluate as stage
 
     metrics = stage(config.load())
     for group in GROUPS:
@@ -166,7 +166,7 @@ def evaluate() -> None:
 @app.command()
 def bundle() -> None:
     """Stage 9: gather what is registered and served, to artifacts/bundle."""
-    from components.bundle import pack
+    from components.retrieval.bundle import pack
 
     info = pack(config.load())
     print(f"bundle: {len(info['files'])} files, dataset {info['dataset']['dvc'][:12]}")
@@ -179,8 +179,8 @@ def ingest(
     ],
 ) -> None:
     """Check new pictures and add those that are fit to the dataset, as a new version of it."""
-    from components import workspace
-    from components.ingest import ingest as add
+    from components.data import workspace
+    from components.data.ingest import ingest as add
 
     params = config.load().ingest
     workspace.prepare(print)
@@ -210,7 +210,7 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Trace an answer or a version back to run, data, models, prompts, seeds and code."""
-    from components.lineage import tables, trace
+    from components.lifecycle.lineage import tables, trace
 
     found = trace(subject)
     if as_json:
@@ -227,7 +227,7 @@ app.add_typer(data, name="data")
 @data.command()
 def log() -> None:
     """List the versions that registered models were trained on."""
-    from components import registry
+    from components.lifecycle import registry
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns
     for column in (
@@ -264,7 +264,7 @@ def diff(
     ] = "working",
 ) -> None:
     """Show what B's dataset has and A's has not, and the other way round."""
-    from components.versions import diff as compare
+    from components.lifecycle.versions import diff as compare
 
     for line in compare(a, b).lines():
         print(line)
@@ -276,7 +276,7 @@ def restore(
     force: Annotated[bool, typer.Option(help="even if unversioned changes are lost")] = False,
 ) -> None:
     """Bring back the dataset and the collection that a version was trained on."""
-    from components.versions import restore as bring_back
+    from components.lifecycle.versions import restore as bring_back
 
     print(f"data/dataset is {bring_back(version, print, force=force)}, that of version {version}")
 
@@ -292,7 +292,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
 ) -> None:
     """Make a registered version the champion (and so roll back, with an older one)."""
-    from components import registry
+    from components.lifecycle import registry
 
     registry.promote_by_hand(version)
     print(f"version {version} is now the champion")
@@ -354,8 +354,8 @@ def search(
     bundle: Annotated[Path, typer.Option(help="the bundle to search")] = Path("artifacts/bundle"),
 ) -> None:
     """Search a bundle from the terminal."""
-    from components.bundle import load
-    from components.retrieve import Retriever
+    from components.retrieval.bundle import load
+    from components.retrieval.retrieve import Retriever
 
     params = config.load()
     answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)

@@ -24,7 +24,7 @@ DEPLOYED = HOME / "deployed.json"
 """Which Bento is live: written by bento.pointer."""
 
 COLLECTION = Path("collection")
-"""What was ingested: see components.collection."""
+"""What was ingested: see components.data.collection."""
 
 INBOX = Path("inbox")
 """What is to be ingested: see ops.inbox."""
@@ -36,4 +36,4 @@ REASONS = ("file", "category", "kind", "reason", "copy")
 refusal's reasons.csv."""
 
 OUTBOX = Path("outbox/unannounced.txt")
-"""What Airflow has not been told of: see components.collection."""
+"""What Airflow has not been told of: see components.data.collection."""

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from components import config
-from components.bundle import load
 from components.paths import BUNDLE
-from components.retrieve import Retriever
+from components.retrieval.bundle import load
+from components.retrieval.retrieve import Retriever
 
 
 def example(k: int) -> dict[str, Any]:

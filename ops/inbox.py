@@ -1,7 +1,8 @@
 """The inbox: whatever people or programs put into `inbox/` is ingested by the DAG `ingest`.
 
-An entry of it is a folder, an archive or a list; see components.ingest. It is taken once nothing in
-it has changed for a minute, so that a copy that is still going on is not taken for damage.
+An entry of it is a folder, an archive or a list; see components.data.ingest. It is taken once
+nothing in it has changed for a minute, so that a copy that is still going on is not taken for
+damage.
 """
 
 from __future__ import annotations

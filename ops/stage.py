@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from components.data.remote import has_remote
 from components.errors import EXIT_CODE, EidolonError, TransientError
-from components.remote import has_remote
 from ops.environment import ROOT
 from ops.processes import lines_of, running
 

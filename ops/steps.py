@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from components import config
+from components.data.remote import has_remote
 from components.errors import EidolonError
 from components.paths import INSPECTION, VALIDATION
-from components.remote import has_remote
 from ops import inbox, release
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
@@ -57,7 +57,7 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
         yield {} if page is None else {"page": page.as_posix()}
     except EidolonError as error:
         if page is not None and written():
-            from components import registry
+            from components.lifecycle import registry
 
             log(f"kept in MLflow: {registry.keep(page.parent, str(error))}")
         raise
@@ -68,7 +68,7 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
 
 def inspect(log: Log) -> dict[str, Any]:
     """Look at the dataset as a whole, beside the champion's."""
-    from components import registry
+    from components.lifecycle import registry
     from components.validation.inspection import inspect as look
 
     with _shown(INSPECTION / "index.html", log) as page:
@@ -86,7 +86,7 @@ def plan(log: Log) -> dict[str, Any]:
 def imagine(shard: int, log: Log) -> dict[str, Any]:
     """Draw one shard on an accelerator of its own, and hand it to the clones that share the
     remote."""
-    from components import workspace
+    from components.data import workspace
 
     config.load()
     with one_at_a_time("plan"):  # other shards read what it wrote
@@ -101,7 +101,8 @@ def imagine(shard: int, log: Log) -> dict[str, Any]:
 
 def register(log: Log) -> dict[str, Any]:
     """Register the bundle in MLflow as `challenger`, once its data is where it can be had."""
-    from components import registry, workspace
+    from components.data import workspace
+    from components.lifecycle import registry
 
     params = config.load()
     if not registry.is_registered():
@@ -116,8 +117,8 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
 
     Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced.
     """
-    from components import collection, workspace
-    from components.ingest import ingest
+    from components.data import collection, workspace
+    from components.data.ingest import ingest
 
     params = config.load().ingest
     entries = inbox.settled() if source is None else []
@@ -142,7 +143,7 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
 def version(log: Log) -> dict[str, Any]:
     """Version what was ingested with DVC and push it. Raises :class:`NothingToDo` when all of it is
     announced."""
-    from components import workspace
+    from components.data import workspace
 
     saved = workspace.save_collection(log)
     if saved is None:
@@ -153,15 +154,15 @@ def version(log: Log) -> dict[str, Any]:
 
 def announced(last: str) -> None:
     """Airflow has recorded the event: everything up to the picture ``last`` is announced."""
-    from components import collection
+    from components.data import collection
 
     collection.announced(last)
 
 
 def gate(version: str, log: Log) -> dict[str, Any]:
     """Let ``version`` pass, or raise :class:`NothingToDo` with the reason why it may not."""
-    from components import registry
-    from components.gate import compare
+    from components.lifecycle import registry
+    from components.lifecycle.gate import compare
 
     champion = registry.by_alias(registry.CHAMPION)
     if champion is not None and str(champion.version) == version:
@@ -182,7 +183,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
 
 def build(version: str, log: Log) -> dict[str, Any]:
     """Build the Bento of ``version`` from the bundle as it was registered."""
-    from components import registry
+    from components.lifecycle import registry
 
     HOME.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HOME, prefix="bundle-") as folder:
@@ -192,7 +193,7 @@ def build(version: str, log: Log) -> dict[str, Any]:
 
 def check(version: str, tag: str, log: Log) -> dict[str, Any]:
     """Ask ``tag`` golden queries, or raise :class:`NothingToDo` when it is live already."""
-    from components import registry
+    from components.lifecycle import registry
 
     champion, deployed = registry.by_alias(registry.CHAMPION), release.deployed()
     if (
@@ -207,7 +208,7 @@ def check(version: str, tag: str, log: Log) -> dict[str, Any]:
 
 def promote(version: str, log: Log) -> None:
     """Move the alias `champion` to ``version``."""
-    from components import registry
+    from components.lifecycle import registry
 
     registry.promote(version)
     log(f"version {version} is the champion")
@@ -230,7 +231,7 @@ def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
 
 def follow_champion(log: Log) -> dict[str, Any]:
     """Deploy what the alias `champion` names: after a roll-back, or after a lost deployment."""
-    from components import registry
+    from components.lifecycle import registry
 
     champion = registry.by_alias(registry.CHAMPION)
     if champion is None:

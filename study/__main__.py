@@ -11,8 +11,8 @@ import typer
 
 from components import config
 from components.errors import EidolonError, one_sentence
-from components.evaluate import GROUPS
-from components.metrics import average_precisions
+from components.retrieval.evaluate import GROUPS
+from components.retrieval.metrics import average_precisions
 from study import methods, report, sweeps
 from study.methods import Method, Pictures, Ranking
 from study.world import STEPS, WORK, World, make, seconds_per_picture

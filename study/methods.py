@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from components import train
-from components.aggregator import Aggregator
-from components.features import Array, Features
-from components.metrics import average_precisions
-from components.search import Gallery
+from components.retrieval import train
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Array, Features
+from components.retrieval.metrics import average_precisions
+from components.retrieval.search import Gallery
 from study.world import World
 
 WEIGHTS = train.WEIGHTS
@@ -508,6 +508,6 @@ KEPT = (
     "aggregator, ranking loss",
     "aggregator that starts at the mean",
 )
-"""The ideas that components.train has; the others live here alone."""
+"""The ideas that components.retrieval.train has; the others live here alone."""
 
 ALL = {**BASELINES, **DEFAULTS, **IDEAS, **WITHOUT}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from components import train
-from components.aggregator import Aggregator
-from components.features import Array
-from components.metrics import average_precisions
+from components.retrieval import train
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Array
+from components.retrieval.metrics import average_precisions
 from study.world import World
 
 

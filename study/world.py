@@ -16,16 +16,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components import config, manifest, pictures, shards
-from components.checkpoints import fingerprint
+from components import config, manifest, pictures
 from components.datasets.build import build
-from components.embed import embed
-from components.encoders import ClipEncoder, VisionEncoder
-from components.features import Array, Features
 from components.files import read_json, write_json
-from components.generate import Generator
-from components.imagine import Store, draw, wanted
+from components.imagining import shards
+from components.imagining.generator import Generator
+from components.imagining.store import Store, draw, wanted
+from components.models.checkpoints import fingerprint
+from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED
+from components.retrieval.embed import embed
+from components.retrieval.features import Array, Features
 from components.validation.heal import validate
 
 WORK = Path(".eidolon/study")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.aggregator import Aggregator
 from components.errors import EidolonError
 from components.files import file_aside, folder_aside
+from components.retrieval.aggregator import Aggregator
 
 
 def independent(model: Aggregator, features: np.ndarray) -> np.ndarray:

@@ -6,15 +6,17 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.toy import ROOT
 
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HOMES = {
-    "diffusers": {"components/generate.py"},
-    "transformers": {"components/encoders.py"},
-    "huggingface_hub": {"components/checkpoints.py"},
+    "diffusers": {"components/imagining/generator.py"},
+    "transformers": {"components/models/encoders.py"},
+    "huggingface_hub": {"components/models/checkpoints.py"},
     "great_expectations": {"components/validation/suites.py"},
-    "mlflow": {"components/registry.py"},
+    "mlflow": {"components/lifecycle/registry.py"},
     "airflow": set(),
     "bentoml": set(),
 }
@@ -61,21 +63,60 @@ def test_imports_point_one_way(folder: str, forbidden: set[str]) -> None:
     assert not wrong
 
 
-def test_floor_zero_needs_no_heavy_library() -> None:
-    light = (
-        "archives",
-        "collection",
-        "config",
-        "errors",
-        "files",
-        "gate",
-        "manifest",
-        "metrics",
-        "paths",
-        "search",
-        "workspace",
-        "progress",
-    )
+def test_what_is_light_needs_no_heavy_library() -> None:
+    """The tasks of a DAG and every `--help` load these."""
     heavy = {"torch", "transformers", "diffusers", "mlflow", "great_expectations"}
-    files = modules("components")
-    assert not any(files[f"components/{name}.py"] & heavy for name in light)
+    alone = {f"components/{name}.py" for name in ("lifecycle/gate", "retrieval/metrics")}
+    for name, found in modules("components").items():
+        if name.count("/") == 1 or name.startswith("components/data/") or name in alone:
+            assert not found & heavy, name
+
+
+PLUMBING = {
+    "components/config.py": "its values are params",
+    "components/errors.py": "says what went wrong",
+    "components/files.py": "writes aside",
+    "components/paths.py": "names what deps and outs name",
+    "components/progress.py": "shows how far it is",
+    "components/data/quarantine.py": "keeps what a stage does not read",
+    "components/data/workspace.py": "asks git and DVC",
+}
+"""What a stage may use without depending on it."""
+
+
+def needed_by(module: str) -> set[str]:
+    """The files of components/ that ``module`` imports, and those that they import."""
+    found, left = set(), [module]
+    while left:
+        name = left.pop()
+        if name in found or name in PLUMBING:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse((ROOT / name).read_text())):
+            left += imported_from(node)
+    return found
+
+
+def imported_from(node: ast.AST) -> list[str]:
+    """The files of components/ that an import names: a module, or modules of a package."""
+    if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("components"):
+        return []
+    place = str(node.module).replace(".", "/")
+    candidates = [f"{place}.py", *(f"{place}/{alias.name}.py" for alias in node.names)]
+    return [name for name in candidates if (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_that_it_runs(stage: str) -> None:
+    """So a corrected measure, say, is measured anew."""
+    (verb,) = (
+        node
+        for node in ast.parse((ROOT / "components" / "cli.py").read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == stage
+    )
+    used = {name for node in ast.walk(verb) for name in imported_from(node)}
+    assert used
+    code = set().union(*(needed_by(name) for name in used)) - set(PLUMBING)
+    deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith("components")]
+    assert not {name for name in code if not any(name.startswith(dep) for dep in deps)}
+    assert all((ROOT / dep).exists() for dep in deps)

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from components import cli
-from components.aggregator import Aggregator
 from components.authors.checkpoint import import_checkpoint, load, read_checkpoint
 from components.errors import EidolonError
+from components.retrieval.aggregator import Aggregator
 
 DIM = 8
 Edit = Callable[[dict[str, Any]], Any]

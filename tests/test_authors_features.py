@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components import cli
-from components.aggregator import Aggregator
 from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.evaluation import evaluate
 from components.errors import EidolonError
+from components.retrieval.aggregator import Aggregator
 from tests.test_aggregator import independent
 from tests.test_metrics import slow
 

@@ -9,11 +9,11 @@ import pytest
 
 from components import config
 from components.datasets.emblems import categories, draw, splits
-from components.encoders import ClipEncoder, VisionEncoder
-from components.generate import Generator
-from components.metrics import mean_average_precision
-from components.search import Gallery
-from components.seeds import seed_of
+from components.imagining.generator import Generator
+from components.imagining.seeds import seed_of
+from components.models.encoders import ClipEncoder, VisionEncoder
+from components.retrieval.metrics import mean_average_precision
+from components.retrieval.search import Gallery
 from tests.toy import ROOT
 
 PER_CATEGORY, IMAGINED, WEIGHT = 5, 3, 0.6

@@ -20,10 +20,13 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from components import batches, checkpoints, config, encoders, generate
-from components.batches import Batches
-from components.encoders import ClipEncoder, VisionEncoder
+from components import config
 from components.errors import EidolonError
+from components.imagining import generator
+from components.imagining.generator import Generator, identity
+from components.models import batches, checkpoints, encoders
+from components.models.batches import Batches
+from components.models.encoders import ClipEncoder, VisionEncoder
 from tests import families, toy
 from tests.clones import Clone
 from zoo.pictures import Category, draw
@@ -257,7 +260,7 @@ def test_weights_of_sixteen_bits_are_taken_where_there_are_no_others(
     folder = copied(pipelines / "xl", tmp_path / "xl")
     as_variant(folder)
     drawn, wanted = (
-        generate.Generator(parameters(place)).draw(["a star"], [5])[0]
+        Generator(parameters(place)).draw(["a star"], [5])[0]
         for place in (folder, pipelines / "xl")
     )
     np.testing.assert_array_equal(np.asarray(drawn), np.asarray(wanted))
@@ -314,7 +317,7 @@ def test_a_picture_depends_on_its_prompt_and_seed_alone(
 
     params = parameters(pipelines / model, **changes)
     seeds = [1, 2, 3, 1]
-    drawn = [np.asarray(p, dtype=int) for p in generate.Generator(params).draw(PROMPTS, seeds)]
+    drawn = [np.asarray(p, dtype=int) for p in Generator(params).draw(PROMPTS, seeds)]
     assert all(p.shape == (families.SIZE, families.SIZE, 3) for p in drawn)
     pipe = DiffusionPipeline.from_pretrained(params.model, use_safetensors=True)
     pipe.set_progress_bar_config(disable=True)
@@ -334,7 +337,7 @@ def test_a_picture_depends_on_its_prompt_and_seed_alone(
 
 def test_what_a_drawing_depends_on_is_known_without_the_model(pipelines: Path) -> None:
     params = parameters(pipelines / "xl")
-    before = generate.identity(params)
+    before = identity(params)
     assert before["model"].startswith("xl@")
     assert {k: before[k] for k in ("steps", "guidance", "size", "dtype")} == {
         "steps": 1,
@@ -346,11 +349,11 @@ def test_what_a_drawing_depends_on_is_known_without_the_model(pipelines: Path) -
     text = scheduler.read_text()
     try:
         scheduler.write_text(text.replace("0.012", "0.013"))
-        assert generate.identity(params)["model"] != before["model"]
+        assert identity(params)["model"] != before["model"]
     finally:
         scheduler.write_text(text)
     of_hub = parameters(Path("org/name"), revision=COMMIT)
-    assert generate.identity(of_hub)["model"] == f"org/name@{COMMIT}"
+    assert identity(of_hub)["model"] == f"org/name@{COMMIT}"
 
 
 def test_a_pipeline_with_pickled_weights_is_refused(pipelines: Path, tmp_path: Path) -> None:
@@ -359,7 +362,7 @@ def test_a_pipeline_with_pickled_weights_is_refused(pipelines: Path, tmp_path: P
         torch.save(load_file(weights), weights.with_suffix(".bin"))
         weights.unlink()
     with pytest.raises(EidolonError, match=r"no safetensors weights.*pickled.*never opened"):
-        generate.Generator(parameters(folder))
+        Generator(parameters(folder))
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "text_encoder_2"])
@@ -373,7 +376,7 @@ def test_a_pipeline_without_some_weights_is_refused(
     del weights[gone]
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(EidolonError, match=rf"partial/{part} lacks weights \({re.escape(gone)}\)"):
-        generate.Generator(parameters(folder))
+        Generator(parameters(folder))
 
 
 @pytest.mark.parametrize("gone", ["tokenizer", "tokenizer_2"])
@@ -383,7 +386,7 @@ def test_a_pipeline_with_a_tokenizer_that_knows_no_word_is_refused(
     folder = copied(pipelines / "xl", tmp_path / "mute")
     (folder / gone / "tokenizer.json").unlink()
     with pytest.raises(EidolonError, match=rf"the tokenizer of \S+mute/{gone} knows no word"):
-        generate.Generator(parameters(folder))
+        Generator(parameters(folder))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +406,7 @@ def test_a_damaged_pipeline_is_one_sentence(
     folder = copied(pipelines / "xl", tmp_path / "damaged")
     change(folder / file, entries)
     with pytest.raises(EidolonError, match=f"cannot load .*{reason}.*: give a folder") as caught:
-        generate.Generator(parameters(folder))
+        Generator(parameters(folder))
     assert "\n" not in str(caught.value)
 
 
@@ -423,7 +426,7 @@ def test_sixteen_bits_change_little(
 
     def results() -> list[np.ndarray]:
         clip, siglip = ClipEncoder(folders[0]), ClipEncoder(folders[1])
-        drawn = generate.Generator(parameters(pipelines / "xl")).draw(prompts, seeds)
+        drawn = Generator(parameters(pipelines / "xl")).draw(prompts, seeds)
         return [
             clip.images(pictures),
             clip.texts(TEXTS),
@@ -433,7 +436,7 @@ def test_sixteen_bits_change_little(
         ]
 
     exact = results()
-    for module in (checkpoints, encoders, generate):
+    for module in (checkpoints, encoders, generator):
         monkeypatch.setattr(module, "precision", lambda: dtype)
     for wanted, found in zip(exact, results(), strict=True):
         assert found.dtype == np.float32
@@ -446,9 +449,9 @@ _BY_NAME = """
 import json, sys
 from PIL import Image
 from components import config
-from components.encoders import ClipEncoder, VisionEncoder
+from components.models.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.generate import Generator
+from components.imagining.generator import Generator
 commit = sys.argv[1]
 picture = Image.open(sys.argv[2])
 drawn = Generator(config.Generator.model_validate(json.loads(sys.argv[3]))).draw(["a star"], [5])
@@ -512,7 +515,7 @@ def test_a_name_of_a_hub_with_a_commit_loads_what_a_folder_loads(
         ("vision", vision.images(pictures[:1])),
     ):
         np.testing.assert_allclose(found[key], wanted, atol=TOLERANCE)
-    (here,) = generate.Generator(parameters(pipelines / "xl")).draw(["a star"], [5])
+    (here,) = Generator(parameters(pipelines / "xl")).draw(["a star"], [5])
     np.testing.assert_array_equal(np.asarray(Image.open(drawn)), np.asarray(here))
     assert re.fullmatch(
         r"cannot load \S+: no safetensors weights are there.*writes them anew",
@@ -528,10 +531,10 @@ def out_of_reach(model: str, why: str) -> re.Pattern[str]:
     )
 
 
-@pytest.mark.parametrize("kind", [ClipEncoder, VisionEncoder, generate.Generator])
+@pytest.mark.parametrize("kind", [ClipEncoder, VisionEncoder, Generator])
 def test_a_model_out_of_reach_is_one_sentence(kind: Any) -> None:
     given = ("org/name", COMMIT)
-    if kind is generate.Generator:
+    if kind is Generator:
         given = (parameters(Path("org/name"), revision=COMMIT),)
     with pytest.raises(EidolonError, match=out_of_reach("org/name", "HF_HUB_OFFLINE is set")):
         kind(*given)
@@ -540,7 +543,7 @@ def test_a_model_out_of_reach_is_one_sentence(kind: Any) -> None:
 _UNREACHED = """
 import sys
 from components.errors import EidolonError
-from components.encoders import ClipEncoder
+from components.models.encoders import ClipEncoder
 try:
     ClipEncoder("org/name", sys.argv[1])
 except EidolonError as error:
@@ -655,7 +658,7 @@ def test_a_model_that_does_not_fit_is_one_sentence() -> None:
 @pytest.mark.parametrize(("size", "batch"), [(32, 32), (512, 4), (2048, 1)])
 def test_a_cpu_draws_a_million_pixels_at_once(size: int, batch: int, pipelines: Path) -> None:
     chosen = parameters(pipelines / "xl", batch=None, size=size)
-    assert generate.Generator(chosen).batch == batch
+    assert Generator(chosen).batch == batch
 
 
 def test_the_batch_follows_from_free_memory() -> None:

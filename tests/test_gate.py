@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.config import Gate
-from components.gate import compare
+from components.lifecycle.gate import compare
 
 RULES = Gate(min_gain=0.0, tolerance=0.005)
 

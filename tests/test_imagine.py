@@ -19,9 +19,9 @@ import yaml
 from PIL import Image
 
 from components import config, manifest
-from components.imagine import Store, Wanted, address_of, draw, recipe_of, wanted
+from components.imagining.seeds import seed_of
+from components.imagining.store import Store, Wanted, address_of, draw, recipe_of, wanted
 from components.paths import DATASET, SHARDS
-from components.seeds import seed_of
 from tests import toy
 
 KILLS = 20
@@ -31,8 +31,8 @@ IDENTITY = {"model": "m@1", "steps": 2, "guidance": 3.0, "size": 32, "dtype": "f
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        "components.generate",
-        "components.shards",
+        "components.imagining.generator",
+        "components.imagining.shards",
         "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
         "tests.test_imagine",
     ]
@@ -252,7 +252,7 @@ def _imagine(root: Path) -> None:
 
 @pytest.fixture
 def project(toy_models: Path, tmp_path: Path) -> Callable[[str], Project]:
-    from components.shards import plan
+    from components.imagining.shards import plan
 
     values = toy.params(toy_models, toy_models)
     values["generator"] |= {"images_per_category": 3, "batch": 2, "shards": [0]}

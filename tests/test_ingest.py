@@ -24,12 +24,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from components import archives, collection, config
+from components import config
+from components.data import archives, collection
+from components.data.ingest import Outcome, clean, ingest
+from components.data.likeness import likeness
 from components.datasets.build import build
 from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
-from components.ingest import Outcome, clean, ingest
-from components.likeness import likeness
 from components.paths import COLLECTION, DATASET, HOME, INBOX, INGESTED, OUTBOX, QUARANTINE
 from ops import steps
 from tests import toy
@@ -547,7 +548,7 @@ _INGEST = """
 import sys
 from pathlib import Path
 from components import config
-from components.ingest import ingest
+from components.data.ingest import ingest
 print("ready", flush=True)
 ingest(Path(sys.argv[1]), config.load().ingest)
 """

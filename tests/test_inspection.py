@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components import config, registry
+from components import config
 from components.errors import EidolonError
+from components.lifecycle import registry
 from components.paths import DATASET, INSPECTION
 from components.validation.inspection import compare, inspect, summarise
 

@@ -16,11 +16,12 @@ import pytest
 import yaml
 
 from bento.api import BundleName, result
-from components import config, lineage, registry
-from components.bundle import load
+from components import config
 from components.errors import EidolonError
+from components.lifecycle import lineage, registry
 from components.paths import AGGREGATOR, BUNDLE
-from components.retrieve import Retriever
+from components.retrieval.bundle import load
+from components.retrieval.retrieve import Retriever
 from tests.clones import free_ports
 
 COMMAND = Path(sys.executable).with_name("eidolon")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchmarks import metrics as benchmark
-from components import metrics
-from components.metrics import (
+from components.retrieval import metrics
+from components.retrieval.metrics import (
     average_precision,
     average_precisions,
     blocks,

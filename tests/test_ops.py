@@ -25,6 +25,7 @@ import yaml
 from mlflow import MlflowClient
 from rich.console import Console
 
+from components.data.remote import has_remote
 from components.errors import EidolonError, TransientError
 from components.paths import (
     BUNDLE,
@@ -36,7 +37,6 @@ from components.paths import (
     OUTBOX,
     QUARANTINE,
 )
-from components.remote import has_remote
 from ops import record
 from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports

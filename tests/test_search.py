@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.search import Gallery, hubness, top
+from components.retrieval.search import Gallery, hubness, top
 
 RNG = np.random.default_rng(0)
 

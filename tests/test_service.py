@@ -22,8 +22,8 @@ import pytest
 
 from bento import server
 from bento.guard import BodyGuard
-from components.bundle import load
-from components.search import top
+from components.retrieval.bundle import load
+from components.retrieval.search import top
 from tests.toy import NAMES, ROOT
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from components import config, manifest, shards
+from components import config, manifest
 from components.errors import EidolonError
-from components.imagine import Store, address_of, recipe_in
+from components.imagining import shards
+from components.imagining.seeds import seed_of
+from components.imagining.store import Store, address_of, recipe_in
 from components.paths import DATASET, IMAGINED, PLAN, SHARDS
-from components.seeds import seed_of
 from tests import toy
 from tests.clones import Clone, clean_environment
 
@@ -158,7 +159,7 @@ def test_a_plan_refuses_what_cannot_be_meant(
 def test_a_query_is_drawn_as_the_category_of_its_name_is(
     params: config.Generator, tmp_path: Path
 ) -> None:
-    from components.generate import Generator
+    from components.imagining.generator import Generator
 
     own = params.model_copy(update={"prompts": {"red star": "a drawing of a {}"}})
     _, seeds = Generator(own).imagine("red star", 1)

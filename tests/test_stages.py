@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components import bundle, config, embed, generate, train
+from components import config
 from components.datasets.build import build
 from components.errors import EidolonError
-from components.features import Features
+from components.imagining.generator import Generator
 from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED
-from components.retrieve import Retriever
+from components.retrieval import bundle, embed, train
+from components.retrieval.features import Features
+from components.retrieval.retrieve import Retriever
 from tests import toy
 
 
@@ -47,7 +49,7 @@ def test_imagined_pictures_are_seeded_and_independent_of_the_batch(in_toy: Path)
     assert frame.groupby("category").size().eq(params.images_per_category).all()
     assert frame["seed"].is_unique
     row = frame.iloc[5]
-    (alone,) = generate.Generator(params).draw([row["prompt"]], [int(row["seed"])])
+    (alone,) = Generator(params).draw([row["prompt"]], [int(row["seed"])])
     stored = np.asarray(Image.open(IMAGINED / row["path"]), dtype=int)
     assert np.abs(np.asarray(alone, dtype=int) - stored).max() <= 1
 
@@ -96,7 +98,7 @@ def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
     np.testing.assert_allclose(image, loaded.image, atol=1e-6)
     retriever = Retriever(loaded, params.generator, params.encoders)
     row = loaded.categories["category"].tolist().index("red plain star")
-    pictures, _ = generate.Generator(params.generator).imagine("red plain star", 2)
+    pictures, _ = Generator(params.generator).imagine("red plain star", 2)
     fresh = retriever._vision.images(pictures)
     np.testing.assert_allclose(fresh, features.imagined[row], atol=0.02)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components import config, evaluate, train
-from components.features import Features
-from components.search import Gallery
+from components import config
+from components.retrieval import evaluate, train
+from components.retrieval.features import Features
+from components.retrieval.search import Gallery
 from study import methods, report, sweeps
 from study.__main__ import maps
 from study.methods import Pictures, Ranking, normalised

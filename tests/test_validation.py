@@ -19,19 +19,21 @@ from PIL import Image
 
 from benchmarks.planted import KINDS
 from benchmarks.validation import World, experiment, gate
-from components import bundle, config, embed, generate
+from components import config
 from components.datasets.emblems import Category, categories, draw
-from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.features import Features
 from components.files import sha256
-from components.imagine import Store, wanted
-from components.imagine import draw as imagine
+from components.imagining.generator import Generator
+from components.imagining.seeds import seed_of
+from components.imagining.store import Store, wanted
+from components.imagining.store import draw as imagine
+from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
-from components.retrieve import Retriever
-from components.search import Gallery
-from components.seeds import seed_of
-from components.train import fit, new_aggregator
+from components.retrieval import bundle, embed
+from components.retrieval.features import Features
+from components.retrieval.retrieve import Retriever
+from components.retrieval.search import Gallery
+from components.retrieval.train import fit, new_aggregator
 from components.validation import suites, thresholds
 from components.validation.heal import validate
 from components.validation.judge import differences, leave_one_out, nearest_better
@@ -99,7 +101,7 @@ def test_offending_pictures_are_drawn_anew_with_other_seeds(copy: Path) -> None:
     assert (others["seed"] == before.loc[others.index, "seed"]).all()
 
     page, told = (VALIDATION / "index.html").read_text(), measurements()
-    generator = generate.Generator(params.generator)
+    generator = Generator(params.generator)
     for path, (damage, reason) in zip(bad, DAMAGE, strict=True):
         row = after.loc[path]
         assert row["attempt"] == 1

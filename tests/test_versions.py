@@ -16,11 +16,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from components import bundle, collection, config, registry, versions, workspace
+from components import config
+from components.data import collection, workspace
+from components.data.ingest import ingest
 from components.errors import EidolonError
 from components.files import write_text
-from components.ingest import ingest
+from components.lifecycle import registry, versions
 from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
+from components.retrieval import bundle
 from tests.clones import Clone
 from tests.test_ingest import KNOWN, NEW, tree
 
@@ -242,6 +245,6 @@ def test_code_that_differs_from_its_commit_is_dirty(other: Path) -> None:
     assert workspace.code() == workspace.Code(head.strip(), "false")
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# kept with each version\n")
     assert workspace.code().dirty == "false"
-    file = Path("components/gate.py")
+    file = Path("components/lifecycle/gate.py")
     file.write_text(file.read_text() + "# changed\n")
     assert workspace.code() == workspace.Code(head.strip(), "true")

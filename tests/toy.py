@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from components import collection
+from components.data import collection
 from components.datasets.emblems import Category, draw
 
 NAMES = (
@@ -102,8 +102,10 @@ def make_project(root: Path) -> Path:
 
 def run_stages(root: Path) -> None:
     """Run all stages in this process, with ``root`` as the working directory."""
-    from components import bundle, config, embed, evaluate, shards, train
+    from components import config
     from components.datasets.build import build
+    from components.imagining import shards
+    from components.retrieval import bundle, embed, evaluate, train
     from components.validation import heal
 
     chosen = config.load()

@@ -2,7 +2,7 @@
 
 A `.pth` is a pickle beside raw bytes, and torch's own safe loading has been bypassed before. So the
 pickle is read as data (pickles.py), and tensors are rebuilt here from the bytes that it points at.
-Names and shapes are facts of the method: see :class:`components.aggregator.Aggregator`.
+Names and shapes are facts of the method: see :class:`components.retrieval.aggregator.Aggregator`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from components.aggregator import Aggregator, dimension
 from components.authors.pickles import (
     Name,
     UnreadableError,
@@ -32,6 +31,7 @@ from components.authors.pickles import (
 )
 from components.errors import EidolonError
 from components.files import file_aside
+from components.retrieval.aggregator import Aggregator, dimension
 
 _TYPES = {
     "torch.FloatStorage": torch.float32,

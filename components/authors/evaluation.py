@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.aggregator import Aggregator
 from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.layout import Features, Matrix, Stored
 from components.errors import EidolonError
-from components.metrics import Bools, Ints, average_precisions, blocks
 from components.progress import track
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.metrics import Bools, Ints, average_precisions, blocks
 
 FIXED = 0.1
 """The authors' fixed weight of the image score."""

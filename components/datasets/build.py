@@ -20,12 +20,12 @@ import pandas as pd
 from PIL import Image
 
 from components import config, manifest, pictures
+from components.data.likeness import likeness
 from components.datasets import cub200, emblems, folder, oxford102
 from components.datasets.merge import merge
 from components.datasets.source import Picture, Source
 from components.errors import EidolonError
 from components.files import folder_aside
-from components.likeness import likeness
 from components.paths import DATASET
 from components.progress import track
 

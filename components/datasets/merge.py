@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components import collection
+from components.data import collection
 from components.datasets.source import Picture, Source, Split
 from components.paths import COLLECTION
 

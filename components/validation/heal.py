@@ -23,7 +23,7 @@ import pandas as pd
 from components import config, manifest
 from components.errors import EidolonError
 from components.files import folder_aside, sha256, write_json, write_text
-from components.imagine import Store, Wanted, draw
+from components.imagining.store import Store, Wanted, draw
 from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
 from components.validation import page, suites
 from components.validation.judge import judge, limits

@@ -14,11 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from components import config, measure, pictures
-from components.encoders import ClipEncoder, VisionEncoder
+from components import config, pictures
 from components.errors import EidolonError
 from components.files import sha256
+from components.models.encoders import ClipEncoder, VisionEncoder
 from components.progress import track
+from components.validation.picture import contrast, pixels, sharpness
 
 Array = npt.NDArray[np.float32]
 
@@ -161,8 +162,8 @@ _NOTHING = Image.new("RGB", (32, 32))  # stands in for a picture that does not d
 _OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
     "width": lambda image: image.width,
     "height": lambda image: image.height,
-    "contrast": lambda image: measure.contrast(measure.pixels(image)),
-    "sharpness": lambda image: measure.sharpness(measure.pixels(image)),
+    "contrast": lambda image: contrast(pixels(image)),
+    "sharpness": lambda image: sharpness(pixels(image)),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from components.checkpoints import device, within_memory
+from components.models.checkpoints import device, within_memory
 
 SHARE = 0.8
 LARGEST = 256

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from components import pictures
-from components.measure import difference_hash
+from components.validation.picture import difference_hash
 
 _SIDE = 8  # of the thumbnails that confirm a likeness
 

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components import config, plots
-from components.aggregator import Aggregator
-from components.features import Features
+from components import config
 from components.files import folder_aside, write_json
-from components.metrics import average_precisions, bootstrap_interval, mean_average_precision
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
-from components.search import Gallery, top
-from components.train import aggregate, searched
+from components.retrieval import plots
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Features
+from components.retrieval.metrics import (
+    average_precisions,
+    bootstrap_interval,
+    mean_average_precision,
+)
+from components.retrieval.search import Gallery, top
+from components.retrieval.train import aggregate, searched
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
 SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)

@@ -21,11 +21,11 @@ from typing import Any
 
 import yaml
 
-from components import collection
+from components.data import collection
+from components.data.remote import has_remote
 from components.errors import EidolonError, TransientError
 from components.files import write_text
 from components.paths import COLLECTION, DATASET, LOCK
-from components.remote import has_remote
 
 POINTER = COLLECTION / "pictures.dvc"
 _PICTURES = collection.pictures_folder()

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from components import config
-from components.aggregator import Aggregator
 from components.errors import EidolonError
-from components.features import Array, Features
 from components.files import folder_aside, write_json
-from components.metrics import mean_average_precision
 from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
-from components.search import Gallery
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Array, Features
+from components.retrieval.metrics import mean_average_precision
+from components.retrieval.search import Gallery
 
 Rng = np.random.Generator
 Loss = Callable[[Tensor, Tensor, float, Rng], Tensor]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.metrics import blocks
+from components.retrieval.metrics import blocks
 
 Array = npt.NDArray[np.float32]
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 
 from components import config
+from components.imagining.seeds import seed_of
 from components.progress import track
-from components.seeds import seed_of
 
 Identity = Mapping[str, str | int | float]
-"""What a picture depends on beside its prompt and seed: components.generate.identity."""
+"""What a picture depends on beside its prompt and seed: components.imagining.generator.identity."""
 
 _RECIPE = "eidolon"  # the PNG text chunk that says what the picture was drawn from
 
@@ -184,7 +184,7 @@ def draw(
     What another process is drawing is waited for; if that is killed, it is drawn here. The model is
     loaded only when something must be drawn. ``what`` heads the lines of progress.
     """
-    from components.generate import Generator, identity
+    from components.imagining.generator import Generator, identity
 
     drawn_with = identity(params)
     recipes = {w: recipe_of(w.prompt, w.seed, drawn_with) for w in pictures}

@@ -20,8 +20,9 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, ViTImageP
 from transformers.models.auto.image_processing_auto import get_image_processor_config
 from transformers.utils import logging as transformers_logging
 
-from components.batches import Batches
-from components.checkpoints import (
+from components.errors import EidolonError
+from components.models.batches import Batches
+from components.models.checkpoints import (
     check_tokenizer,
     device,
     load,
@@ -30,7 +31,6 @@ from components.checkpoints import (
     placed,
     precision,
 )
-from components.errors import EidolonError
 
 Array = npt.NDArray[np.float32]
 
@@ -41,8 +41,8 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 class _PictureEncoder:
     """A model with its picture processor.
 
-    ``revision`` is as in :func:`components.checkpoints.load`, ``batch`` is the ``size`` of
-    :class:`components.batches.Batches`.
+    ``revision`` is as in :func:`components.models.checkpoints.load`, ``batch`` is the ``size`` of
+    :class:`components.models.batches.Batches`.
     """
 
     def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:

@@ -24,7 +24,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from components import config, manifest, workspace
+from components import config, manifest
+from components.data import workspace
 from components.errors import EidolonError, TransientError
 from components.files import read_json
 from components.paths import (

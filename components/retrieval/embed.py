@@ -9,12 +9,12 @@ import pandas as pd
 from PIL import Image
 
 from components import config, manifest, pictures
-from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.features import Array, Features
 from components.files import folder_aside
+from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED, DATASET, FEATURES
 from components.progress import track
+from components.retrieval.features import Array, Features
 
 
 def embed(

@@ -21,8 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
 from rich.text import Text
 
-from components import config, registry, workspace
+from components import config
+from components.data import workspace
 from components.errors import EidolonError
+from components.lifecycle import registry
 
 STDIN = "-"
 SHOWN = 12  # lines of one value, for people

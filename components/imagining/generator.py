@@ -16,8 +16,9 @@ from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from components import config
-from components.batches import ON_CPU, Batches
-from components.checkpoints import (
+from components.imagining.seeds import seed_of
+from components.models.batches import ON_CPU, Batches
+from components.models.checkpoints import (
     check_tokenizer,
     fingerprint,
     load,
@@ -26,7 +27,6 @@ from components.checkpoints import (
     placed,
     precision,
 )
-from components.seeds import seed_of
 
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from components import manifest, pictures
-from components.features import Features
+from components.retrieval.features import Features
 
 mpl.use("Agg")
 

@@ -18,7 +18,7 @@ import pandas as pd
 from components import config, manifest
 from components.errors import EidolonError
 from components.files import folder_aside
-from components.imagine import (
+from components.imagining.store import (
     Identity,
     Store,
     Wanted,
@@ -84,7 +84,7 @@ def imagine(
     What the store has is not drawn again, nor what ``earlier`` has: in a clone whose store is empty
     that is what DVC restored.
     """
-    from components.checkpoints import fingerprint
+    from components.models.checkpoints import fingerprint
 
     store = store or Store()
     table = _table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")

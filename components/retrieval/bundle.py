@@ -25,12 +25,11 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from components import config, manifest, pictures, workspace
-from components.aggregator import Aggregator
-from components.checkpoints import fingerprint
+from components import config, manifest, pictures
+from components.data import workspace
 from components.errors import EidolonError
-from components.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
+from components.models.checkpoints import fingerprint
 from components.paths import (
     ACCEPTED,
     AGGREGATOR,
@@ -40,8 +39,10 @@ from components.paths import (
     FEATURES,
     VALIDATION,
 )
-from components.search import Gallery
-from components.train import aggregate, searched
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Features
+from components.retrieval.search import Gallery
+from components.retrieval.train import aggregate, searched
 
 FORMAT = 3
 THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip

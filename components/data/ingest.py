@@ -22,14 +22,15 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from components import archives, collection, config, manifest, pictures
-from components.collection import Picture
+from components import config, manifest, pictures
+from components.data import archives, collection
+from components.data.collection import Picture
+from components.data.likeness import Known, Likeness, likeness
+from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import file_aside
-from components.likeness import Known, Likeness, likeness
 from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.progress import track
-from components.quarantine import Item, put_aside
 
 LISTS = (".csv", ".txt")
 MAX_NAME = 100  # bytes of a category's name

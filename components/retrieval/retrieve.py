@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from components import config
-from components.bundle import Bundle
-from components.encoders import ClipEncoder, VisionEncoder
 from components.errors import EidolonError
-from components.generate import Generator
-from components.search import top
+from components.imagining.generator import Generator
+from components.models.encoders import ClipEncoder, VisionEncoder
+from components.retrieval.bundle import Bundle
+from components.retrieval.search import top
 
 MAX_QUERY = 300  # characters
 MAX_K = 1000
@@ -27,7 +27,7 @@ Imagination = tuple[np.ndarray, list[bytes], list[int]]
 @dataclass(frozen=True)
 class Hit:
     """One gallery picture: ``score`` is the fused one of its similarities to the query, less its
-    hubness (:mod:`components.search`)."""
+    hubness (:mod:`components.retrieval.search`)."""
 
     rank: int
     id: str

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 import yaml
 
-from components import collection, config, manifest, registry, workspace
+from components import config, manifest
+from components.data import collection, workspace
+from components.data.workspace import Log
 from components.errors import EidolonError
 from components.files import write_text
+from components.lifecycle import registry
 from components.paths import COLLECTION, DATASET
-from components.workspace import Log
 
 WORKING = "working"
 """What names the data in this checkout, where a version's number is asked for."""

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import write_text
 from components.paths import COLLECTION, HOME, OUTBOX, QUARANTINE
-from components.quarantine import Item, put_aside
 
 RESTORING = HOME / "restoring"
 """The version that is being restored; it stays when that was interrupted."""
@@ -38,7 +38,7 @@ _LOCK = HOME / "ingest.lock"
 @dataclass(frozen=True)
 class Picture:
     """One row. ``path`` lies under pictures/; ``sha256`` is the file's, ``pixels`` and ``dhash``
-    are its :class:`components.likeness.Likeness`; ``source`` is what it was ingested from."""
+    are its :class:`components.data.likeness.Likeness`; ``source`` is what it was ingested from."""
 
     path: str
     category: str

@@ -1,0 +1,1 @@
+"""Pictures that people give: checked, kept, versioned, and found again."""

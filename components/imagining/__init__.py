@@ -1,0 +1,1 @@
+"""From a category's name to imagined pictures, each drawn once and kept."""

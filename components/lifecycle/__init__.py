@@ -1,0 +1,1 @@
+"""What becomes of a version: registered, judged, promoted, traced and brought back."""

@@ -1,0 +1,1 @@
+"""Pre-trained models: loaded safely, and fed as much as their memory takes."""

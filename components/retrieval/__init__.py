@@ -1,0 +1,1 @@
+"""From features to a ranking: trained, measured, bundled and asked."""
