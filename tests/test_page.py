@@ -74,7 +74,7 @@ def test_known_category_shows_results_and_imagined_pictures(
     expect(page.get_by_role("status")).to_contain_text("a known category")
     expect(page.locator("#hits > li")).to_have_count(24)
     expect(page.locator("#imagined img")).to_have_count(2)
-    assert page.locator("#hits .bar").count() == 3 * 24
+    assert page.locator("#hits .bar").count() == 4 * 24
     page.evaluate("Promise.all([...document.images].map((i) => i.decode()))")  # or rejects
     drawn = page.locator("#hits img").first.evaluate(
         "(i) => [i.width, i.height, getComputedStyle(i).imageRendering]"

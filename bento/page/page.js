@@ -1,7 +1,8 @@
 // The search page. Text from users and servers enters the page as text nodes only.
 
 const at = (id) => document.getElementById(id);
-const SCORES = [["fused", "score"], ["text", "text_score"], ["image", "image_score"]];
+const SCORES = [["fused", "score"], ["text", "text_score"], ["image", "image_score"],
+  ["hubness", "hubness"]];
 const [SMALLEST, LARGEST] = [96, 192]; // CSS pixels of a picture's side; page.css starts at the first
 let asked = 0; // the newest search; answers of older ones are dropped
 
@@ -31,9 +32,9 @@ function picture(url, alt) {
 function bar(kind, value) {
   const filled = make("b");
   filled.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
-  return make("div", { className: `bar ${kind}`, title: `${kind} score ${value.toFixed(4)}` },
+  return make("div", { className: `bar ${kind}`, title: `${kind} ${value.toFixed(4)}` },
     make("i", { ariaHidden: "true" }, filled),
-    make("span", {}, make("span", { className: "hidden" }, `${kind} score `), value.toFixed(2)));
+    make("span", {}, make("span", { className: "hidden" }, `${kind} `), value.toFixed(2)));
 }
 
 function card(hit) {
@@ -51,7 +52,7 @@ function show(answer, seconds) {
   at("no-imagined").hidden = imagined.length > 0;
   at("hits").replaceChildren(...answer.hits.map(card));
   at("weight").textContent = `λ = ${answer.lambda.toFixed(2)}`;
-  at("weight").title = "fused = (1 − λ) · text + λ · image − hubness: how near the picture is to every query";
+  at("weight").title = "fused = (1 − λ) · text + λ · image − hubness, how near the picture is to every query";
   const how = answer.known ? "a known category, from the bundle, in" : "no category, so it was imagined; answered in";
   say(`${answer.hits.length} pictures for “${answer.query}”: ${how} ${seconds.toFixed(2)} s.`);
   at("answer").hidden = false;

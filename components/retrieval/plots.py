@@ -166,11 +166,7 @@ def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None
     drawn = features.imagined[features.accepted]
     spaces = {
         "text": ("texts, CLIP", features.text, features.gallery_clip),
-        "imagined": (
-            "imagined among real pictures, vision encoder",
-            drawn,
-            features.gallery_vision,
-        ),
+        "imagined": ("imagined pictures, vision encoder", drawn, features.gallery_vision),
     }
     figure, axes = plt.subplots(
         1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
