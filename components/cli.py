@@ -17,6 +17,7 @@ from components.authors.choices import Method, TextModel, VisionModel
 from components.errors import EXIT_CODE, EidolonError, one_sentence
 from components.files import write_json
 
+STAGES, DATA, MODELS, AUTHORS = "Stages, in their order", "Data", "Models", "The authors' files"
 app = typer.Typer(
     help="Text-to-image search through imagined pictures.",
     no_args_is_help=True,
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def dataset() -> None:
     """Stage 1: write the dataset to data/dataset."""
     from components.data import collection
@@ -37,7 +38,7 @@ def dataset() -> None:
     print(f"dataset: {frame['category'].nunique()} categories, {counts} pictures")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def inspect() -> None:
     """Look at the dataset as a whole, and compare it with the champion's."""
     from components.lifecycle import registry
@@ -54,7 +55,7 @@ def inspect() -> None:
     )
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def plan() -> None:
     """Stage 2: list the pictures to imagine, shard by shard, to data/plan."""
     from components.imagining.shards import plan as stage
@@ -63,7 +64,7 @@ def plan() -> None:
     print(f"plan: {len(stage(params))} pictures in {len(params.shards)} shards")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
     """Stage 3: imagine the pictures of one shard, to data/shards."""
     from components.imagining.shards import imagine as stage
@@ -71,7 +72,7 @@ def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")
     print(f"imagine@{shard}: {len(stage(shard, config.load().generator))} pictures")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def generate() -> None:
     """Stage 4: gather the pictures of all shards, to data/imagined."""
     from components.imagining.shards import generate as stage
@@ -80,7 +81,7 @@ def generate() -> None:
     print(f"generate: {len(frame)} pictures of {frame['category'].nunique()} categories")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def validate() -> None:
     """Stage 5: judge the imagined pictures and draw wrong ones anew, to data/accepted."""
     from components.paths import VALIDATION
@@ -96,7 +97,7 @@ def validate() -> None:
     )
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def thresholds(
     cut: Annotated[
         float, typer.Option(min=0, max=0.5, help="share of the pictures that a bound should cut")
@@ -130,7 +131,7 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"{'' if low is None else f'{low:.4g}'} … {'' if high is None else f'{high:.4g}'}"
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def embed() -> None:
     """Stage 6: encode pictures and names, to artifacts/features."""
     from components.retrieval.embed import embed as stage
@@ -139,7 +140,7 @@ def embed() -> None:
     print(f"embed: gallery {features.gallery_clip.shape}, imagined {features.imagined.shape}")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def train() -> None:
     """Stage 7: fit the aggregator and λ, to artifacts/aggregator."""
     from components.retrieval.train import train as stage
@@ -149,7 +150,7 @@ def train() -> None:
     print(f"train: validation mAP {best['validation_map']:.4f} at λ = {best['lambda']:.3f}")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def evaluate() -> None:
     """Stage 8: mAP of text, image and fused ranking, to artifacts/evaluation."""
     from components.retrieval.evaluate import GROUPS
@@ -163,7 +164,7 @@ def evaluate() -> None:
         print(f"evaluate: {group:<10} {values}")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def bundle() -> None:
     """Stage 9: gather what is registered and served, to artifacts/bundle."""
     from components.retrieval.bundle import pack
@@ -172,7 +173,7 @@ def bundle() -> None:
     print(f"bundle: {len(info['files'])} files, dataset {info['dataset']['dvc'][:12]}")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def ingest(
     source: Annotated[
         Path, typer.Argument(help="a folder of categories, a zip or tar, or a list (.csv, .txt)")
@@ -199,7 +200,7 @@ def ingest(
         )
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def lineage(
     subject: Annotated[
         str,
@@ -221,7 +222,7 @@ def lineage(
 
 
 data = typer.Typer(help="Versions of the dataset.", no_args_is_help=True)
-app.add_typer(data, name="data")
+app.add_typer(data, name="data", rich_help_panel=DATA)
 
 
 @data.command()
@@ -281,13 +282,13 @@ def restore(
     print(f"data/dataset is {bring_back(version, print, force=force)}, that of version {version}")
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def use(profile: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")]) -> None:
     """Replace params.yaml by a profile."""
     print(f"params.yaml is now the profile {config.use(profile).profile}")
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def promote(
     version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
 ) -> None:
@@ -298,7 +299,7 @@ def promote(
     print(f"version {version} is now the champion")
 
 
-@app.command()
+@app.command(rich_help_panel=AUTHORS)
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="the authors' aggregator, a .pth")],
     out: Annotated[Path, typer.Argument(help="where to write it, as .safetensors")],
@@ -310,7 +311,7 @@ def import_checkpoint(
     print(f"{out}: aggregator of {model.dim} dimensions, λ = {model.fusion_weight:.4f}")
 
 
-@app.command()
+@app.command(rich_help_panel=AUTHORS)
 def evaluate_features(
     root: Annotated[Path, typer.Argument(help="the folder that holds aggregator/")],
     model: Annotated[TextModel, typer.Option(help="the text encoder")] = TextModel.CLIP,
@@ -347,7 +348,7 @@ def evaluate_features(
         write_json(json_file, asked | report.as_dict())
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def search(
     query: Annotated[str, typer.Argument(help='what to look for, such as "red striped star"')],
     k: Annotated[int, typer.Option(help="how many pictures")] = 5,
@@ -360,12 +361,13 @@ def search(
     params = config.load()
     answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)
     how = "known category" if answer.known else f"imagined {len(answer.imagined)} pictures"
-    table = Table(title=f"{query}  ({how}, λ = {answer.weight:.2f})")
-    for column in ("rank", "category", "score", "text", "image", "picture"):
+    table = Table(title=f"{query}  ({how}, λ = {answer.weight:.2f})", box=SIMPLE_HEAD)
+    for column in ("category", "score", "text", "image", "hubness"):
         table.add_column(column)
+    table.add_column("picture", overflow="fold")
     for hit in answer.hits:
-        scores = (f"{s:.3f}" for s in (hit.score, hit.text_score, hit.image_score))
-        table.add_row(str(hit.rank), hit.category, *scores, hit.id)
+        parts = (hit.score, hit.text_score, hit.image_score, hit.hubness)
+        table.add_row(hit.category, *(f"{part:.2f}" for part in parts), hit.id)
     Console().print(table)
 
 
