@@ -122,8 +122,10 @@ def _without(figures: Figures) -> str:
     ]
     return (
         "## What each part of the default is worth\n"
-        "The default less the same without one part; networks again have the best of four"
-        " pairs.\n\n" + _table("| without it | validation | unseen | the part |", rows)
+        "The default less the same without one part: with the learning rate and temperature of"
+        " params.yaml, and where the part\nis in the training, with the best of four pairs for each"
+        " seed, which the default does not get.\n\n"
+        + _table("| without it | validation | unseen | the part |", rows)
     )
 
 
