@@ -82,7 +82,10 @@ class Clone:
 
     def champion(self) -> str:
         """The version with the alias `champion`, as MLflow tells it."""
-        code = "from components import registry; print(registry.by_alias('champion').version)"
+        code = (
+            "from components.lifecycle import registry;"
+            " print(registry.by_alias('champion').version)"
+        )
         uri = f"sqlite:///{self.root / '.eidolon' / 'mlflow.db'}"
         done = subprocess.run(
             [sys.executable, "-c", code],
