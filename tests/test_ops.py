@@ -428,6 +428,7 @@ def interrupt_in(clone: Clone, stage: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2700)
 def test_make_run(tmp_path: Path) -> None:
     """One clone's life: interrupted, run, run again, changed, damaged, rolled back, repaired."""
     clone = Clone(tmp_path)
