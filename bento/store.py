@@ -99,9 +99,8 @@ def _check_files(bundle: Path, info: dict[str, Any], remedy: str) -> None:
 
 def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
     """The model's folder and a tag's version that names its content."""
-    from components.models.checkpoints import (
-        fingerprint,  # imports torch, which the other verbs spare
-    )
+    # here, since it imports torch, which the other verbs spare
+    from components.models.checkpoints import fingerprint
 
     if not Path(model).is_dir():
         return _from_hub(model, revision)

@@ -7,13 +7,12 @@ damage.
 
 from __future__ import annotations
 
-import csv
 import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from components.paths import INBOX, INGESTED, QUARANTINE, REASONS
+from components.data.quarantine import stamp, write_reasons
+from components.paths import INBOX, INGESTED, QUARANTINE
 
 SETTLED = 60.0  # seconds without a change
 
@@ -29,15 +28,14 @@ def settled() -> list[Path]:
 
 def done(entry: Path) -> None:
     """Move an entry that was ingested to the outbox, for whoever wants it back."""
-    _move(entry, INGESTED / _stamp())
+    _move(entry, INGESTED / stamp())
 
 
 def refuse(entry: Path, reason: str) -> None:
     """Move an entry that could not be read at all to the quarantine, with the reason."""
-    place = QUARANTINE / _stamp()
+    place = QUARANTINE / stamp()
     _move(entry, place)
-    with (place / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
-        csv.writer(file).writerows([REASONS, (entry, "", "source", reason, entry.name)])
+    write_reasons(place, [(entry, "", "source", reason, entry.name)])
 
 
 def _changed(entry: Path) -> float:
@@ -48,7 +46,3 @@ def _changed(entry: Path) -> float:
 def _move(entry: Path, place: Path) -> None:
     place.mkdir(parents=True)
     shutil.move(entry, place / entry.name)
-
-
-def _stamp() -> str:
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

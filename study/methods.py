@@ -48,8 +48,7 @@ def normalised(x: Array) -> Array:
 
 def linear(text: Array, image: Array, weight: float | Array) -> Ranking:
     """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``weight`` is a number or a column (C, 1)."""
-    lam = np.asarray(weight, dtype=np.float32) * image.any(axis=1, keepdims=True)
-    return lambda on: (1 - lam) * (text @ on.clip.T) + lam * (image @ on.vision.T)
+    return lambda on: Gallery(on.clip, on.vision).score(text, image, weight).fused
 
 
 def fused(world: World, text: Array, image: Array, weight: float, temperature: float) -> Ranking:

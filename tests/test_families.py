@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +240,13 @@ def test_a_damaged_config_is_one_sentence(
 ) -> None:
     folder = copied(models / "dinov2", tmp_path / "damaged")
     change(folder / file, entries)
+    refused(lambda: VisionEncoder(str(folder)), reason)
+
+
+def refused(load: Callable[[], object], reason: str) -> None:
+    """``load`` raises one sentence with ``reason`` and the remedy for a folder."""
     with pytest.raises(EidolonError, match=f"cannot load .*{reason}.*: give a folder") as caught:
-        VisionEncoder(str(folder))
+        load()
     assert "\n" not in str(caught.value)
 
 
@@ -405,9 +411,7 @@ def test_a_damaged_pipeline_is_one_sentence(
 ) -> None:
     folder = copied(pipelines / "xl", tmp_path / "damaged")
     change(folder / file, entries)
-    with pytest.raises(EidolonError, match=f"cannot load .*{reason}.*: give a folder") as caught:
-        Generator(parameters(folder))
-    assert "\n" not in str(caught.value)
+    refused(lambda: Generator(parameters(folder)), reason)
 
 
 # what an accelerator computes in

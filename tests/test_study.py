@@ -118,10 +118,9 @@ def test_taking_off_planted_hubness_helps(world: World) -> None:
 
 def test_the_default_is_what_the_stages_make(world: World) -> None:
     model, _ = train.fit(world.features, world.train)
-    gallery = train.searched(
-        world.features, train.aggregate(model, world.features), world.train.hubness
-    )
-    frame = evaluate.per_category(model, world.features, gallery)
+    image = train.aggregate(model, world.features)
+    gallery = train.searched(world.features, image, world.train.hubness)
+    frame = evaluate.per_category(world.features, gallery, image, model.fusion_weight)
     expected = frame.loc[frame["split"] == "unseen", "fused"].mean()
     assert unseen(world, methods.default) == pytest.approx(expected, abs=1e-6)
 

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from components import pictures
-from components.validation.picture import difference_hash
 
-_SIDE = 8  # of the thumbnails that confirm a likeness
+SIDE = 8  # of a thumbnail, in pixels
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,31 @@ def likeness(image: Image.Image) -> Likeness:
     return Likeness(digest.hexdigest(), f"{difference_hash(rgb):016x}")
 
 
+def difference_hash(image: Image.Image) -> int:
+    """64 bits: whether brightness rises from each cell of a 9x8 grid to the next on its right."""
+    grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    bits = (grid[:, 1:] > grid[:, :-1]).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
+    """(192,) in [0, 1]: the colours of the picture at 8x8 pixels, by which copies are found."""
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
+
+
+def differences(
+    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """(N, M): the root mean square difference of each pair of thumbnails (N, 192), (M, 192)."""
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+    return np.sqrt(np.maximum(squares, 0) / np.float32(one.shape[1])).astype(np.float32)
+
+
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference of two pictures' RGB values at 8x8 pixels, in [0, 1]."""
     small = [
-        np.asarray(i.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64)
+        np.asarray(i.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
         for i in (one, other)
     ]
     return float(np.abs(small[0] - small[1]).mean() / 255)

@@ -27,8 +27,8 @@ class Item:
 
 def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
     """Write reasons.csv and copies into a new folder of ``root``, in one step; that folder."""
-    target = root / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    rows: list[Sequence[object]] = [REASONS]
+    target = root / stamp()
+    rows: list[Sequence[object]] = []
     with folder_aside(target) as aside:
         for i, item in enumerate(items):
             copy = ""
@@ -37,6 +37,16 @@ def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
                 copy = f"{i:05d}-{name[-100:]}"
                 (aside / copy).write_bytes(item.data)
             rows.append((item.file, item.category, item.kind, item.reason, copy))
-        with (aside / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
-            csv.writer(file).writerows(rows)
+        write_reasons(aside, rows)
     return target
+
+
+def write_reasons(folder: Path, rows: Sequence[Sequence[object]]) -> None:
+    """Write reasons.csv: a row of :data:`REASONS` for each file that was not taken."""
+    with (folder / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
+        csv.writer(file).writerows([REASONS, *rows])
+
+
+def stamp() -> str:
+    """The name of a folder that is of this moment, in UTC; names sort by time."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

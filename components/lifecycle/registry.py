@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -206,7 +206,9 @@ def versions() -> list[Registered]:
 def registered(version: str) -> Registered:
     """One version, by its number or an alias. Raises :class:`EidolonError` when there is none of
     that name."""
-    found = _numbered(version) if version.isdecimal() else by_alias(version)
+    found = (
+        _if_known(client().get_model_version, version) if version.isdecimal() else by_alias(version)
+    )
     if found is None:
         raise EidolonError(
             f"the model {MODEL!r} has no version {version!r}: `eidolon data log` lists them"
@@ -256,12 +258,7 @@ def champion_dataset() -> str | None:
 @_reached()
 def by_alias(alias: str) -> ModelVersion | None:
     """The version that ``alias`` names, or nothing."""
-    try:
-        return client().get_model_version_by_alias(MODEL, alias)
-    except MlflowException as error:
-        if error.error_code not in _UNKNOWN:
-            raise
-        return None
+    return _if_known(client().get_model_version_by_alias, alias)
 
 
 @_reached()
@@ -351,9 +348,10 @@ def _experiment(registry: MlflowClient) -> str:
     return str(registry.create_experiment(EXPERIMENT, artifact_location=place))
 
 
-def _numbered(version: str) -> ModelVersion | None:
+def _if_known(ask: Callable[[str, str], ModelVersion], which: str) -> ModelVersion | None:
+    """What ``ask`` tells of the model's version ``which``, or nothing."""
     try:
-        return client().get_model_version(MODEL, version)
+        return ask(MODEL, which)
     except MlflowException as error:
         if error.error_code not in _UNKNOWN:
             raise

@@ -14,7 +14,7 @@ from components.files import folder_aside, write_json
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.retrieval import plots
 from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Features
+from components.retrieval.features import Array, Features
 from components.retrieval.metrics import (
     average_precisions,
     bootstrap_interval,
@@ -28,12 +28,13 @@ SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
 STRIPS, HITS = 3, 12  # best and worst categories shown, and pictures of each
 
 
-def per_category(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
+def per_category(features: Features, gallery: Gallery, image: Array, weight: float) -> pd.DataFrame:
     """One row per category that has gallery pictures: its AP by text, image and fused score.
 
+    ``image`` (C, d_vision) is what the aggregator makes of each category, ``weight`` its λ.
     The gallery is the whole gallery: every category's pictures are distractors of the others.
     """
-    scores = gallery.score(features.text, aggregate(model, features), model.fusion_weight)
+    scores = gallery.score(features.text, image, weight)
     frame = features.categories.copy()
     positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
     for name in ("text", "image", "fused"):
@@ -63,9 +64,9 @@ def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
     }
 
 
-def sweep(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
+def sweep(features: Features, gallery: Gallery, image: Array) -> pd.DataFrame:
     """Fused mAP at each fixed λ of :data:`SWEEP`, by group: how sharp the choice of λ is."""
-    image, labels = aggregate(model, features), features.labels(features.gallery)
+    labels = features.labels(features.gallery)
     rows = []
     for group, splits in GROUPS.items():
         chosen = np.concatenate([features.rows(s) for s in splits])
@@ -112,15 +113,13 @@ def modality_gap(features: Features) -> dict[str, float]:
 
 
 def best_and_worst(
-    model: Aggregator, features: Features, gallery: Gallery, frame: pd.DataFrame
+    features: Features, gallery: Gallery, image: Array, weight: float, frame: pd.DataFrame
 ) -> list[plots.Strip]:
     """The unseen categories that fusion helps most and least, with their first results."""
     chosen = frame[frame["split"] == "unseen"].sort_values("gain", ascending=False)
     chosen = pd.concat([chosen.head(STRIPS), chosen.iloc[STRIPS:].tail(STRIPS)])
     rows = pd.Index(features.categories["category"]).get_indexer(pd.Index(chosen["category"]))
-    scores = gallery.score(
-        features.text[rows], aggregate(model, features)[rows], model.fusion_weight
-    )
+    scores = gallery.score(features.text[rows], image[rows], weight)
 
     def first(row: np.ndarray) -> list[tuple[str, str]]:
         found = features.gallery.iloc[top(row, HITS)]
@@ -145,19 +144,20 @@ def evaluate(
     """Write ``metrics.json``, ``per_category.csv``, ``sweep.csv`` and the pictures."""
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
-    gallery = searched(found, aggregate(model, found), params.train.hubness)
-    frame, curve = per_category(model, found, gallery), sweep(model, found, gallery)
+    image, weight = aggregate(model, found), model.fusion_weight
+    gallery = searched(found, image, params.train.hubness)
+    frame, curve = per_category(found, gallery, image, weight), sweep(found, gallery, image)
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
-    shown = best_and_worst(model, found, gallery, frame)
+    shown = best_and_worst(found, gallery, image, weight, frame)
     metrics = summarise(frame, params.evaluate)
-    metrics |= {"lambda": model.fusion_weight, "modality_gap": gaps}
+    metrics |= {"lambda": weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
         frame.to_csv(aside / "per_category.csv", index=False)
         curve.to_csv(aside / "sweep.csv", index=False)
         pictures.to_csv(aside / "pictures.csv", index=False)
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
-        plots.weight_sweep(curve, model.fusion_weight, aside / "sweep.png")
+        plots.weight_sweep(curve, weight, aside / "sweep.png")
         plots.pictures_sweep(pictures, aside / "pictures.png")
         plots.imagined_grid(accepted, dataset, aside / "imagined.png")
         plots.strips(shown, accepted, dataset, aside / "strips.png")

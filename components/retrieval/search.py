@@ -75,12 +75,13 @@ class Gallery:
             clip, vision, hubness(text, clip, temperature), hubness(image, vision, temperature)
         )
 
-    def score(self, text: Array, image: Array, weight: float) -> Scores:
+    def score(self, text: Array, image: Array, weight: float | Array) -> Scores:
         """``(1-λ)·<text, CLIP(x)> + λ·<aggregate, DINO(x)>`` (paper, section 3), less the hubness
         of the picture x, ``(1-λ)·h(x) + λ·h'(x)``.
 
         It is one dot product, of ``[(1-λ)·(text, 1) ; λ·(aggregate, 1)]`` with the picture's row
-        ``[CLIP(x), -h(x) ; DINO(x), -h'(x)]``. ``text`` (Q, d_clip), ``image`` (Q, d_vision). A
+        ``[CLIP(x), -h(x) ; DINO(x), -h'(x)]``. ``text`` (Q, d_clip), ``image`` (Q, d_vision), λ
+        is ``weight``, one or a column (Q, 1). A
         query whose ``image`` row is zero, because none of its imagined pictures was fit to use, is
         scored by its text alone.
         """

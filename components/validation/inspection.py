@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from components import config, manifest, pictures
+from components.data.likeness import SIDE, difference_hash, differences, thumbnail
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
 from components.paths import DATASET, INSPECTION
 from components.progress import track
 from components.validation import page, suites
 from components.validation.limit import mark
-from components.validation.picture import SIDE, difference_hash, differences, thumbnail
 from components.validation.suites import Rule, Suite
 
 _CHUNK = 512  # rows of a table of pairwise differences

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from components import config, manifest
+from components.data.likeness import thumbnail
 from components.paths import DATASET, IMAGINED
 from components.pictures import read
 from components.validation import inspection
@@ -26,7 +27,6 @@ from components.validation.heal import diversity
 from components.validation.judge import differences, judge, limits
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, agreement
-from components.validation.picture import thumbnail
 
 Values = npt.NDArray[np.float64]
 
