@@ -104,7 +104,8 @@ def load_model(
         ignore_mismatched_sizes=True,
     )
     called = "/".join(filter(None, (pinned_name(model, revision), subfolder)))
-    for name, found, wanted in info["mismatched_keys"]:
+    # a set: the plainest is named, the same one each time
+    for name, found, wanted in sorted(info["mismatched_keys"], key=lambda k: (len(k[1]), k[0])):
         raise EidolonError(
             f"{called} has weights that do not fit its config ({name}: {list(found)}, not"
             f" {list(wanted)}): give files of one checkpoint"
