@@ -292,10 +292,11 @@ def test_only_what_was_read_as_a_picture_is_copied(project: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(project: Path) -> None:
-    """A file may have no more than 4 KB here: the second picture does not fit."""
+    """A file may have no more than 4 KB here: the second picture does not fit. Nor would the
+    bytecode of what is imported: `-B` keeps Python from leaving half of it in this checkout."""
     place = tree(project / "new", {NEW: 1}) / NEW.replace(" ", "_")
     Image.effect_noise((99, 99), 50).save(place / "large.png")
-    command = [sys.executable, "-c", _LIMIT + _INGEST, str(project / "new")]
+    command = [sys.executable, "-B", "-c", _LIMIT + _INGEST, str(project / "new")]
     done = subprocess.run(
         command,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(toy.ROOT)},
