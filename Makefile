@@ -6,6 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+PARALLEL := -n 2 --dist loadfile --durations=25
 
 .PHONY: help
 help: ## list the targets
@@ -43,13 +44,26 @@ down: $(READY) ## stop what `make up` started
 status: $(READY) ## show the services, and what is deployed
 	@$(BIN)/python -m ops status
 
+.PHONY: browser
+browser: $(READY) ## bring a Chromium into .venv for the tests of the page, if none is installed
+	@$(BIN)/python -m tests.browser
+
 .PHONY: test
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest
+test: $(READY) browser ## all tests, two files at a time
+	$(BIN)/python -m pytest $(PARALLEL)
 
 .PHONY: quick
 quick: $(READY) ## the tests that need no servers
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+
+# Nehalem is before AVX, Zen has AVX2; the machine's own kernel is what the other tests run on. numpy
+# takes OPENBLAS_CORETYPE, PyTorch takes MKL_CBWR for its matrices and ATEN_CPU_CAPABILITY for sums.
+.PHONY: kernels
+kernels: $(READY) ## the numeric tests on two other BLAS kernels, with one thread
+	OPENBLAS_CORETYPE=Nehalem MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest $(PARALLEL) -m "numeric and not slow"
+	OPENBLAS_CORETYPE=Zen MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest $(PARALLEL) -m "numeric and not slow"
 
 .PHONY: check
 check: $(READY) ## lint, format and types

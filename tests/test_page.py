@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests import browser as browsers
 from tests.toy import NAMES
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.serving"]
 pytestmark = pytest.mark.slow
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -34,10 +31,14 @@ PATIENCE = 60_000  # ms: a free phrase is imagined on a busy machine
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the PATH: install it to test the page")
+    try:
+        program = browsers.bring()
+    except browsers.NoBrowserError as error:
+        pytest.fail(str(error), pytrace=False)
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield playwright.chromium.launch(
+            executable_path=program, args=ARGUMENTS, env=browsers.environment(program)
+        )
 
 
 @pytest.fixture
