@@ -14,6 +14,8 @@ from components.errors import EidolonError
 from components.files import file_aside, folder_aside
 from components.retrieval.aggregator import Aggregator
 
+pytestmark = pytest.mark.numeric
+
 
 def independent(model: Aggregator, features: np.ndarray) -> np.ndarray:
     """Attention written out in numpy: one query (the CLS row), keys and values from all rows."""

@@ -27,6 +27,8 @@ from components.retrieval.aggregator import Aggregator
 from tests.test_aggregator import independent
 from tests.test_metrics import slow
 
+pytestmark = pytest.mark.numeric
+
 TEXT, VISION, GALLERY = 6, 8, 90
 SUFFIX = {"class": "", "description": "_dbr", "both": "_classdbr"}
 World = dict[str, Any]

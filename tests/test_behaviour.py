@@ -16,6 +16,8 @@ from components.retrieval.metrics import mean_average_precision
 from components.retrieval.search import Gallery
 from tests.toy import ROOT
 
+pytestmark = pytest.mark.numeric
+
 PER_CATEGORY, IMAGINED, WEIGHT = 5, 3, 0.6
 
 

@@ -30,11 +30,14 @@ from components.models.batches import Batches
 from components.models.encoders import ClipEncoder, VisionEncoder
 from tests import families, toy
 from tests.clones import Clone
+from tests.rounding import of_dot
 from zoo.pictures import Category, draw
 
 TEXTS = ["a photo of a red plain star", "blue ring", "a picture of a green checked cross " * 5]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-TOLERANCE = 1e-5
+TOLERANCE = 64 * of_dot(1)
+"""Of a value in a vector of length one: the models here sum up to 64 products at a time, and norm
+what comes out of each layer. The largest seen on three kernels of PyTorch was 1.8e-7."""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,7 @@ def by_hand(family: str, folder: Path, pictures: list[Image.Image]) -> tuple[Any
     return output.image_embeds.numpy(), output.text_embeds.numpy()
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("family", families.TWO_SIDED)
 def test_texts_and_pictures_of_a_two_sided_family(
     family: str, models: Path, pictures: list[Image.Image]
@@ -105,12 +109,14 @@ def test_texts_and_pictures_of_a_two_sided_family(
     np.testing.assert_allclose(texts, expected_texts, atol=TOLERANCE)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("family", ["clip", "siglip", "siglip2", "siglip2-naflex"])
 def test_families_trained_on_small_letters_get_small_letters(family: str, models: Path) -> None:
     encoder = ClipEncoder(str(models / family))
     np.testing.assert_array_equal(encoder.texts(["A Red STAR"]), encoder.texts(["a red star"]))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("family", families.ONE_SIDED)
 def test_pictures_of_a_one_sided_family(
     family: str, models: Path, pictures: list[Image.Image]
@@ -147,6 +153,7 @@ def test_pictures_of_a_one_sided_family(
     np.testing.assert_allclose(vectors, unit(expected), atol=TOLERANCE)
 
 
+@pytest.mark.numeric
 def test_dinov3_pictures_are_resized_as_by_its_own_processor(models: Path) -> None:
     """Its own, which needs torchvision, resizes floats; the difference is what rounding makes."""
     picture = Image.fromarray(
@@ -256,6 +263,7 @@ def as_variant(folder: Path) -> None:
         file.rename(file.with_suffix(".fp16.safetensors"))
 
 
+@pytest.mark.numeric
 def test_weights_of_sixteen_bits_are_taken_where_there_are_no_others(
     models: Path, pipelines: Path, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
@@ -311,6 +319,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PROMPTS = ["a red star", "a blue ring", "a red star", "a green cross"]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     ("model", "changes"),
     [("xl", {}), ("toy/generator", {"steps": 3, "guidance": 3.0})],
@@ -417,6 +426,7 @@ def test_a_damaged_pipeline_is_one_sentence(
 # what an accelerator computes in
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sixteen_bits_change_little(
     dtype: torch.dtype,
@@ -483,6 +493,7 @@ def to_hub(home: Path, name: str, source: Path) -> None:
     (place / "refs" / "main").write_text("f" * 40)  # a branch that moved on
 
 
+@pytest.mark.numeric
 def test_a_name_of_a_hub_with_a_commit_loads_what_a_folder_loads(
     models: Path, pipelines: Path, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
@@ -520,7 +531,8 @@ def test_a_name_of_a_hub_with_a_commit_loads_what_a_folder_loads(
     ):
         np.testing.assert_allclose(found[key], wanted, atol=TOLERANCE)
     (here,) = Generator(parameters(pipelines / "xl")).draw(["a star"], [5])
-    np.testing.assert_array_equal(np.asarray(Image.open(drawn)), np.asarray(here))
+    there = np.asarray(Image.open(drawn), dtype=int)
+    assert np.abs(there - np.asarray(here, dtype=int)).max() <= 1  # where a level is rounded
     assert re.fullmatch(
         r"cannot load \S+: no safetensors weights are there.*writes them anew",
         found["org/pickled"],

@@ -77,6 +77,7 @@ def test_a_batch_mixes_categories(params: config.Generator) -> None:
         assert sorted(names[i : i + len(toy.NAMES)]) == sorted(toy.NAMES)
 
 
+@pytest.mark.numeric
 def test_pictures_do_not_depend_on_what_is_drawn_beside_them(
     params: config.Generator, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from components.retrieval.metrics import (
     mean_average_precision,
 )
 
+pytestmark = pytest.mark.numeric
+
 
 def by_the_book(ranked: list[bool]) -> float:
     """A plain loop over the ranks: the definition of the revisited Oxford evaluation."""

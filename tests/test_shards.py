@@ -85,6 +85,7 @@ def test_an_added_category_changes_the_plan_of_one_shard(
     assert changed == [f"{shards.shard_of(ADDED, 4)}.csv"]
 
 
+@pytest.mark.numeric
 @pytest.mark.usefixtures("dataset")
 def test_pictures_do_not_depend_on_the_shards(
     params: config.Generator, monkeypatch: pytest.MonkeyPatch

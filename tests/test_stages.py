@@ -22,6 +22,7 @@ from components.retrieval import bundle, embed, train
 from components.retrieval.features import Features
 from components.retrieval.retrieve import Retriever
 from tests import toy
+from tests.rounding import of_dot
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def test_the_dataset_has_each_category_in_one_split(in_toy: Path) -> None:
         assert Image.open(DATASET / path).size == (32, 32)
 
 
+@pytest.mark.numeric
 def test_imagined_pictures_are_seeded_and_independent_of_the_batch(in_toy: Path) -> None:
     params = config.load().generator
     frame = pd.read_csv(IMAGINED / "manifest.csv")
@@ -54,6 +56,7 @@ def test_imagined_pictures_are_seeded_and_independent_of_the_batch(in_toy: Path)
     assert np.abs(np.asarray(alone, dtype=int) - stored).max() <= 1
 
 
+@pytest.mark.numeric
 def test_features_are_unit_vectors_in_the_order_of_their_tables(in_toy: Path) -> None:
     features = Features.load()
     assert len(features.gallery) == len(features.gallery_clip) == len(features.gallery_vision)
@@ -62,10 +65,11 @@ def test_features_are_unit_vectors_in_the_order_of_their_tables(in_toy: Path) ->
         features.training_vision,
         features.imagined.reshape(-1, 96),
     ):
-        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=0, atol=of_dot(96))
     assert (features.labels(features.gallery) >= 0).all()
 
 
+@pytest.mark.numeric
 def test_training_is_bit_identical_for_a_seed(in_toy: Path) -> None:
     features, params = Features.load(), config.load().train
     one, history = train.fit(features, params)
@@ -74,6 +78,7 @@ def test_training_is_bit_identical_for_a_seed(in_toy: Path) -> None:
     pd.testing.assert_frame_equal(history, again)
 
 
+@pytest.mark.numeric
 def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
     params, loaded = config.load(), bundle.load(BUNDLE)
     retriever = Retriever(loaded, params.generator, params.encoders)
@@ -90,6 +95,7 @@ def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
             retriever.search(query, k)
 
 
+@pytest.mark.numeric
 def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
     """The precomputed vectors equal those that imagining the same prompt anew gives."""
     params, loaded = config.load(), bundle.load(BUNDLE)
