@@ -153,15 +153,15 @@ def train() -> None:
 @app.command(rich_help_panel=STAGES)
 def evaluate() -> None:
     """Stage 8: mAP of text, image and fused ranking, to artifacts/evaluation."""
-    from components.retrieval.evaluate import GROUPS
     from components.retrieval.evaluate import evaluate as stage
 
     metrics = stage(config.load())
-    for group in GROUPS:
+    for group in metrics["gain"]:
         values = "  ".join(
-            f"{kind} {metrics['map'][kind][group]['mean']:.4f}" for kind in metrics["map"]
+            f"{kind} {groups[group].get('mean', float('nan')):.4f}"
+            for kind, groups in metrics["map"].items()
         )
-        print(f"evaluate: {group:<10} {values}")
+        print(f"evaluate: {group:<11} {values}")
 
 
 @app.command(rich_help_panel=STAGES)

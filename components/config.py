@@ -179,6 +179,7 @@ class Train(_Section):
 
 class Evaluate(_Section):
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
+    min_categories: Annotated[int, Field(ge=2)]
     seed: Seed
 
 

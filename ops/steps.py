@@ -173,7 +173,10 @@ def gate(version: str, log: Log) -> dict[str, Any]:
                 f"version {version} was rolled back: `eidolon promote {version}` lifts that"
             )
         before = registry.metrics_of(str(champion.version)) if champion else None
-        verdict = compare(registry.metrics_of(version), before, config.load().gate)
+        params = config.load()
+        verdict = compare(
+            registry.metrics_of(version), before, params.gate, params.evaluate.min_categories
+        )
         reason = verdict.reason
         if not verdict.passed:
             raise NothingToDo(f"version {version} is not promoted: {reason}")

@@ -12,6 +12,8 @@ from components.errors import EidolonError
 from components.paths import VALIDATION
 from ops.record import Event
 
+GROUPS = ("seen", "unseen", "unseen_only", "harmonic")
+
 
 def outcome(events: list[Event], task: str) -> Event | None:
     """How ``task`` ended, last of all attempts."""
@@ -34,15 +36,16 @@ def summarise(
     stages: list[str],
     bento: str | None,
 ) -> dict[str, Any]:
-    """The content of reports/summary.json."""
+    """The content of reports/summary.json. A figure that cannot be told, such as a bound of an
+    interval over too few categories, is null."""
     registered = result(events, "register")
     runs = {name: result(events, name) for name in stages}
     return {
         "map": {
-            kind: {group: groups[group]["mean"] for group in ("seen", "unseen")}
+            kind: {group: groups[group].get("mean") for group in GROUPS}
             for kind, groups in metrics["map"].items()
         },
-        "gain": {"unseen": {k: metrics["gain"]["unseen"][k] for k in ("mean", "low", "high")}},
+        "gain": {"unseen": {k: metrics["gain"]["unseen"].get(k) for k in ("mean", "low", "high")}},
         "lambda": metrics["lambda"],
         "mlflow": {key: registered[key] for key in ("run_id", "model", "version")},
         "bento": {"tag": bento},
@@ -54,13 +57,22 @@ def summarise(
 
 
 def figures(metrics: Mapping[str, Any]) -> Table:
-    """mAP by kind and group, with 95 % intervals."""
+    """mAP by kind and group, with 95 % intervals; below it, what has no interval and why."""
     table = Table(title="mAP, with 95 % bootstrap intervals over categories", box=SIMPLE_HEAD)
     for column in ("", *metrics["map"], "fused − text"):
         table.add_column(column, no_wrap=True)
     for group, gain in metrics["gain"].items():
         row = [_interval(groups[group], "") for groups in metrics["map"].values()]
-        table.add_row(group, *row, _interval(gain, "+"))
+        table.add_row(group.replace("_", " "), *row, _interval(gain, "+"))
+    few = [
+        f"{group} ({count})"
+        for group, count in metrics["categories"].items()
+        if "low" not in metrics["gain"][group]
+    ]
+    notes = [f"too few categories for an interval: {', '.join(few)}"] if few else []
+    if left := metrics["text_only"]:
+        notes.append(f"searched by text alone, so without an image figure: {left} categories")
+    table.caption = "\n".join(notes) or None
     return table
 
 
@@ -85,5 +97,6 @@ def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
 
 
 def _interval(value: Mapping[str, float], sign: str) -> str:
-    mean, low, high = (format(value[k], f"{sign}.3f") for k in ("mean", "low", "high"))
-    return f"{mean}\n{low}…{high}"
+    figures = [format(value[k], f"{sign}.3f") for k in ("mean", "low", "high") if k in value]
+    mean, *bounds = figures or ["none"]
+    return f"{mean}\n{'…'.join(bounds)}"

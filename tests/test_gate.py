@@ -28,6 +28,14 @@ def run(fused: float, low: float = 0.01) -> dict[str, float]:
 def test_the_verdict(
     challenger: dict[str, float], champion: dict[str, float] | None, passed: bool
 ) -> None:
-    verdict = compare(challenger, champion, RULES)
+    verdict = compare(challenger, champion, RULES, 10)
     assert verdict.passed is passed
     assert verdict.reason
+
+
+@pytest.mark.parametrize("champion", [None, run(0.5)])
+def test_nothing_is_concluded_from_too_few_categories(champion: dict[str, float] | None) -> None:
+    few = {"map.fused.unseen.mean": 0.9, "gain.unseen.mean": 0.3, "categories.unseen": 2.0}
+    verdict = compare(few, champion, RULES, 10)
+    assert not verdict.passed
+    assert "so few unseen categories: 2, and an interval needs 10" in verdict.reason

@@ -16,7 +16,6 @@ from components.retrieval.metrics import (
     average_precision,
     average_precisions,
     blocks,
-    bootstrap_interval,
     mean_average_precision,
 )
 
@@ -173,12 +172,3 @@ def test_blocks_cover_the_queries_and_bound_the_scores() -> None:
     assert [row for part in slices for row in range(1000)[part]] == list(range(1000))
     assert max(len(range(1000)[part]) for part in slices) * 1_000_000 * 4 <= 2**27
     assert list(blocks(3, 2**30)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
-
-
-def test_bootstrap_interval_is_seeded_and_holds_the_mean() -> None:
-    values = np.random.default_rng(1).normal(0.5, 0.1, size=80)
-    low, high = bootstrap_interval(values, samples=1000, seed=0)
-    assert low < values.mean() < high
-    assert (low, high) == bootstrap_interval(values, samples=1000, seed=0)
-    # the 95 % interval of a mean of 80 values is about ±1.96 standard errors
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(80), rel=0.15)

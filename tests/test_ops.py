@@ -233,8 +233,39 @@ def events() -> list[Event]:
 
 def metrics() -> dict[str, Any]:
     value = {"mean": 0.5, "low": 0.25, "high": 0.75}
-    groups = dict.fromkeys(("seen", "validation", "unseen"), value)
-    return {"map": dict.fromkeys(("text", "image", "fused"), groups), "gain": groups, "lambda": 0.4}
+    groups = dict.fromkeys(("seen", "validation", "unseen", "unseen_only", "harmonic"), value)
+    return {
+        "map": dict.fromkeys(("text", "image", "fused"), groups),
+        "gain": groups,
+        "categories": {"seen": 40, "validation": 12, "unseen": 12},
+        "text_only": 0,
+        "lambda": 0.4,
+    }
+
+
+def printed(value: dict[str, Any]) -> str:
+    console = Console(width=80, record=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
+    console.print(figures(value))
+    return console.export_text()
+
+
+def test_the_table_says_what_has_no_interval_and_no_image_figure() -> None:
+    few = metrics()
+    few["map"] = {kind: dict(groups) for kind, groups in few["map"].items()}
+    few["gain"] = dict(few["gain"])
+    for groups in (*few["map"].values(), few["gain"]):
+        groups["unseen"], groups["unseen_only"] = {"mean": 0.625}, {}
+    few |= {"categories": few["categories"] | {"unseen": 2}, "text_only": 3}
+    text = " ".join(printed(few).split())
+    assert "0.625" in text
+    assert "too few categories for an interval: unseen (2)" in text
+    assert "searched by text alone, so without an image figure: 3 categories" in text
+    for word in ("unseen only", "harmonic"):
+        assert word in text
+    assert "too few" not in printed(metrics())
+    summary = summarise(events(), few, {}, STAGES, None)
+    assert summary["gain"]["unseen"] == {"mean": 0.625, "low": None, "high": None}
+    assert summary["map"]["fused"]["unseen_only"] is None
 
 
 def test_the_summary_has_what_is_promised() -> None:
@@ -242,7 +273,10 @@ def test_the_summary_has_what_is_promised() -> None:
     query = {"text": "red star", "hits": [{"category": c, "score": s} for s, c in scores.items()]}
     summary = summarise(events(), metrics(), query, STAGES, "eidolon:v3")
     assert summary == {
-        "map": {k: {"seen": 0.5, "unseen": 0.5} for k in ("text", "image", "fused")},
+        "map": {
+            kind: dict.fromkeys(("seen", "unseen", "unseen_only", "harmonic"), 0.5)
+            for kind in ("text", "image", "fused")
+        },
         "gain": {"unseen": {"mean": 0.5, "low": 0.25, "high": 0.75}},
         "lambda": 0.4,
         "mlflow": {"run_id": "abc", "model": "eidolon", "version": "3"},

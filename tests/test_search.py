@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.retrieval.metrics import average_precision
 from components.retrieval.search import Gallery, hubness, top
 from tests.rounding import of_dot
 
@@ -101,9 +102,38 @@ def test_a_query_without_imagined_pictures_is_scored_by_its_text() -> None:
     assert not np.array_equal(scores.fused[0], scores.text[0])
 
 
-@given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=80), st.integers(1, 100))
-def test_top_gives_the_best_in_order(values: list[float], k: int) -> None:
+def test_a_text_outside_the_bank_is_not_corrected() -> None:
+    text, image = unit(2, 8), unit(2, 12)
+    found, plain = GALLERY.uncorrected.score(text, image, 0.4), PLAIN.score(text, image, 0.4)
+    np.testing.assert_array_equal(found.fused, plain.fused)
+    np.testing.assert_array_equal(found.hubness, np.zeros((2, 50)))
+    assert not np.array_equal(GALLERY.score(text, image, 0.4).fused, plain.fused)
+
+
+SCORES = st.one_of(
+    st.lists(st.sampled_from([-0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=80),  # many ties
+    st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=80),
+)
+
+
+@given(SCORES, st.integers(1, 100))
+def test_top_is_the_beginning_of_a_stable_sort(values: list[float], k: int) -> None:
     scores = np.array(values, dtype=np.float32)
-    found = top(scores, k)
-    assert len(set(found.tolist())) == len(found) == min(k, len(values))
-    np.testing.assert_array_equal(scores[found], np.sort(scores)[::-1][:k])
+    np.testing.assert_array_equal(top(scores, k), np.argsort(-scores, kind="stable")[:k])
+
+
+@given(SCORES, st.data())
+def test_what_is_served_is_what_is_measured(values: list[float], data: st.DataObject) -> None:
+    """Average precision, from the order that a user sees."""
+    scores = np.array(values, dtype=np.float32)
+    rows = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+    positive = np.array(rows)
+    if positive.any():
+        served = positive[top(scores, scores.size)]
+        in_order = -np.arange(scores.size, dtype=np.float32)
+        assert average_precision(scores, positive) == average_precision(in_order, served)
+
+
+def test_no_pictures_and_no_places_give_nothing() -> None:
+    assert top(np.empty(0, np.float32), 3).size == 0
+    assert top(np.ones(4, np.float32), 0).size == 0

@@ -88,6 +88,11 @@ def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
     assert all(loaded.picture(h.id) for h in known.hits)
     new = retriever.search("a purple zebra", 100)
     assert not new.known
+    assert {hit.hubness for hit in new.hits} == {0.0}  # it is not one of those that are corrected
+    assert any(hit.hubness for hit in known.hits)
+    for hit in (*known.hits, *new.hits):
+        for score in (hit.score, hit.text_score, hit.image_score, hit.hubness):
+            assert len(str(abs(score)).split("e")[0].split(".")[-1]) <= 6
     assert len(new.hits) == len(loaded.pictures)
     assert len(new.imagined) == len(new.seeds) == params.generator.images_per_category
     for query, k in (("", 3), ("x" * 301, 3), ("star", 0), ("star", 10**6)):

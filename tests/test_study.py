@@ -7,64 +7,36 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from components import config
 from components.retrieval import evaluate, train
-from components.retrieval.features import Features
 from components.retrieval.search import Gallery
 from study import methods, report, sweeps
 from study.__main__ import maps
 from study.methods import Pictures, Ranking, normalised
 from study.world import World
+from tests import planted
+from tests.planted import DIM, SPLITS
 from tests.rounding import of_dot
 
 pytestmark = pytest.mark.numeric
 
-SPLITS = ["train"] * 12 + ["validation"] * 8 + ["unseen"] * 8
-DIM, SHOWN, IMAGINED = 12, 6, 4
-
-
-def pictures_of(names: list[str], each: int) -> pd.DataFrame:
-    rows = [(f"{name}/{i}.png", name) for name in names for i in range(each)]
-    return pd.DataFrame(rows, columns=["path", "category"])
-
 
 @pytest.fixture
 def world() -> World:
-    """Categories are random directions; every feature is its category's direction and noise."""
-    rng = np.random.default_rng(5)
-    names = [f"category {i}" for i in range(len(SPLITS))]
-    clip, vision = normalised(rng.normal(size=(2, len(names), DIM)).astype(np.float32))
-
-    def noisy(centres: np.ndarray, noise: float, each: int) -> np.ndarray:
-        many = np.repeat(centres, each, axis=0)
-        return normalised(many + noise * rng.normal(size=many.shape)).astype(np.float32)
-
-    known = [i for i, split in enumerate(SPLITS) if split != "unseen"]
-    imagined = noisy(vision, 0.3, IMAGINED).reshape(len(names), IMAGINED, DIM)
-    features = Features(
-        categories=pd.DataFrame({"category": names, "split": SPLITS}),
-        gallery=pictures_of(names, SHOWN),
-        training=pictures_of([names[i] for i in known], SHOWN),
-        text=noisy(clip, 0.3, 1),
-        imagined=imagined,
-        accepted=np.ones(imagined.shape[:2], dtype=bool),
-        gallery_clip=noisy(clip, 0.45, SHOWN),
-        gallery_vision=noisy(vision, 0.35, SHOWN),
-        training_clip=noisy(clip[known], 0.45, SHOWN),
-        training_vision=noisy(vision[known], 0.35, SHOWN),
-    )
+    features = planted.features()
+    clip = features.text  # what CLIP sees in an imagined picture is near its category's text
+    seen = planted.noisy(clip, 0.2, planted.IMAGINED, np.random.default_rng(6))
     params = config.load(Path(__file__).parents[1] / "profiles" / "embedded.yaml").train
     return World(
         seed=0,
         train=params.model_copy(update={"epochs": 2, "steps_per_epoch": 3, "batch": 8}),
         features=features,
-        imagined_clip=noisy(clip, 0.2, IMAGINED).reshape(imagined.shape),
+        imagined_clip=seen.reshape(features.imagined.shape),
         ensemble=features.text,
-        by_count={n: imagined[20:, :n] for n in (1, 4)},
-        by_steps={8: imagined[20:]},
+        by_count={n: features.imagined[20:, :n] for n in (1, 4)},
+        by_steps={8: features.imagined[20:]},
     )
 
 

@@ -15,53 +15,83 @@ from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.retrieval import plots
 from components.retrieval.aggregator import Aggregator
 from components.retrieval.features import Array, Features
-from components.retrieval.metrics import (
-    average_precisions,
-    bootstrap_interval,
-    mean_average_precision,
-)
+from components.retrieval.intervals import DIGITS, Estimate, bootstrap, harmonic
+from components.retrieval.metrics import average_precisions, mean_average_precision
 from components.retrieval.search import Gallery, top
 from components.retrieval.train import aggregate, searched
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
+KINDS = ("text", "image", "fused")
+ONLY = "_unseen_only"
 SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
 STRIPS, HITS = 3, 12  # best and worst categories shown, and pictures of each
 
 
 def per_category(features: Features, gallery: Gallery, image: Array, weight: float) -> pd.DataFrame:
-    """One row per category that has gallery pictures: its AP by text, image and fused score.
+    """One row per category that has gallery pictures: its AP by ``text``, by ``image`` and by the
+    ``fused`` score, and the ``gain`` of fused over text.
 
-    ``image`` (C, d_vision) is what the aggregator makes of each category, ``weight`` its λ.
-    The gallery is the whole gallery: every category's pictures are distractors of the others.
+    ``image`` (C, d_vision) is what the aggregator makes of each category, ``weight`` its λ. Text
+    and image are λ's two ends: all three are corrected for hubness alike. The gallery is the whole
+    gallery: every category's pictures are distractors of the others. In the columns
+    ``*_unseen_only`` it has the unseen categories' pictures alone, and only they have a value. A
+    category without an imagined picture that is fit to use has no AP by image: NaN.
     """
-    scores = gallery.score(features.text, image, weight)
     frame = features.categories.copy()
-    positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
-    for name in ("text", "image", "fused"):
-        frame[name] = average_precisions(getattr(scores, name), positive)
+    labels, unseen = features.labels(features.gallery), features.rows("unseen")
+    positive, among = labels[None, :] == np.arange(len(frame))[:, None], np.isin(labels, unseen)
+    drawn = image.any(axis=1)
+    for kind, lam in (("text", 0.0), ("image", 1.0), ("fused", weight)):
+        scores = gallery.score(features.text, image, lam).fused
+        frame[kind] = average_precisions(scores, positive)
+        frame[kind + ONLY] = np.nan
+        frame.loc[unseen, kind + ONLY] = average_precisions(
+            scores[unseen][:, among], positive[unseen][:, among]
+        )
+    frame.loc[~drawn, ["image", "image" + ONLY]] = np.nan
     frame["gain"] = frame["fused"] - frame["text"]
     return frame.dropna(subset=["fused"]).reset_index(drop=True)
 
 
 def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
-    """``{"map": {kind: {group: {mean, low, high}}}, "gain": {group: {mean, low, high}}}``.
+    """``{"map": {kind: {group: {mean, low, high}}}, "gain": {group: {mean, low, high}},
+    "categories": {group: n}, "text_only": n}``.
 
-    ``low`` and ``high`` bound the mean with 95 % over resamples of the categories.
+    Groups are those of :data:`GROUPS`, ``unseen_only`` (the gallery has the unseen categories'
+    pictures alone) and ``harmonic``, the harmonic mean of seen and unseen. ``low`` and ``high``
+    bound the mean with 95 % over resamples of the categories; with fewer than ``min_categories``
+    there are none. ``text_only`` counts the categories that are searched by text alone; the mean of
+    ``image`` is over the others.
     """
+    parts = {group: frame[frame["split"].isin(splits)] for group, splits in GROUPS.items()}
 
-    def interval(values: pd.Series) -> dict[str, float]:
-        array = values.to_numpy(dtype=np.float64)
-        low, high = bootstrap_interval(array, samples=params.bootstrap, seed=params.seed)
-        return {"mean": float(array.mean()), "low": low, "high": high}
+    def estimate(group: str, column: str) -> Estimate:
+        return bootstrap(
+            parts[group][column].to_numpy(dtype=np.float64),
+            samples=params.bootstrap,
+            seed=[params.seed, list(parts).index(group)],  # groups are resampled independently
+            least=params.min_categories,
+        )
 
-    groups = {g: frame[frame["split"].isin(splits)] for g, splits in GROUPS.items()}
+    def estimates(kind: str) -> dict[str, Estimate]:
+        found = {group: estimate(group, kind) for group in parts}
+        return found | {
+            "unseen_only": estimate("unseen", kind + ONLY),
+            "harmonic": harmonic(found["seen"], found["unseen"]),
+        }
+
+    found = {kind: estimates(kind) for kind in KINDS}
+    gain = {group: found["fused"][group] - found["text"][group] for group in found["fused"]}
     return {
-        "map": {
-            kind: {g: interval(part[kind]) for g, part in groups.items()}
-            for kind in ("text", "image", "fused")
-        },
-        "gain": {g: interval(part["gain"]) for g, part in groups.items()},
+        "map": {kind: _figures(groups) for kind, groups in found.items()},
+        "gain": _figures(gain),
+        "categories": {group: len(part) for group, part in parts.items()},
+        "text_only": int(frame["image"].isna().sum()),
     }
+
+
+def _figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {group: estimate.figures() for group, estimate in groups.items()}
 
 
 def sweep(features: Features, gallery: Gallery, image: Array) -> pd.DataFrame:
@@ -106,9 +136,10 @@ def modality_gap(features: Features) -> dict[str, float]:
         ("text", features.text, features.gallery_clip),
         ("imagined", drawn, features.gallery_vision),
     ):
+        queries, pictures = queries.astype(np.float64), pictures.astype(np.float64)
         apart = queries.mean(axis=0) - pictures.mean(axis=0)
         distance = float(np.linalg.norm(apart))
-        gaps[name] = distance / float((pictures @ (apart / distance)).std())
+        gaps[name] = round(distance / float((pictures @ (apart / distance)).std()), DIGITS)
     return gaps
 
 
@@ -119,16 +150,18 @@ def best_and_worst(
     chosen = frame[frame["split"] == "unseen"].sort_values("gain", ascending=False)
     chosen = pd.concat([chosen.head(STRIPS), chosen.iloc[STRIPS:].tail(STRIPS)])
     rows = pd.Index(features.categories["category"]).get_indexer(pd.Index(chosen["category"]))
-    scores = gallery.score(features.text[rows], image[rows], weight)
+    by_text, fused = (
+        gallery.score(features.text[rows], image[rows], lam).fused for lam in (0.0, weight)
+    )
 
     def first(row: np.ndarray) -> list[tuple[str, str]]:
         found = features.gallery.iloc[top(row, HITS)]
         return list(zip(found["path"], found["category"], strict=True))
 
     return [
-        plots.Strip(name, gain, first(by_text), first(fused))
-        for name, gain, by_text, fused in zip(
-            chosen["category"], chosen["gain"], scores.text, scores.fused, strict=True
+        plots.Strip(name, gain, first(one), first(other))
+        for name, gain, one, other in zip(
+            chosen["category"], chosen["gain"], by_text, fused, strict=True
         )
     ]
 
@@ -152,9 +185,8 @@ def evaluate(
     metrics = summarise(frame, params.evaluate)
     metrics |= {"lambda": weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
-        frame.to_csv(aside / "per_category.csv", index=False)
-        curve.to_csv(aside / "sweep.csv", index=False)
-        pictures.to_csv(aside / "pictures.csv", index=False)
+        for name, table in (("per_category", frame), ("sweep", curve), ("pictures", pictures)):
+            table.round(DIGITS).to_csv(aside / f"{name}.csv", index=False)
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
         plots.weight_sweep(curve, weight, aside / "sweep.png")

@@ -83,16 +83,6 @@ def blocks(queries: int, gallery: int) -> Iterator[slice]:
         yield slice(first, min(first + step, queries))
 
 
-def bootstrap_interval(
-    values: Floats, *, samples: int, seed: int, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile interval of the mean of ``values`` (n,), resampling them with replacement."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(values.size, size=(samples, values.size))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def _hits(scores: Floats, sets: Bools, ignored: Bools | None, query: int) -> Iterator[Ints]:
     """The ascending ranks of one query's positives, for each set, once its junk is taken out."""
     tracked = sets[:, query].any(0) if len(sets) > 1 else sets[0, query]

@@ -42,10 +42,10 @@ def gains(frame: pd.DataFrame, path: Path) -> None:
     groups = frame["split"].map(SPLIT_GROUP)
     for cell, group in zip(axes, ("seen", "unseen"), strict=True):
         gain = np.sort(frame.loc[groups == group, "gain"])
-        better = (gain > 0).mean() if gain.size else 0.0
+        better = f"better in {(gain > 0).mean():.0%}" if gain.size else "none"
         cell.bar(range(gain.size), gain, width=1.0, color=COLOURS[group])
         cell.axhline(0, color="black", linewidth=0.8)
-        cell.set(xlabel="category, sorted", title=f"{group}: better in {better:.0%}")
+        cell.set(xlabel="category, sorted", title=f"{group}: {better}")
     axes[0].set_ylabel("fused AP − text AP")
     figure.suptitle("What imagined pictures add to each category", fontsize=11)
     _save(figure, path)
@@ -73,6 +73,9 @@ def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
     real = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     real = real[(real["subset"] == "gallery") & (real["split"] == "unseen")]
     names = real["category"].unique()
+    if not names.size:
+        _nothing("no category is unseen", path)
+        return
     names = names[:: max(1, len(names) // SHOWN)][:SHOWN]
     figure, axes = plt.subplots(
         6, len(names), figsize=(1.15 * len(names), 7.2), layout="constrained", squeeze=False
@@ -111,6 +114,9 @@ def pictures_sweep(curve: pd.DataFrame, path: Path) -> None:
 def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) -> None:
     """A row per category: what was imagined, and the first results by text and by fused score,
     wrong ones crossed out."""
+    if not shown:
+        _nothing("no category is unseen", path)
+        return
     drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     many = int(drawn.groupby("category").size().max())
     hits = max(len(strip.text) for strip in shown)
@@ -194,6 +200,13 @@ def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None
     figure.suptitle("Queries among the gallery's pictures", fontsize=11)
     for handle in axes[0].legend(frameon=False, markerscale=3).legend_handles:
         handle.set_alpha(1)
+    _save(figure, path)
+
+
+def _nothing(why: str, path: Path) -> None:
+    """A picture that says why there is nothing to show: the stage promises a file."""
+    figure = plt.figure(figsize=(4, 1))
+    figure.text(0.5, 0.5, why, ha="center", va="center")
     _save(figure, path)
 
 

@@ -20,14 +20,16 @@ from components.retrieval.search import top
 
 MAX_QUERY = 300  # characters
 MAX_K = 1000
+DIGITS = 6  # decimals of a score in an answer
 REMEMBERED = 256  # imagined texts whose vectors and pictures are kept
 Imagination = tuple[np.ndarray, list[bytes], list[int]]
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One gallery picture: ``score`` is the fused one of its similarities to the query, less its
-    hubness (:mod:`components.retrieval.search`)."""
+    """One gallery picture: ``score`` fuses its similarities to the query, less its ``hubness``
+    (:mod:`components.retrieval.search`), which is 0 where the query is no known category. Numbers
+    have :data:`DIGITS` decimals."""
 
     rank: int
     id: str
@@ -76,25 +78,27 @@ class Retriever:
         imagined: list[str | bytes]
         row = self._known.get(words)
         if row is not None:
+            gallery = self.bundle.gallery
             text, image = self.bundle.text[row], self.bundle.image[row]
             imagined = list(self.bundle.categories["pictures"][row].split())
             seeds = [int(s) for s in self.bundle.categories["seeds"][row].split()]
         else:
+            gallery = self.bundle.gallery.uncorrected
             text = self._clip.describe([words], self._prompts)[0]
             image, pictures, seeds = self._imagine(words)
             imagined = list(pictures)
         weight = self.bundle.aggregator.fusion_weight
-        scores = self.bundle.gallery.score(text[None], image[None], weight)
+        scores = gallery.score(text[None], image[None], weight)
         table = self.bundle.pictures
         hits = [
             Hit(
                 rank=rank,
                 id=table["path"][i],
                 category=table["category"][i],
-                score=float(scores.fused[0, i]),
-                text_score=float(scores.text[0, i]),
-                image_score=float(scores.image[0, i]),
-                hubness=float(scores.hubness[0, i]),
+                score=_clean(scores.fused[0, i]),
+                text_score=_clean(scores.text[0, i]),
+                image_score=_clean(scores.image[0, i]),
+                hubness=_clean(scores.hubness[0, i]),
             )
             for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
         ]
@@ -115,6 +119,11 @@ class Retriever:
                     self._imagined.popitem(last=False)
             self._imagined.move_to_end(words)
             return self._imagined[words]
+
+
+def _clean(score: np.floating) -> float:
+    """0.6 instead of 0.6000000238418579: all digits that float32 has, and no others."""
+    return round(float(score), DIGITS)
 
 
 def _png(image: Image.Image) -> bytes:

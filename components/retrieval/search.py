@@ -27,10 +27,11 @@ def hubness(queries: Array, pictures: Array, temperature: float) -> Array:
     """(N,): how much each of ``pictures`` (N, d) is like every one of ``queries`` (B, d).
 
     The soft maximum ``τ·log(mean over queries of exp(<q, x>/τ))``, τ being ``temperature`` standard
-    deviations of these similarities. To take it off a picture's scores is to rank by the inverted
-    softmax (Smith et al., ICLR 2017; for retrieval Bogolin et al., "Cross Modal Retrieval with
-    Querybank Normalisation", CVPR 2022): pictures that are near to everything come first no more.
-    Rows of ``queries`` that are zero are no queries; zeros when none is left, or τ is 0.
+    deviations of these similarities. To subtract it from a picture's scores is to rank by the
+    inverted softmax (Smith et al., ICLR 2017; for retrieval Bogolin et al., "Cross Modal Retrieval
+    with Querybank Normalisation", CVPR 2022). It asks which of all queries fits a picture best, so
+    pictures that are near to everything no longer come first. Rows of ``queries`` that are zero do
+    not count. The result is zero where no query is left, or τ is 0.
     """
     queries = queries[queries.any(axis=1)]
     spread = _spread(queries, pictures) if queries.size and pictures.size else 0.0
@@ -57,7 +58,7 @@ def _spread(queries: Array, pictures: Array) -> float:
 @dataclass(frozen=True)
 class Gallery:
     """What is searched: ``clip`` (N, d_clip) and ``vision`` (N, d_vision), rows of length one, and
-    each picture's :func:`hubness` in both spaces, (N,), or 0 to leave it in.
+    each picture's :func:`hubness` in both spaces, (N,), or 0 for no correction.
     """
 
     clip: Array
@@ -70,10 +71,24 @@ class Gallery:
         cls, clip: Array, vision: Array, text: Array, image: Array, temperature: float
     ) -> Gallery:
         """The gallery of these pictures, their hubness measured by known queries: ``text``
-        (B, d_clip) and ``image`` (B, d_vision)."""
+        (B, d_clip) and ``image`` (B, d_vision).
+
+        The categories of *all* these pictures must be among the queries. A picture whose category
+        is missing has no query near to it, so it is corrected less and comes too early for every
+        other query.
+        """
         return cls(
             clip, vision, hubness(text, clip, temperature), hubness(image, vision, temperature)
         )
+
+    @property
+    def uncorrected(self) -> Gallery:
+        """The same pictures without correction, for a text that is not among the known queries.
+
+        "red star" covers several known categories. The correction would push down exactly the
+        pictures that fit one of them best (docs/results.md has the figures).
+        """
+        return Gallery(self.clip, self.vision)
 
     def score(self, text: Array, image: Array, weight: float | Array) -> Scores:
         """``(1-λ)·<text, CLIP(x)> + λ·<aggregate, DINO(x)>`` (paper, section 3), less the hubness
@@ -87,14 +102,23 @@ class Gallery:
         """
         by_text, by_image = text @ self.clip.T, image @ self.vision.T
         lam: Array = np.where(image.any(axis=1, keepdims=True), weight, 0).astype(np.float32)
-        taken_off: Array = (1 - lam) * self.clip_hubness + lam * self.vision_hubness
+        each = (1 - lam) * self.clip_hubness + lam * self.vision_hubness
+        taken_off = np.broadcast_to(each, by_text.shape)
         return Scores(
             (1 - lam) * by_text + lam * by_image - taken_off, by_text, by_image, taken_off
         )
 
 
 def top(scores: Array, k: int) -> npt.NDArray[np.intp]:
-    """Indices of the ``k`` largest of ``scores`` (N,), best first."""
+    """Indices of the ``k`` largest of ``scores`` (N,), best first; equal scores keep their order.
+
+    This is the order that :func:`metrics.average_precisions` measures, also where a tie crosses
+    rank k.
+    """
     k = min(k, scores.size)
-    candidates = np.sort(np.argpartition(-scores, k - 1)[:k])
-    return candidates[np.argsort(-scores[candidates], kind="stable")]
+    if k < 1:
+        return np.empty(0, dtype=np.intp)
+    least = np.partition(scores, scores.size - k)[scores.size - k]
+    better, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+    best = better[np.argsort(-scores[better], kind="stable")]
+    return np.concatenate([best, equal[: k - best.size]])

@@ -29,7 +29,8 @@ from components.retrieval.search import Gallery
 
 Rng = np.random.Generator
 Loss = Callable[[Tensor, Tensor, float, Rng], Tensor]
-WEIGHTS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
+_SURE = 1e-7  # λ this close to 0 or 1 is stored: its logit is finite, and it rounds to the end
 
 
 def new_aggregator(features: Features, params: config.Train) -> Aggregator:
@@ -117,7 +118,7 @@ def fit(
         history.append(row | {"lambda": weight, "validation_map": found})
         if found > best_map:
             best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            best["lamda"] = torch.logit(torch.tensor([weight]))
+            best["lamda"] = torch.logit(torch.tensor([weight]), eps=_SURE)
             best_map, waited = found, 0
         else:
             waited += 1
@@ -139,12 +140,20 @@ def aggregate(model: Aggregator, features: Features) -> np.ndarray:
 def searched(
     features: Features, image: Array, temperature: float, *, training: bool = False
 ) -> Gallery:
-    """The gallery, or the training pictures, with the training categories as the known queries of
-    their hubness. ``image`` (C, d_vision) is what :func:`aggregate` gives."""
-    known = features.rows("train")
-    clip, vision = features.gallery_clip, features.gallery_vision
+    """The gallery, or the training pictures, corrected by the queries of all their categories.
+
+    The bank holds every category that is searched, seen in training or not, so the correction
+    prefers neither: each picture's own query is in it. ``image`` (C, d_vision) is what
+    :func:`aggregate` gives.
+    """
+    clip, vision, pictures = features.gallery_clip, features.gallery_vision, features.gallery
     if training:
-        clip, vision = features.training_clip, features.training_vision
+        clip, vision, pictures = (
+            features.training_clip,
+            features.training_vision,
+            features.training,
+        )
+    known = np.unique(features.labels(pictures))
     return Gallery.among(clip, vision, features.text[known], image[known], temperature)
 
 
@@ -157,8 +166,8 @@ def calibrate(
 ) -> tuple[float, float]:
     """The λ of ``weights`` with the best fused mAP for the categories ``rows``, and that mAP.
 
-    It is measured over the training pictures, never over the gallery, with their hubness at
-    ``temperature`` taken off.
+    It is measured over the training pictures, never over the gallery, corrected for hubness at
+    ``temperature`` as the gallery is.
     """
     image = aggregate(model, features)
     gallery = searched(features, image, temperature, training=True)

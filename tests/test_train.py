@@ -1,0 +1,51 @@
+"""λ may be 0 or 1, and such an aggregator is saved, loaded and used like any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from components import config
+from components.retrieval import train
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Features
+from components.retrieval.search import Gallery
+from tests import planted
+from tests.toy import ROOT
+
+PARAMS = config.load(ROOT / "profiles" / "embedded.yaml").train.model_copy(
+    update={"epochs": 2, "steps_per_epoch": 2, "batch": 8, "hubness": 0.0}
+)
+
+
+def with_one_right_path(right: str) -> Features:
+    """By the other path the pictures of a category come last."""
+    features = planted.features()
+    if right == "text":
+        return replace(features, imagined=-features.imagined)
+    return replace(features, text=-features.text)
+
+
+@pytest.mark.parametrize(("right", "weight"), [("text", 0.0), ("image", 1.0)])
+def test_an_end_of_lambda_is_chosen_saved_and_served(
+    right: str, weight: float, tmp_path: Path
+) -> None:
+    features = with_one_right_path(right)
+    model, history = train.fit(features, PARAMS)
+    assert model.fusion_weight == weight
+    assert history["lambda"].iloc[int(history["validation_map"].argmax())] == weight
+    model.save(tmp_path / "a.safetensors")
+    stored = load_file(tmp_path / "a.safetensors")
+    assert stored["lamda"].shape == (1,) and stored["lamda"].isfinite().all()
+    loaded = Aggregator.load(tmp_path / "a.safetensors")
+    assert loaded.fusion_weight == weight
+    image = train.aggregate(loaded, features)
+    gallery = Gallery(features.gallery_clip, features.gallery_vision)
+    scores = gallery.score(features.text, image, loaded.fusion_weight)
+    np.testing.assert_array_equal(scores.fused, getattr(scores, right))
+    again, _ = train.fit(features, PARAMS, loaded)  # it can be trained on
+    assert again.weight.isfinite().all()
