@@ -3,32 +3,93 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import typer
+from scipy import stats
 
 from components import config
 from components.errors import EidolonError, one_sentence
 from components.retrieval.evaluate import GROUPS
-from components.retrieval.metrics import average_precisions
-from study import methods, report, sweeps
-from study.methods import Method, Pictures, Ranking
+from components.retrieval.features import Array
+from components.retrieval.metrics import average_precisions, mean_average_precision
+from components.retrieval.search import top
+from study import banks, covering, defaults, methods, report, sweeps
+from study.ranking import (
+    Method,
+    Pictures,
+    Ranking,
+    gallery_pictures,
+    validation_alone,
+    validation_map,
+)
 from study.world import STEPS, WORK, World, make, seconds_per_picture
 
 
 def maps(world: World, ranking: Ranking) -> dict[str, float]:
-    """mAP of each group of categories over the whole gallery, and as ``chosen_by`` that of the
-    validation categories over the training pictures."""
-    features = world.features
-    scores = ranking(Pictures(features.gallery_clip, features.gallery_vision))
-    labels = features.labels(features.gallery)
-    found = average_precisions(scores, labels[None, :] == np.arange(len(scores))[:, None])
-    return {
+    """What a method is judged by, and reported with.
+
+    By ``chosen_by`` and ``chosen_alone`` choices are made: mAP of the validation categories over
+    all training pictures, and over their own. Reported are the mAP of each group of categories over
+    the whole gallery, ``unseen_only`` over the unseen categories' pictures, and ``harmonic`` of
+    seen and unseen. ``covering`` is the mAP of texts that cover several categories; of their right
+    pictures among the first as many as there are, the share ``covering_seen`` is of categories seen
+    in training, and it would be ``covering_truth`` if all were found alike.
+    """
+    features, on = world.features, gallery_pictures(world.features)
+    scores, unseen = ranking(on), features.rows("unseen")
+    found = average_precisions(scores, on.labels == np.arange(len(scores))[:, None])
+    groups = {
         group: float(found[np.concatenate([features.rows(s) for s in splits])].mean())
         for group, splits in GROUPS.items()
-    } | {"chosen_by": methods.validation_map(world, ranking)}
+    }
+    only = np.isin(on.labels, unseen)
+    among = average_precisions(scores[unseen][:, only], on.labels[only] == unseen[:, None])
+    return {
+        **groups,
+        "unseen_only": float(among.mean()),
+        "harmonic": float(stats.hmean([groups["seen"], groups["unseen"]])),
+        "chosen_by": validation_map(world, ranking),
+        "chosen_alone": validation_alone(world, ranking),
+        **broad(world, on, scores),
+    }
+
+
+def broad(world: World, on: Pictures, scores: Array) -> dict[str, float]:
+    """The figures of :func:`maps` for the texts that cover several categories."""
+    features = world.features
+    rows = features.rows(covering.SPLIT)
+    if not rows.size:
+        return {}
+    right = covering.covers(features)[:, on.labels]
+    seen = np.isin(on.labels, features.rows("train"))
+    hits = np.zeros_like(right)
+    for hit, truth, of in zip(hits, right, scores[rows], strict=True):
+        hit[top(of, int(truth.sum()))] = True
+    hits &= right
+    return {
+        "covering": mean_average_precision(scores[rows], right),
+        "covering_seen": float(hits[:, seen].sum() / hits.sum()),
+        "covering_truth": float(right[:, seen].sum() / right.sum()),
+    }
+
+
+def compare(world: World) -> Iterator[dict[str, Any]]:
+    """A row (seed, method, and :func:`maps`) for each method, bank and control."""
+    rankings: dict[Method, Ranking] = {}
+    for name, method in methods.ALL.items():
+        if method not in rankings:
+            rankings[method] = method(world)
+        yield {"method": name} | maps(world, rankings[method])
+    for name in methods.OFFSET:
+        shifted = banks.offset(world, rankings[methods.ALL[name]])
+        yield {"method": f"{name}{methods.SHIFTED}"} | maps(world, shifted)
+    for name, bank in banks.BANKS.items():
+        ranking, difference = banks.choose(world, bank)
+        yield {"method": name, "difference": difference} | maps(world, ranking)
 
 
 def study(seeds: int) -> None:
@@ -39,13 +100,10 @@ def study(seeds: int) -> None:
     rows, points = [], []
     for seed in range(seeds):
         world = make(params, seed)
-        found: dict[Method, dict[str, float]] = {}
-        for name, method in methods.ALL.items():
-            if method not in found:
-                found[method] = maps(world, method(world))
-            rows.append({"seed": seed, "method": name} | found[method])
-            print(f"seed {seed}: {name}: {rows[-1]['unseen']:.4f}", flush=True)
-        model = methods.shipped(world)
+        for row in compare(world):
+            rows.append({"seed": seed} | row)
+            print(f"seed {seed}: {row['method']}: {row['unseen']:.4f}", flush=True)
+        model = defaults.shipped(world)
         for what, swept in (
             ("pictures", sweeps.counts(world, model)),
             ("steps", sweeps.steps(world, model)),

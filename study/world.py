@@ -18,6 +18,7 @@ from PIL import Image
 
 from components import config, manifest, pictures
 from components.datasets.build import build
+from components.errors import EidolonError
 from components.files import read_json, write_json
 from components.imagining import shards
 from components.imagining.generator import Generator
@@ -28,6 +29,7 @@ from components.paths import ACCEPTED
 from components.retrieval.embed import embed
 from components.retrieval.features import Array, Features
 from components.validation.heal import validate
+from study import covering
 
 WORK = Path(".eidolon/study")
 COUNTS = (1, 2, 4, 6, 8, 16)  # imagined pictures of a category
@@ -48,9 +50,10 @@ PROMPTS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
-    """``features`` is what the stage `embed` writes; ``train`` has this world's seed.
+    """``features`` is what the stage `embed` writes, with the texts of :mod:`study.covering` as
+    further rows; ``train`` has this world's seed.
 
     ``imagined_clip`` (C, K, d_clip): the accepted pictures through CLIP, zero where there is none.
     ``ensemble`` (C, d_clip): the text vectors by :data:`PROMPTS`.
@@ -90,7 +93,15 @@ def seeded(params: config.Params, seed: int) -> config.Params:
 
 
 def make(params: config.Params, seed: int) -> World:
-    """The world of ``seed``; what an earlier run left is used where its parameters are the same."""
+    """The world of ``seed``; what an earlier run left is used where its parameters are the same.
+
+    Raises :class:`EidolonError` for a dataset other than emblems, whose attributes tell what a text
+    covers.
+    """
+    if params.dataset.adapter != "emblems":
+        raise EidolonError(
+            "the study compares on the embedded world only: run `eidolon use embedded` first"
+        )
     chosen = seeded(params, seed)
     folder = WORK / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +117,11 @@ def make(params: config.Params, seed: int) -> World:
             steps: _imagined(unseen, chosen.generator.model_copy(update={"steps": steps}), vision)
             for steps in STEPS
         }
+        features = covering.extended(
+            features,
+            clip.describe(covering.TEXTS, chosen.encoders.prompts),
+            _imagined(covering.TEXTS, chosen.generator, vision),
+        )
         return World(
             seed=seed,
             train=chosen.train,

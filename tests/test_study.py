@@ -10,11 +10,22 @@ import numpy as np
 import pytest
 
 from components import config
+from components.datasets import emblems
 from components.retrieval import evaluate, train
+from components.retrieval.features import Array
 from components.retrieval.search import Gallery
-from study import methods, report, sweeps
-from study.__main__ import maps
-from study.methods import Pictures, Ranking, normalised
+from study import banks, baselines, covering, defaults, ideas, methods, networks, sweeps
+from study.__main__ import compare, maps
+from study.figures import interval
+from study.ranking import (
+    Pictures,
+    Ranking,
+    gallery_pictures,
+    linear,
+    normalised,
+    training_pictures,
+    weighted_mean,
+)
 from study.world import World
 from tests import planted
 from tests.planted import DIM, SPLITS
@@ -45,11 +56,11 @@ def unseen(world: World, method: Callable[[World], Ranking]) -> float:
 
 
 def test_a_linear_ranking_is_the_galleries_own_score(world: World) -> None:
-    features, image = world.features, methods.weighted_mean(world)
+    features, image = world.features, weighted_mean(world)
     gallery = Gallery(features.gallery_clip, features.gallery_vision)
-    on = Pictures(features.gallery_clip, features.gallery_vision)
+    on = gallery_pictures(features)
     np.testing.assert_allclose(
-        methods.linear(features.text, image, 0.3)(on),
+        linear(features.text, image, 0.3)(on),
         gallery.score(features.text, image, 0.3).fused,
         rtol=0,
         atol=of_dot(2 * DIM),
@@ -57,16 +68,16 @@ def test_a_linear_ranking_is_the_galleries_own_score(world: World) -> None:
 
 
 def test_fusing_two_independent_streams_beats_each(world: World) -> None:
-    fused = unseen(world, methods.fixed_best)
-    assert fused > unseen(world, methods.text_alone) + 0.02
-    assert fused > unseen(world, methods.mean_image) + 0.02
+    fused = unseen(world, baselines.fixed_best)
+    assert fused > unseen(world, baselines.text_alone) + 0.02
+    assert fused > unseen(world, baselines.mean_image) + 0.02
 
 
 def test_taking_off_a_planted_domain_shift_helps(world: World) -> None:
     away = np.random.default_rng(1).normal(size=DIM).astype(np.float32)
     shifted = normalised(world.features.imagined + 2 * normalised(away))
     moved = replace(world, features=replace(world.features, imagined=shifted))
-    assert unseen(moved, methods.domain_shift) > unseen(moved, methods.fixed_best) + 0.01
+    assert unseen(moved, ideas.domain_shift) > unseen(moved, baselines.fixed_best) + 0.01
 
 
 def test_taking_off_planted_hubness_helps(world: World) -> None:
@@ -88,8 +99,8 @@ def test_taking_off_planted_hubness_helps(world: World) -> None:
             training_vision=drawn_to(features.training_vision, 0, 2),
         ),
     )
-    assert unseen(with_hubs, methods.hubness_off) > unseen(with_hubs, methods.fixed_best) + 0.02
-    assert unseen(with_hubs, methods.default) > unseen(with_hubs, methods.hubness_stays) + 0.02
+    assert unseen(with_hubs, ideas.corrected) > unseen(with_hubs, baselines.fixed_best) + 0.02
+    assert unseen(with_hubs, defaults.default) > unseen(with_hubs, defaults.hubness_stays) + 0.02
 
 
 def test_the_default_is_what_the_stages_make(world: World) -> None:
@@ -99,7 +110,7 @@ def test_the_default_is_what_the_stages_make(world: World) -> None:
     frame = evaluate.per_category(world.features, gallery, image, model.fusion_weight)
     expected = frame.loc[frame["split"] == "unseen", "fused"].mean()
     # no two scores of which one is right are nearer than 6e-5: rounding exchanges none
-    assert unseen(world, methods.default) == pytest.approx(expected, abs=1e-6)
+    assert unseen(world, defaults.default) == pytest.approx(expected, abs=1e-6)
 
 
 def test_trusting_clip_helps_where_pictures_are_wrong(world: World) -> None:
@@ -107,8 +118,8 @@ def test_trusting_clip_helps_where_pictures_are_wrong(world: World) -> None:
     imagined, seen = world.features.imagined.copy(), world.imagined_clip.copy()
     imagined[:, :2], seen[:, :2] = np.roll(imagined[:, :2], 5, 0), np.roll(seen[:, :2], 5, 0)
     wrong = replace(world, features=replace(world.features, imagined=imagined), imagined_clip=seen)
-    assert unseen(wrong, methods.trust_clip) > unseen(wrong, methods.fixed_best) + 0.01
-    assert unseen(wrong, methods.drop_worst) > unseen(wrong, methods.fixed_best) + 0.01
+    assert unseen(wrong, ideas.trust_clip) > unseen(wrong, baselines.fixed_best) + 0.01
+    assert unseen(wrong, ideas.drop_worst) > unseen(wrong, baselines.fixed_best) + 0.01
 
 
 @pytest.mark.parametrize("name", methods.ALL)
@@ -130,21 +141,121 @@ def test_no_choice_looks_at_the_gallery_or_the_unseen(world: World, name: str) -
         ),
         ensemble=text,
     )
-    on = Pictures(world.features.training_clip, world.features.training_vision)
+    on = training_pictures(world.features)
     np.testing.assert_allclose(
         method(world)(on)[known], method(other)(on)[known], rtol=1e-5, atol=1e-5
     )
 
 
 def test_the_sweeps_use_as_many_pictures_as_they_say(world: World) -> None:
-    model = methods.shipped(world)
+    model = defaults.shipped(world)
     found = sweeps.counts(world, model)
     assert set(found) == {1, 4}
-    whole = maps(world, methods.aggregated(world, model, world.train.hubness))["unseen"]
+    whole = maps(world, networks.aggregated(world, model, world.train.hubness))["unseen"]
     assert found[4] == pytest.approx(whole, abs=1e-6)
     assert sweeps.steps(world, model) == {8: pytest.approx(whole, abs=1e-6)}
 
 
+BANKS = [name for name in banks.BANKS if not name.startswith("control")]
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_no_bank_knows_which_picture_is_of_which_category(world: World, name: str) -> None:
+    """With the labels of all pictures dealt anew, each has the hubness that it had."""
+    features, bank = world.features, banks.BANKS[name]
+    on, queries = gallery_pictures(features), weighted_mean(world)
+    dealt = replace(on, labels=np.roll(on.labels, 7))
+    np.testing.assert_array_equal(
+        bank(world, queries, on.vision, on, 0.5), bank(world, queries, on.vision, dealt, 0.5)
+    )
+
+
+def test_a_bank_of_training_categories_corrects_seen_pictures_more(world: World) -> None:
+    """All categories are alike but for their split: only the bank can make a difference."""
+    assert banks.choose(world, banks.training_names).difference > 0.02
+    assert abs(banks.choose(world, banks.all_names).difference) < 0.01
+
+
+def test_the_banks_leave_out_what_they_say(world: World) -> None:
+    features = world.features
+    on, queries = gallery_pictures(features), weighted_mean(world)
+    similar = on.vision @ queries.T
+    tau = 0.5 * np.delete(similar, 0, axis=1).std()
+    own, best = (
+        bank(world, queries, on.vision, on, 0.5)
+        for bank in (banks.own_left_out, banks.best_left_out)
+    )
+    for i, label in enumerate(on.labels[:20]):
+        others = np.delete(similar[i], label)
+        expected = tau * np.log(np.exp(others / tau).mean())
+        assert own[i] == pytest.approx(expected, abs=0.02)  # τ is of a slightly other spread
+        assert best[i] <= own[i] + 0.02
+
+
+def test_a_constant_for_seen_pictures_moves_nothing_within_a_group(world: World) -> None:
+    ranking = baselines.fixed_best(world)
+    shifted = banks.offset(world, ranking)
+    one, other = (maps(world, given) for given in (ranking, shifted))
+    assert other["unseen_only"] == pytest.approx(one["unseen_only"], abs=1e-6)
+    assert other["chosen_by"] >= one["chosen_by"]
+
+
+def test_the_constant_undoes_a_planted_preference_for_seen_pictures(world: World) -> None:
+    ranking, seen = baselines.fixed_best(world), world.features.rows("train")
+
+    def prefers(on: Pictures) -> Array:
+        return (ranking(on) + 0.2 * np.isin(on.labels, seen)).astype(np.float32)
+
+    plain, biased, mended = (
+        maps(world, given)["unseen"] for given in (ranking, prefers, banks.offset(world, prefers))
+    )
+    assert biased < plain - 0.02
+    assert mended > biased + 0.02
+
+
+def test_texts_that_cover_categories_are_ranked_and_judged_beside_them(world: World) -> None:
+    """The planted categories bear the names of emblems; a text's vectors are those of its first."""
+    kinds = [kind.name for kind in emblems.categories()[: len(SPLITS)]]
+    features = world.features
+    renamed = dict(zip(features.categories["category"], kinds, strict=True))
+    named = replace(
+        features,
+        **{
+            table: getattr(features, table).assign(
+                category=getattr(features, table)["category"].map(renamed)
+            )
+            for table in ("categories", "gallery", "training")
+        },
+    )
+    texts, many = len(covering.TEXTS), features.imagined.shape[1]
+    text = np.zeros((texts, DIM), dtype=np.float32)
+    imagined = np.zeros((texts, many, DIM), dtype=np.float32)
+    for row, phrase in enumerate(covering.TEXTS):
+        colour, shape = phrase.split()
+        first = next((i for i, n in enumerate(kinds) if n == f"{colour} plain {shape}"), None)
+        if first is not None:
+            text[row], imagined[row] = features.text[first], features.imagined[first]
+    given = covering.extended(named, text, imagined)
+    covered = covering.covers(given)
+    assert covered.sum(axis=0).tolist() == [1] * len(kinds) + [0] * texts
+    for row, column in np.argwhere(covered):
+        colour, _, shape = kinds[column].split()
+        assert covering.TEXTS[row] == f"{colour} {shape}"
+    extended = replace(world, features=given)
+    found = maps(extended, baselines.fixed_best(extended))
+    before = maps(world, baselines.fixed_best(world))
+    assert {name: found[name] for name in before} == pytest.approx(before, abs=1e-6)
+    assert 0 < found["covering"] <= 1
+    shown = np.isin(np.array(SPLITS), ["train"])
+    assert found["covering_truth"] == pytest.approx(shown.mean())
+
+
+def test_the_study_has_a_row_for_each_method_bank_and_control(world: World) -> None:
+    found = [row["method"] for row in compare(world)]
+    shifted = [f"{name}{methods.SHIFTED}" for name in methods.OFFSET]
+    assert found == [*methods.ALL, *shifted, *banks.BANKS]
+
+
 def test_the_interval_is_students() -> None:
-    mean, half = report.interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    mean, half = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert (mean, half) == (3.0, pytest.approx(2.776445 * np.sqrt(2.5 / 5), rel=1e-6))

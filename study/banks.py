@@ -1,0 +1,156 @@
+"""Which queries should measure a picture's hubness: candidates for the bank.
+
+A bank that holds the training categories alone holds each seen picture's own query and no unseen
+picture's. It corrects seen pictures more, which by itself raises the mAP of unseen categories. So
+each candidate is shown with the difference between both corrections, and is chosen where there is
+no such difference to be gained: on validation categories among their own pictures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from components.retrieval import train
+from components.retrieval.features import Array
+from components.retrieval.search import Gallery, hubness
+from study import covering, defaults
+from study.ideas import TEMPERATURES
+from study.ranking import (
+    WEIGHTS,
+    Pictures,
+    Ranking,
+    Rows,
+    gallery_pictures,
+    training_pictures,
+    validation_map,
+)
+from study.world import World
+
+Bank = Callable[[World, Array, Array, Pictures, float], Array]
+"""From queries (C, d) of all rows, pictures (N, d) in the same space, what is known of the
+pictures, and a temperature, to the pictures' hubness (N,)."""
+
+
+class Choice(NamedTuple):
+    """A bank's ranking, and the ``difference`` of its mean correction of seen gallery pictures to
+    that of unseen ones."""
+
+    ranking: Ranking
+    difference: float
+
+
+def none(_: World, __: Array, pictures: Array, ___: Pictures, ____: float) -> Array:
+    return np.zeros(len(pictures), dtype=np.float32)
+
+
+def training_names(
+    world: World, queries: Array, pictures: Array, _: Pictures, temperature: float
+) -> Array:
+    return hubness(queries[world.features.rows("train")], pictures, temperature)
+
+
+def all_names(_: World, queries: Array, pictures: Array, on: Pictures, temperature: float) -> Array:
+    """What is shipped."""
+    return hubness(queries[on.known], pictures, temperature)
+
+
+def best_left_out(
+    _: World, queries: Array, pictures: Array, on: Pictures, temperature: float
+) -> Array:
+    """All names but the one that is nearest to the picture, mostly its own."""
+    similar = pictures @ queries[on.known].T
+    similar.sort(axis=1)
+    return _soft_maximum(similar[:, :-1], temperature)
+
+
+def own_left_out(
+    _: World, queries: Array, pictures: Array, on: Pictures, temperature: float
+) -> Array:
+    """All names but the picture's own, by its label: a control, since a gallery has no labels."""
+    similar = pictures @ queries[on.known].T
+    own = on.labels[:, None] == on.known[None, :]
+    return _soft_maximum(similar[~own].reshape(len(similar), -1), temperature)
+
+
+def covering_texts(
+    world: World, queries: Array, pictures: Array, _: Pictures, temperature: float
+) -> Array:
+    """Texts of a colour and a shape, which are no category's name: each picture has one."""
+    return hubness(queries[world.features.rows(covering.SPLIT)], pictures, temperature)
+
+
+def mean_query(_: World, queries: Array, pictures: Array, on: Pictures, __: float) -> Array:
+    """The limit of a high temperature: the mean of all queries is subtracted from each."""
+    return pictures @ queries[on.known].mean(axis=0)
+
+
+def _soft_maximum(similar: Array, temperature: float) -> Array:
+    tau = np.float32(temperature * similar.std())
+    highest = similar.max(axis=1)
+    return highest + tau * np.log(np.exp((similar - highest[:, None]) / tau).mean(axis=1))
+
+
+SHIPPED = "all categories"
+
+BANKS: Mapping[str, Bank] = {
+    "none": none,
+    "training categories": training_names,
+    SHIPPED: all_names,
+    "all categories, the nearest left out": best_left_out,
+    "all categories, the mean query": mean_query,
+    "texts of colour and shape": covering_texts,
+    "control: all categories but the picture's own, by its label": own_left_out,
+}
+
+
+def choose(world: World, bank: Bank) -> Choice:
+    """``bank`` under the network that was trained without a correction, with the temperature and λ
+    that are best on validation categories."""
+    text = world.features.text
+    image = train.aggregate(defaults.uncorrected(world), world.features)
+
+    def gallery(on: Pictures, temperature: float) -> Gallery:
+        by_text = bank(world, text, on.clip, on, temperature)
+        return Gallery(on.clip, on.vision, by_text, bank(world, image, on.vision, on, temperature))
+
+    def ranked(temperature: float, weight: float) -> Ranking:
+        return lambda on: gallery(on, temperature).score(text, image, weight).fused
+
+    temperatures = TEMPERATURES if bank not in (none, mean_query) else TEMPERATURES[:1]
+    temperature, weight = max(
+        itertools.product(temperatures, WEIGHTS),
+        key=lambda pair: validation_map(world, ranked(*pair)),
+    )
+    on = gallery_pictures(world.features)
+    taken_off = gallery(on, temperature).score(text[:1], image[:1], weight).hubness[0]
+    seen, unseen = (np.isin(on.labels, world.features.rows(split)) for split in ("train", "unseen"))
+    difference = float(taken_off[seen].mean() - taken_off[unseen].mean())
+    return Choice(ranked(temperature, weight), difference)
+
+
+def offset(world: World, ranking: Ranking) -> Ranking:
+    """``ranking`` with a constant subtracted from the scores of pictures of training categories
+    (calibrated stacking: Chao et al., "An Empirical Study and Analysis of Generalized Zero-Shot
+    Learning for Object Recognition in the Wild", ECCV 2016).
+
+    The constant is the best on validation categories, of 0 to 1 standard deviations of the scores.
+    It needs the pictures' labels, so it is a control and no method: it shows how far pushing down
+    what was seen goes by itself.
+    """
+    on = training_pictures(world.features)
+    scores = ranking(on)
+    spread = float(scores[on.known].std())
+    seen = world.features.rows("train")
+
+    def less(constant: float, given: Array, labels: Rows) -> Array:
+        return (given - constant * np.isin(labels, seen)).astype(np.float32)
+
+    constant = max(
+        (share * spread for share in np.linspace(0, 1, 21)),
+        key=lambda value: validation_map(world, lambda on: less(value, scores, on.labels)),
+    )
+    return lambda on: less(constant, ranking(on), on.labels)

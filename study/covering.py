@@ -1,0 +1,50 @@
+"""Texts outside the bank: "red star" names no category, and covers four.
+
+People also type what is broader than a category. The relevant pictures of such a text follow
+from the emblems' own attributes, so its figures need no labelling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.datasets.emblems import COLOURS, SHAPES, Category
+from components.retrieval.features import Array, Features
+
+SPLIT = "covering"
+TEXTS = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
+
+
+def covers(features: Features) -> npt.NDArray[np.bool_]:
+    """(T, C): which rows of ``features`` each of its covering texts covers."""
+    names = features.categories["category"]
+    kinds = [
+        f"{kind.colour} {kind.shape}"
+        for kind in map(Category.parse, names[features.categories["split"] != SPLIT])
+    ]
+    texts = names.iloc[features.rows(SPLIT)].to_numpy()
+    found = np.zeros((len(texts), len(names)), dtype=np.bool_)
+    found[:, : len(kinds)] = texts[:, None] == np.array(kinds)[None, :]
+    return found
+
+
+def extended(features: Features, text: Array, imagined: Array) -> Features:
+    """``features`` with :data:`TEXTS` as further rows, behind the categories and without pictures:
+    whatever ranks the categories then ranks them too.
+
+    ``text`` (T, d_clip) and ``imagined`` (T, K, d_vision) are theirs, unvalidated, as they are when
+    a person asks.
+    """
+    rows = pd.DataFrame({"category": TEXTS, "split": SPLIT})
+    many = features.imagined.shape[1]
+    return replace(
+        features,
+        categories=pd.concat([features.categories, rows], ignore_index=True),
+        text=np.concatenate([features.text, text]),
+        imagined=np.concatenate([features.imagined, imagined[:, :many]]),
+        accepted=np.concatenate([features.accepted, np.ones((len(rows), many), dtype=bool)]),
+    )

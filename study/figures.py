@@ -1,0 +1,72 @@
+"""The study's figures with their intervals, and how a page writes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+PAPER, SIMPLEST, DEFAULT = "the paper's aggregator", "best fixed λ by validation", "the default"
+FAIREST = "the paper's aggregator, λ by validation"
+CORRECTED = "the paper's aggregator, λ by validation, corrected"
+Interval = tuple[float, float]  # mean, and half the width of its 95 % interval
+
+
+def interval(values: np.ndarray) -> Interval:
+    """Mean of ``values`` (seeds,) and half the width of its 95 % interval (Student's t)."""
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return float(np.mean(values)), float(half)
+
+
+class Figures:
+    """mAP of every method and seed, from the table of ``study.__main__.compare``."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self.seeds = frame["seed"].nunique()
+
+    def of(self, method: str, group: str) -> Interval:
+        return interval(self._values(method, group))
+
+    def between(self, method: str, other: str, group: str) -> Interval:
+        """``method`` less ``other``, seed by seed."""
+        return interval(self._values(method, group) - self._values(other, group))
+
+    def _values(self, method: str, group: str) -> np.ndarray:
+        chosen = self._frame[self._frame["method"] == method].sort_values("seed")
+        return chosen[group].to_numpy()
+
+
+def pm(value: Interval) -> str:
+    return f"{value[0]:.3f} ± {value[1]:.3f}"
+
+
+def signed(value: Interval) -> str:
+    return f"{value[0]:+.3f} ± {value[1]:.3f}"
+
+
+def verdict(value: Interval) -> str:
+    mean, half = value
+    return "helps" if mean > half else "hurts" if mean < -half else "no difference shown"
+
+
+class Sweep:
+    """mAP on unseen categories by the number of pictures or steps, from the table (seed, what,
+    value, unseen)."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def values(self, what: str) -> list[int]:
+        return sorted(self._frame.loc[self._frame["what"] == what, "value"].unique().tolist())
+
+    def at(self, what: str, value: int) -> Interval:
+        return interval(self._seeds(what, value))
+
+    def less(self, what: str, value: int, usual: int) -> Interval:
+        """At ``value`` less at ``usual``, seed by seed."""
+        return interval(self._seeds(what, value) - self._seeds(what, usual))
+
+    def _seeds(self, what: str, value: int) -> np.ndarray:
+        chosen = self._frame[(self._frame["what"] == what) & (self._frame["value"] == value)]
+        return chosen.sort_values("seed")["unseen"].to_numpy()

@@ -1,0 +1,242 @@
+"""Ideas, each by itself: on top of the simplest fusion, the mean of the imagined pictures with the
+best fixed λ, unless it says otherwise."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.retrieval import train
+from components.retrieval.aggregator import Aggregator
+from components.retrieval.features import Array
+from study.baselines import fixed_best
+from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
+from study.ranking import (
+    WEIGHTS,
+    Pictures,
+    Ranking,
+    best,
+    best_weight,
+    fused,
+    linear,
+    normalised,
+    weighted_mean,
+)
+from study.world import World
+
+TEMPERATURES = (0.1, 0.25, 0.5, 1.0)  # of the correction for hubness
+
+
+def ranking_loss(world: World) -> Ranking:
+    """The paper's aggregator with our loss."""
+    return aggregated(world, tuned(world, published))
+
+
+def start_at_mean(world: World) -> Ranking:
+    """The paper's aggregator whose projections start as the identity."""
+    return aggregated(world, tuned(world, averaging, loss=in_batch_contrast))
+
+
+def corrected(world: World) -> Ranking:
+    """Corrected for hubness; temperature and λ chosen on validation."""
+    text, image = world.features.text, weighted_mean(world)
+    return best(
+        world,
+        (fused(text, image, lam, temperature) for temperature in TEMPERATURES for lam in WEIGHTS),
+    )
+
+
+class TextToken(Aggregator):
+    """The text vector, projected, is one more token; it comes as the last row of the features."""
+
+    def __init__(self, dim: int, text_dim: int) -> None:
+        super().__init__(dim)
+        self.start_at_mean()
+        self.project = nn.Linear(text_dim, dim)
+        nn.init.trunc_normal_(self.project.weight, std=0.02)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
+        assert accepted is not None
+        token = self.project(features[:, -1, : self.project.in_features])
+        pictures, kept = features[:, :-1], accepted[:, :-1]
+        count = kept.sum(1, keepdim=True)
+        cls = (pictures * kept.unsqueeze(-1)).sum(1, keepdim=True) / count.clamp(min=1).unsqueeze(1)
+        never = torch.zeros_like(kept[:, :1])
+        ignored = torch.cat([never, ~kept, never], dim=1)
+        for layer in self.self_attn.layers:
+            tokens = torch.cat([cls, pictures, token.unsqueeze(1)], dim=1)
+            cls, _ = layer(cls, tokens, tokens, key_padding_mask=ignored, need_weights=False)
+        return nn.functional.normalize(cls.squeeze(1), dim=-1) * (count > 0)
+
+
+def text_token(world: World) -> Ranking:
+    """Text-conditioned attention."""
+    features = world.features
+    text = features.text
+    row = np.zeros((len(text), 1, features.imagined.shape[2]), dtype=np.float32)
+    row[:, 0, : text.shape[1]] = text
+    given = replace(
+        features,
+        imagined=np.concatenate([features.imagined, row], axis=1),
+        accepted=np.pad(features.accepted, ((0, 0), (0, 1)), constant_values=True),
+    )
+
+    def start(world: World) -> Aggregator:
+        torch.manual_seed(world.seed)
+        return TextToken(features.imagined.shape[2], text.shape[1])
+
+    model = tuned(world, start, loss=in_batch_contrast, features=given)
+    return linear(text, train.aggregate(model, given), model.fusion_weight)
+
+
+def renormalised_text(world: World) -> Ranking:
+    """The averaged text vector at length one again."""
+    return best_weight(world, normalised(world.features.text), weighted_mean(world))
+
+
+def _spread(queries: Array, pictures: Array) -> Array:
+    """(C, 1): the standard deviation of each query's scores over ``pictures``, from their
+    covariance Σ: ``sqrt(q Σ q)``."""
+    covariance = np.cov(pictures.T)
+    variance = np.einsum("cd,de,ce->c", queries, covariance, queries)
+    return np.sqrt(np.maximum(variance, 1e-12))[:, None].astype(np.float32)
+
+
+def standardised(world: World) -> Ranking:
+    """Each stream in units of its spread over the training pictures; a shift of a query's scores
+    does not change its ranking, so this is z-scoring, and still one dot product."""
+    features, image = world.features, weighted_mean(world)
+    text = features.text / _spread(features.text, features.training_clip)
+    return best_weight(world, text, image / _spread(image, features.training_vision))
+
+
+def domain_shift(world: World) -> Ranking:
+    """Imagined features moved by the mean difference between real and imagined pictures of the
+    training categories."""
+    features = world.features
+    rows = features.rows("train")
+    real = features.training_vision[np.isin(features.labels(features.training), rows)]
+    shift = real.mean(axis=0) - features.imagined[rows][features.accepted[rows]].mean(axis=0)
+    moved = (features.imagined + shift) * features.accepted[..., None]
+    return best_weight(world, features.text, normalised(moved.sum(axis=1)))
+
+
+def _trusting(world: World, trust: Array) -> Ranking:
+    """Pictures weighted by ``exp(strength · trust)``, ``trust`` (C, K)."""
+    kept = world.features.accepted
+    candidates = []
+    for strength in (0.0, 2.0, 5.0, 10.0, 20.0, 40.0):
+        weights = np.exp(strength * (trust - trust.max(axis=1, keepdims=True))) * kept
+        candidates.append(best_weight(world, world.features.text, weighted_mean(world, weights)))
+    return best(world, candidates)
+
+
+def _agreement(world: World) -> Array:
+    """(C, K): cosine of each imagined picture with the mean of its category."""
+    return np.einsum("ckd,cd->ck", world.features.imagined, weighted_mean(world))
+
+
+def _resemblance(world: World) -> Array:
+    """(C, K): CLIP's cosine of each imagined picture with its category's text."""
+    return np.einsum("ckd,cd->ck", world.imagined_clip, normalised(world.features.text))
+
+
+def trust_siblings(world: World) -> Ranking:
+    return _trusting(world, _agreement(world))
+
+
+def trust_clip(world: World) -> Ranking:
+    return _trusting(world, _resemblance(world))
+
+
+def drop_worst(world: World) -> Ranking:
+    """The n pictures with the best CLIP score of each category."""
+    features, trust = world.features, _resemblance(world)
+    order = np.argsort(np.argsort(-np.where(features.accepted, trust, -np.inf), axis=1), axis=1)
+    return best(
+        world,
+        (
+            best_weight(
+                world,
+                features.text,
+                weighted_mean(world, (order < n) & features.accepted),
+            )
+            for n in range(1, features.imagined.shape[1] + 1)
+        ),
+    )
+
+
+def weight_per_query(world: World) -> Ranking:
+    """λ rises with the agreement of the imagined pictures and with their CLIP score."""
+    features, image = world.features, weighted_mean(world)
+    rows = features.rows("train")
+    count = np.maximum(features.accepted.sum(axis=1), 1)
+    signals = []
+    for trust in (_agreement(world), _resemblance(world)):
+        value = (trust * features.accepted).sum(axis=1) / count
+        signals.append((value - value[rows].mean()) / value[rows].std())
+    grid = (-0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1)
+    return best(
+        world,
+        (
+            linear(
+                features.text,
+                image,
+                np.clip(lam + a * signals[0] + b * signals[1], 0, 1)[:, None].astype(np.float32),
+            )
+            for lam in WEIGHTS
+            for a, b in itertools.product(grid, grid)
+            if a == 0 or b == 0
+        ),
+    )
+
+
+def clip_stream(world: World) -> Ranking:
+    """A third stream: the imagined pictures through CLIP, against the gallery's CLIP features."""
+    features, image = world.features, weighted_mean(world)
+    seen_by_clip = normalised((world.imagined_clip * features.accepted[..., None]).sum(axis=1))
+    return best(
+        world,
+        (
+            linear(features.text + share * seen_by_clip, image, lam)
+            for share in (0.0, 0.1, 0.2, 0.4, 0.8)
+            for lam in WEIGHTS
+        ),
+    )
+
+
+def prompt_ensemble(world: World) -> Ranking:
+    """Twelve templates instead of four."""
+    return best_weight(world, world.ensemble, weighted_mean(world))
+
+
+def query_expansion(world: World) -> Ranking:
+    """αQE (Radenović et al., 2018): the n first results, weighted by score³, join the query."""
+    return expanded(world, fixed_best(world))
+
+
+def expanded(world: World, first: Ranking) -> Ranking:
+    """``first``, then its own n first results as a query, n and their share chosen on
+    validation."""
+
+    def expanding(n: int, share: float) -> Ranking:
+        def rank(on: Pictures) -> Array:
+            scores = first(on)
+            found = np.argsort(-scores, axis=1)[:, :n]
+            weight = np.clip(np.take_along_axis(scores, found, axis=1), 0, None)[..., None] ** 3
+            more_text = normalised((weight * on.clip[found]).sum(axis=1))
+            more_image = normalised((weight * on.vision[found]).sum(axis=1))
+            by_more = (more_text @ on.clip.T + more_image @ on.vision.T) / 2
+            return ((1 - share) * scores + share * by_more).astype(np.float32)
+
+        return rank
+
+    return best(
+        world,
+        (expanding(n, share) for n in (1, 2, 4, 8) for share in (0.0, 0.1, 0.2, 0.4)),
+    )

@@ -1,0 +1,117 @@
+"""What a method of the study is: fitted in a world, it ranks any pictures for every category.
+
+A method is fitted on the training categories of a world, makes its choices (λ, strengths) on the
+validation categories over the training pictures, and then ranks the gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.retrieval import train
+from components.retrieval.features import Array, Features
+from components.retrieval.metrics import average_precisions
+from components.retrieval.search import Gallery
+from study.world import World
+
+WEIGHTS = train.WEIGHTS
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is ranked, through both encoders: ``clip`` (N, d_clip), ``vision`` (N, d_vision).
+
+    ``labels`` (N,) are the rows of their categories. A method may know which categories there are
+    (``known``), not which picture is of which.
+    """
+
+    clip: Array
+    vision: Array
+    labels: Rows
+
+    @property
+    def known(self) -> Rows:
+        """The rows of the categories that have pictures here."""
+        return np.unique(self.labels)
+
+
+def training_pictures(features: Features) -> Pictures:
+    """Those that choices are made by: of training and validation categories."""
+    labels = features.labels(features.training)
+    return Pictures(features.training_clip, features.training_vision, labels)
+
+
+def gallery_pictures(features: Features) -> Pictures:
+    """Those that are reported on."""
+    return Pictures(
+        features.gallery_clip, features.gallery_vision, features.labels(features.gallery)
+    )
+
+
+Ranking = Callable[[Pictures], Array]
+"""From pictures to the scores (C, N) of every category."""
+
+Method = Callable[[World], Ranking]
+
+
+def normalised(x: Array) -> Array:
+    """Rows of length one; zero rows stay zero."""
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+def linear(text: Array, image: Array, weight: float | Array) -> Ranking:
+    """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``weight`` is a number or a column (C, 1)."""
+    return lambda on: Gallery(on.clip, on.vision).score(text, image, weight).fused
+
+
+def fused(text: Array, image: Array, weight: float, temperature: float) -> Ranking:
+    """What is served: known categories corrected for hubness, other texts by :func:`linear`."""
+
+    def rank(on: Pictures) -> Array:
+        known = on.known
+        gallery = Gallery.among(on.clip, on.vision, text[known], image[known], temperature)
+        scores = gallery.uncorrected.score(text, image, weight).fused
+        scores[known] = gallery.score(text[known], image[known], weight).fused
+        return scores
+
+    return rank
+
+
+def weighted_mean(world: World, weights: np.ndarray | None = None) -> Array:
+    """(C, d): the mean of a category's accepted pictures, of length one."""
+    features = world.features
+    kept = np.asarray(features.accepted if weights is None else weights, dtype=np.float32)
+    return normalised((features.imagined * kept[..., None]).sum(axis=1))
+
+
+def validation_map(world: World, ranking: Ranking) -> float:
+    """mAP of the validation categories over the training pictures: what every choice is made by."""
+    on, rows = training_pictures(world.features), world.features.rows("validation")
+    return float(np.nanmean(average_precisions(ranking(on)[rows], on.labels == rows[:, None])))
+
+
+def validation_alone(world: World, ranking: Ranking) -> float:
+    """mAP of the validation categories over *their* training pictures alone.
+
+    No model was trained on any of these pictures, so nothing can be gained here by pushing down
+    what was seen in training.
+    """
+    on, rows = training_pictures(world.features), world.features.rows("validation")
+    only = np.isin(on.labels, rows)
+    scores = ranking(on)[rows][:, only]
+    return float(np.nanmean(average_precisions(scores, on.labels[only] == rows[:, None])))
+
+
+def best(world: World, candidates: Iterable[Ranking]) -> Ranking:
+    """The candidate with the best :func:`validation_map`; the first of equals."""
+    return max(candidates, key=lambda ranking: validation_map(world, ranking))
+
+
+def best_weight(world: World, text: Array, image: Array) -> Ranking:
+    """The two streams with the best fixed λ."""
+    return best(world, (linear(text, image, lam) for lam in WEIGHTS))
