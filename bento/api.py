@@ -43,7 +43,10 @@ class Hit(BaseModel):
     score: float
     text_score: float
     image_score: float
-    hubness: float = Field(description="how near the picture is to every query; taken off")
+    hubness: float = Field(
+        description="how near the picture is to the queries of all known categories: subtracted,"
+        " and 0 where the query is none of them"
+    )
     picture: str = Field(description="where the picture is, relative to this server")
 
 
