@@ -87,31 +87,15 @@ def fit(
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    labels = features.labels(features.training)
-    shown = np.isin(labels, train)
-    clip = torch.from_numpy(features.training_clip[shown])
-    vision = torch.from_numpy(features.training_vision[shown])
-    text, imagined = torch.from_numpy(features.text), torch.from_numpy(features.imagined)
-    accepted = torch.from_numpy(features.accepted)
-    batch = min(params.batch, train.size)
-
+    examples = _Examples(features, train)
     best, best_map, waited = model.state_dict(), -1.0, 0
     history = []
     for epoch in track(range(params.epochs), "train", "epochs"):
         model.train()
-        losses = []
-        for _ in range(params.steps_per_epoch):
-            rows = rng.choice(train, size=batch, replace=False)
-            lam = model.weight
-            by_text = text[rows] @ clip.T
-            by_image = model(imagined[rows], accepted[rows]) @ vision.T
-            scores = (1 - lam) * by_text + lam * by_image
-            positive = torch.from_numpy(labels[shown] == rows[:, None])
-            value = loss(scores, positive, params.temperature, rng)
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
-            losses.append(float(value.detach()))
+        losses = [
+            _step(model, optimiser, examples, loss, params, rng)
+            for _ in range(params.steps_per_epoch)
+        ]
         weights = WEIGHTS if calibrated else (model.fusion_weight,)
         weight, found = calibrate(model, features, validation, params.hubness, weights)
         row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
@@ -126,6 +110,42 @@ def fit(
                 break
     model.load_state_dict(best)
     return model.eval(), pd.DataFrame(history)
+
+
+class _Examples:
+    """Queries of all categories, and the training pictures of the categories ``rows``."""
+
+    def __init__(self, features: Features, rows: np.ndarray) -> None:
+        labels = features.labels(features.training)
+        shown = np.isin(labels, rows)
+        self.rows, self.labels = rows, labels[shown]
+        self.clip = torch.from_numpy(features.training_clip[shown])
+        self.vision = torch.from_numpy(features.training_vision[shown])
+        self.text = torch.from_numpy(features.text)
+        self.imagined = torch.from_numpy(features.imagined)
+        self.accepted = torch.from_numpy(features.accepted)
+
+
+def _step(
+    model: Aggregator,
+    optimiser: torch.optim.Optimizer,
+    examples: _Examples,
+    loss: Loss,
+    params: config.Train,
+    rng: Rng,
+) -> float:
+    """One step on a batch of categories, against all training pictures; gives the loss."""
+    rows = rng.choice(examples.rows, size=min(params.batch, examples.rows.size), replace=False)
+    lam = model.weight
+    by_text = examples.text[rows] @ examples.clip.T
+    by_image = model(examples.imagined[rows], examples.accepted[rows]) @ examples.vision.T
+    scores = (1 - lam) * by_text + lam * by_image
+    positive = torch.from_numpy(examples.labels == rows[:, None])
+    value = loss(scores, positive, params.temperature, rng)
+    optimiser.zero_grad()
+    value.backward()
+    optimiser.step()
+    return float(value.detach())
 
 
 def aggregate(model: Aggregator, features: Features) -> np.ndarray:
