@@ -41,7 +41,7 @@ def per_category(features: Features, gallery: Gallery, image: Array, weight: flo
     labels, unseen = features.labels(features.gallery), features.rows("unseen")
     positive, among = labels[None, :] == np.arange(len(frame))[:, None], np.isin(labels, unseen)
     drawn = image.any(axis=1)
-    for kind, lam in (("text", 0.0), ("image", 1.0), ("fused", weight)):
+    for kind, lam in zip(KINDS, (0.0, 1.0, weight), strict=True):
         scores = gallery.score(features.text, image, lam).fused
         frame[kind] = average_precisions(scores, positive)
         frame[kind + ONLY] = np.nan
