@@ -29,6 +29,7 @@ CODE = ("bento", "components")
 SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what is installed here
     "bentoml",
     "diffusers",
+    "filelock",
     "numpy",
     "pandas",
     "pillow",

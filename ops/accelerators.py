@@ -3,14 +3,14 @@ its own."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from components.locks import BusyError, held
 from ops.environment import HOME
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -31,14 +31,13 @@ def one_of(names: list[str], home: Path = HOME) -> Iterator[dict[str, str]]:
     if len(names) < 2:
         yield {}
         return
-    folder = home / "accelerators"
-    folder.mkdir(parents=True, exist_ok=True)
     while True:
         for name in names:
-            with (folder / f"{name}.lock").open("w") as lock:
+            with ExitStack() as stack:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+                    lock = home / "accelerators" / f"{name}.lock"
+                    stack.enter_context(held(lock, wait=False))
+                except BusyError:
                     continue
                 yield {VARIABLE: name}
                 return

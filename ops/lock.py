@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from components.errors import EidolonError
+from components.locks import BusyError, held
 from ops.environment import HOME
 
 
 @contextmanager
 def foreground_run() -> Iterator[None]:
     """Held while a run is in the foreground. Raises :class:`EidolonError` when another is."""
-    HOME.mkdir(exist_ok=True)
-    with (HOME / "run.lock").open("w") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(held(HOME / "run.lock", wait=False))
+        except BusyError:
             raise EidolonError(
                 "a `make run` is in progress here: wait for its end, or stop it"
             ) from None
@@ -27,7 +26,5 @@ def foreground_run() -> Iterator[None]:
 @contextmanager
 def one_at_a_time(what: str) -> Iterator[None]:
     """Wait until no other process here does ``what``, then do it."""
-    HOME.mkdir(exist_ok=True)
-    with (HOME / f"{what}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held(HOME / f"{what}.lock"):
         yield

@@ -76,6 +76,7 @@ PLUMBING = {
     "components/config.py": "its values are params",
     "components/errors.py": "says what went wrong",
     "components/files.py": "writes aside",
+    "components/locks.py": "waits for other processes",
     "components/paths.py": "names what deps and outs name",
     "components/progress.py": "shows how far it is",
     "components/data/quarantine.py": "keeps what a stage does not read",

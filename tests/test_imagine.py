@@ -182,15 +182,16 @@ def test_an_empty_store_adopts_the_pictures_of_an_earlier_run(
 
 
 def test_what_killed_writers_left_aside_goes_but_not_what_is_being_written(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    left = tmp_path / "ab" / ".0123.part"
-    left.parent.mkdir()
-    left.write_bytes(b"half a pict")
-    with store.writing():
+    left = tmp_path / f".{'0' * 32}.part"
+    left.mkdir()
+    (left / ".lock").touch()
+    (left / "0123").write_bytes(b"half a pict")
+    with Store(tmp_path).writing():
         assert not left.exists()
-        left.write_bytes(b"being written")
+        (being_written,) = tmp_path.iterdir()
         with Store(tmp_path).writing():
-            assert left.exists()
+            assert being_written.exists()
+    assert not list(tmp_path.iterdir())
 
 
 @dataclass(frozen=True)

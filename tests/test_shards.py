@@ -199,7 +199,7 @@ def test_shards_that_were_drawn_differently_are_not_mixed(
 
 def test_a_folder_is_replaced_by_several_processes_at_once(tmp_path: Path) -> None:
     """Each puts a whole folder in its place; what killed ones left goes."""
-    (tmp_path / ".out.0123.part").mkdir()
+    (tmp_path / f".{'0' * 32}.part").mkdir()
     code = (
         "import sys; from pathlib import Path; from components.files import folder_aside\n"
         "for i in range(50):\n"

@@ -16,6 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from components.files import file_aside
+
 WORK = Path(".eidolon/zoo")
 
 LossFn = Callable[[int, torch.Generator], Tensor]
@@ -97,9 +99,9 @@ def _save(
         tensors |= {
             f"{slot}.{key}": state[slot] for slot in ("exp_avg", "exp_avg_sq") if slot in state
         }
-    aside = path.with_suffix(".part")
-    save_file({k: t.contiguous() for k, t in tensors.items()}, aside, metadata={"step": str(step)})
-    aside.replace(path)
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with file_aside(path) as aside:
+        save_file(whole, aside, metadata={"step": str(step)})
 
 
 def _resume(

@@ -11,7 +11,7 @@ added and not yet announced to Airflow is listed in an outbox, which the DAG `in
 
 from __future__ import annotations
 
-import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,8 @@ import pandas as pd
 
 from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
-from components.files import write_text
+from components.files import remove_leftovers, write_text
+from components.locks import held
 from components.paths import COLLECTION, HOME, OUTBOX, QUARANTINE
 
 RESTORING = HOME / "restoring"
@@ -86,15 +87,11 @@ def locked() -> Iterator[None]:
     """Held by whoever adds or restores pictures, and by the stage that reads them, or else DVC
     would record that it has read what came while it ran: one waits for the other. What a killed
     holder left unfinished is removed."""
-    _LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with _LOCK.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        for left in (
-            *HOME.glob(f"{UNPACKED}*"),
-            *COLLECTION.glob(f"{DESCRIBED}*"),
-            *QUARANTINE.glob(".*.part"),
-        ):
+    with held(_LOCK):
+        for left in (*HOME.glob(f"{UNPACKED}*"), *COLLECTION.glob(f"{DESCRIBED}*")):
             shutil.rmtree(left, ignore_errors=True)
+        for folder in (COLLECTION, QUARANTINE):
+            remove_leftovers(folder)
         yield
 
 
@@ -102,6 +99,7 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
     """Add rows, whose files lie in their places, at the end of the manifest and to the outbox."""
     if not added:
         return
+    os.sync()  # the pictures are on the disk before the rows that name them
     RESTORING.unlink(missing_ok=True)  # what is here is not that version alone any more
     # the outbox first: what the manifest has is announced, however early the process ends
     write_text(OUTBOX, "".join(f"{p}\n" for p in [*_outbox(), *(p.path for p in added)]))

@@ -28,7 +28,7 @@ from components.data.collection import Picture
 from components.data.likeness import Known, Likeness, likeness
 from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
-from components.files import file_aside
+from components.files import put, scratch
 from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.progress import track
 
@@ -104,9 +104,13 @@ def ingest(
     if source.is_relative_to(home) or home.is_relative_to(source):
         raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
     name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.name)
-    with collection.locked(), _candidates(source, params) as candidates:
+    with (
+        collection.locked(),
+        _candidates(source, params) as candidates,
+        scratch(folder) as within,
+    ):
         collection.sweep(folder, quarantine)
-        judge = Judge(params, dataset, folder)
+        judge = Judge(params, dataset, folder, within)
         before = set(judge.categories.values())
         added: list[Picture] = []
         refused: list[tuple[Candidate, Rejected]] = []
@@ -133,11 +137,13 @@ def ingest(
 
 @dataclass
 class Judge:
-    """What is known already, and the checks. ``categories`` maps folded names to names."""
+    """What is known already, and the checks. ``categories`` maps folded names to names. Pictures
+    are written by way of ``within``."""
 
     params: config.Ingest
     dataset: Path
     folder: Path
+    within: Path
     categories: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,8 +175,7 @@ class Judge:
         digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = collection.pictures_folder(self.folder) / path
-        with file_aside(place) as aside:
-            aside.write_bytes(data)
+        put(data, place, self.within)
         self._remember(place, category, known_by)
         self.categories.setdefault(category.casefold(), category)
         return Picture(

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 
 from components import config
+from components.files import put, scratch
 from components.imagining.seeds import seed_of
 from components.progress import track
 
@@ -84,6 +84,7 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("EIDOLON_STORE") or ".eidolon/imagined")
+        self._scratch: Path | None = None
 
     def path(self, address: str) -> Path:
         """Where the picture of ``address`` lies, or would."""
@@ -119,39 +120,34 @@ class Store:
     @contextmanager
     def claiming(self, addresses: Iterable[str]) -> Iterator[None]:
         """Hold ``addresses`` within this block. Whoever else claims one of them waits until the
-        block ends or this process dies, and is told so."""
+        block ends or this process dies, and is told so.
+
+        A claim is a lock of one byte of an empty file. There may be many thousands of claims, so
+        each cannot be a lock file of its own. Such locks hold on network file systems, too.
+        """
         with (self.root / ".claims").open("w") as claims:
-            # each is a byte of a file that stays empty; in order, so that none wait in a ring
+            # in order, so that none wait in a ring
             for place in sorted(int(at[:15], 16) for at in addresses):
                 try:
                     fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-                except BlockingIOError:
+                except (BlockingIOError, PermissionError):  # either means that it is held (POSIX)
                     print("waiting for another process that draws the same", file=sys.stderr)
                     fcntl.lockf(claims, fcntl.LOCK_EX, 1, place)
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write within this block: it removes what killed writers left aside, if none is alive."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody writes: what lies aside may be theirs
-            else:
-                for left in self.root.glob("*/*.part"):
-                    left.unlink()
-            fcntl.flock(lock, fcntl.LOCK_SH)
+        """Write within this block, which removes what killed writers left."""
+        with scratch(self.root) as self._scratch:
             yield
+        self._scratch = None
 
     def _write(self, address: str, data: bytes) -> None:
-        # no fsync: a killed process loses nothing by that, and what a power cut tears is redrawn
-        path = self.path(address)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{uuid.uuid4().hex}.part")
-        aside.write_bytes(data)
-        aside.replace(path)
+        if self._scratch is None:
+            with self.writing():
+                self._write(address, data)
+        else:  # not flushed to the disk: what a power cut tears is drawn again
+            put(data, self.path(address), self._scratch)
 
 
 def recipe_in(data: bytes) -> str | None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from components import config, manifest
 from components.data.likeness import thumbnail
+from components.files import file_aside
 from components.paths import DATASET, IMAGINED
 from components.pictures import read
 from components.validation import inspection
@@ -179,7 +180,5 @@ def plot(found: list[Distribution], path: Path) -> None:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
     figure.suptitle("What the limits of params.yaml cut (counts, logarithmic)", fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, dpi=130, format="png", metadata={"Software": None})
-    aside.replace(path)
+    with file_aside(path) as aside:
+        figure.savefig(aside, dpi=130, format="png", metadata={"Software": None})
