@@ -11,6 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from components import config
 from components.authors.choices import Method, TextModel, VisionModel
@@ -361,13 +362,16 @@ def search(
     params = config.load()
     answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)
     how = "known category" if answer.known else f"imagined {len(answer.imagined)} pictures"
-    table = Table(title=f"{query}  ({how}, λ = {answer.weight:.2f})", box=SIMPLE_HEAD)
+    # as text: rich takes [brackets] in a plain string for its markup
+    title = Text(f"{query}  ({how}, λ = {answer.weight:.2f})", style="table.title")
+    table = Table(title=title, box=SIMPLE_HEAD)
     for column in ("category", "score", "text", "image", "hubness"):
         table.add_column(column)
     table.add_column("picture", overflow="fold")
     for hit in answer.hits:
         parts = (hit.score, hit.text_score, hit.image_score, hit.hubness)
-        table.add_row(hit.category, *(f"{part:.2f}" for part in parts), hit.id)
+        scores = (f"{part:.2f}" for part in parts)
+        table.add_row(Text(hit.category), *scores, Text(hit.id))
     Console().print(table)
 
 

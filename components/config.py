@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from components import names
 from components.errors import EidolonError
 
 PARAMS = Path("params.yaml")
@@ -46,8 +47,8 @@ class _Section(BaseModel):
 
 
 def _check_template(template: str) -> str:
-    if template.count("{}") != 1:
-        raise ValueError(f"{template!r} must contain one {{}}, the place of the category's name")
+    if template.count(names.PLACE) != 1:
+        raise ValueError(f"{template!r} must contain one {names.PLACE}, the place of the name")
     return template
 
 
@@ -121,10 +122,20 @@ class Generator(_Section):
             )
         return shards
 
+    @field_validator("prompts")
+    @classmethod
+    def _folded(cls, prompts: dict[str, str]) -> dict[str, str]:
+        """By folded name, so that a prompt belongs to its category however its name is written."""
+        try:
+            names.distinct(prompts)
+        except EidolonError as error:
+            raise ValueError(str(error)) from None
+        return {names.fold(name): prompt for name, prompt in prompts.items()}
+
     def prompt_for(self, text: str) -> str:
         """What the generator is asked for ``text``, a category's name or a query: the template (or
         whole prompt) of its own in ``prompts``, or else ``prompt``."""
-        return self.prompts.get(text, self.prompt).replace("{}", text)
+        return names.fill(self.prompts.get(names.fold(text), self.prompt), text)
 
 
 class Inspection(_Section):

@@ -113,7 +113,7 @@ def run(console: Console) -> dict[str, Any]:
     console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
     refused = outcome(events, "gate")
     if refused is not None and refused.kind == "skipped":
-        console.print(refused.text, style="yellow", highlight=False)
+        console.print(refused.text, style="yellow", highlight=False, markup=False)
     return summary
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from components.errors import EidolonError
 from components.paths import VALIDATION
@@ -88,7 +89,7 @@ def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
     table.add_row("λ", f"{summary['lambda']:.3f}")
     table.add_row("MLflow", f"{flow['model']} version {flow['version']}")
     table.add_row("Bento", summary["bento"]["tag"] or "none is deployed")
-    table.add_row("query", f"“{query['text']}” → {found}")
+    table.add_row("query", Text(f"“{query['text']}” → {found}"))
     table.add_row("reports", "reports/*.png, reports/summary.json")
     table.add_row("pictures", f"{VALIDATION}/index.html: what validation found")
     table.add_row("took", f"{minutes} min {rest} s" if minutes else f"{rest} s")

@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 from scipy import stats
 
-from components import config
+from components import config, tables
 from components.errors import EidolonError, one_sentence
 from components.retrieval.evaluate import GROUPS
 from components.retrieval.features import Array
@@ -115,8 +115,8 @@ def study(seeds: int) -> None:
     seconds = {steps: seconds_per_picture(params, steps) for steps in STEPS}
     frame, sweep = pd.DataFrame(rows), pd.DataFrame(points)
     WORK.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(WORK / "methods.csv", index=False)
-    sweep.to_csv(WORK / "sweeps.csv", index=False)
+    tables.write(WORK / "methods.csv", frame)
+    tables.write(WORK / "sweeps.csv", sweep)
     (WORK / "seconds.json").write_text(json.dumps(seconds))
     report.write(params, frame, sweep, seconds)
 

@@ -50,7 +50,7 @@ def world() -> World:
     generator = Generator(
         params.generator.model_copy(update={"model": str(ROOT / params.generator.model)})
     )
-    prompts = [params.generator.prompt.format(c.name) for c in unseen for _ in range(IMAGINED)]
+    prompts = [params.generator.prompt_for(c.name) for c in unseen for _ in range(IMAGINED)]
     seeds = [seed_of(prompt, i % IMAGINED, 0) for i, prompt in enumerate(prompts)]
     drawn = vision.images(generator.draw(prompts, seeds)).reshape(len(unseen), IMAGINED, -1).mean(1)
     return World(

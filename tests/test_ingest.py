@@ -26,11 +26,12 @@ from PIL import Image
 
 from components import config
 from components.data import archives, collection
-from components.data.ingest import Outcome, clean, ingest
+from components.data.ingest import Outcome, ingest
 from components.data.likeness import likeness
 from components.datasets.build import build
 from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
+from components.names import clean
 from components.paths import COLLECTION, DATASET, HOME, INBOX, INGESTED, OUTBOX, QUARANTINE
 from ops import steps
 from tests import toy

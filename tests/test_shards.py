@@ -18,7 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from components import config, manifest
+from components import config, manifest, names
 from components.errors import EidolonError
 from components.imagining import shards
 from components.imagining.seeds import seed_of
@@ -151,10 +151,10 @@ def test_a_plan_refuses_what_cannot_be_meant(
     with pytest.raises(EidolonError, match=r"generator\.prompts names 'red plain sta'"):
         shards.plan(strange)
     dataset(("red star", "red/star"))
-    with pytest.raises(EidolonError, match="'red star' and 'red/star' would share the folder"):
+    with pytest.raises(EidolonError, match="'red star' and 'red/star' have one name"):
         shards.plan(params)
     dataset(("..", "red star"))
-    assert set(run(params)["path"].str.split("/").str[0]) == {"__", "red_star"}
+    assert set(run(params)["path"].str.split("/").str[0]) == {names.folder(".."), "red_star"}
 
 
 def test_a_query_is_drawn_as_the_category_of_its_name_is(

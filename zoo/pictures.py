@@ -13,6 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from components.datasets.emblems import PATTERNS, SHAPES, Category, Style, categories, draw, splits
+from components.names import fill
 
 SEED = 7
 """Seed of the zoo's own pictures: independent of any dataset made from params.yaml."""
@@ -90,9 +91,9 @@ def caption(rng: np.random.Generator, category: Category, *, noise: float, synon
         words = (
             f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {_WITH[pattern]}"
         )
-        return str(rng.choice(TEMPLATES)).format(words)
+        return fill(str(rng.choice(TEMPLATES)), words)
     words = " ".join(_word(rng, p, synonyms) for p in parts if p)
-    return str(rng.choice(TEMPLATES)).format(words)
+    return fill(str(rng.choice(TEMPLATES)), words)
 
 
 def corpus(count: int = 20_000) -> list[str]:

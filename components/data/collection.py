@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from components import tables
 from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import remove_leftovers, write_text
@@ -64,10 +65,7 @@ def read(folder: Path = COLLECTION) -> pd.DataFrame:
     path = folder / "manifest.csv"
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EidolonError(f"{path} is damaged ({error}): `git checkout {path}`") from None
+    frame = tables.read(path, COLUMNS, f"`git checkout {path}`")
     if list(frame.columns) != COLUMNS:
         raise EidolonError(f"{path} has not the columns {COLUMNS}: `git checkout {path}`")
     return frame
@@ -104,7 +102,7 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
     # the outbox first: what the manifest has is announced, however early the process ends
     write_text(OUTBOX, "".join(f"{p}\n" for p in [*_outbox(), *(p.path for p in added)]))
     rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
-    write_text(folder / "manifest.csv", pd.concat([read(folder), rows]).to_csv(index=False))
+    write_text(folder / "manifest.csv", tables.text(pd.concat([read(folder), rows])))
 
 
 def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:

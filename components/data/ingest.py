@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import tempfile
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from components.data.likeness import Known, Likeness, likeness
 from components.data.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import put, scratch
+from components.names import clean
 from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.progress import track
 
@@ -204,14 +204,6 @@ class Judge:
     def _named(self, path: Path, category: str) -> str:
         other = self._category_of[path]
         return str(path) if other == category else f"{path}, which shows {other!r}"
-
-
-def clean(name: str) -> str:
-    """A category's name as it is stored: composed, without underscores and what cannot be printed,
-    single spaces, no slash and no dot at its ends."""
-    composed = unicodedata.normalize("NFKC", name)
-    plain = "".join(c if c.isprintable() and c not in "_/\\" else " " for c in composed)
-    return " ".join(plain.split()).strip(". ")
 
 
 def decode(data: bytes) -> tuple[Image.Image, str]:

@@ -12,19 +12,17 @@ JPEGs anew would cost time and space and gain nothing. A drawn picture is writte
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
-from components import config, manifest, pictures
+from components import config, manifest, names, pictures
 from components.data.likeness import likeness
 from components.datasets import cub200, emblems, folder, oxford102
 from components.datasets.merge import merge
 from components.datasets.source import Picture, Source
-from components.errors import EidolonError
 from components.files import folder_aside
 from components.paths import DATASET
 from components.progress import track
@@ -37,14 +35,13 @@ def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
     unreadable picture; ``out`` then stays as it was.
     """
     own = _sources(params)
-    _slugs(own)  # before the merge, which takes equal names for one category
+    names.distinct(source.category for source in own)
     sources = merge(own, params.seed, params.min_pictures)
-    slugs = _slugs(sources)
     rows = []
     with folder_aside(out) as aside:
         for source in track(sources, "dataset", "pictures", weigh=_count):
             for subset, shown in (("gallery", source.gallery), ("training", source.training)):
-                place = Path(subset) / slugs[source.category]
+                place = Path(subset) / names.folder(source.category)
                 for i, picture in enumerate(shown):
                     (aside / place).mkdir(parents=True, exist_ok=True)
                     name, image = _store(picture, aside / place / f"{i:04d}")
@@ -68,22 +65,6 @@ def _sources(params: config.Dataset) -> list[Source]:
             return cub200.sources(params.folder(), params.splits, gallery, training)
         case "oxford102":
             return oxford102.sources(params.folder(), params.splits, gallery, training)
-
-
-def _slugs(sources: Sequence[Source]) -> dict[str, str]:
-    """The name of each category's folder. Raises :class:`EidolonError` for two that are the same
-    to a query or to a file system, which may not tell cases apart."""
-    slugs: dict[str, str] = {}
-    taken: dict[str, str] = {}
-    for category in (source.category for source in sources):
-        slugs[category] = slug = category.replace(" ", "_").replace("/", "_")
-        if slug.lower() in taken:
-            raise EidolonError(
-                f"the categories {taken[slug.lower()]!r} and {category!r} have one name: rename or"
-                " join their folders"
-            )
-        taken[slug.lower()] = category
-    return slugs
 
 
 def _count(source: Source) -> int:

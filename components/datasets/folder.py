@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from components import pictures
+from components import names, pictures
 from components.datasets import splits
 from components.datasets.source import Source, Split
 from components.errors import EidolonError
@@ -36,6 +36,11 @@ def sources(
     }
     if len(found) < 4:
         raise EidolonError(f"{source} has {len(found)} categories; at least 4 are needed")
+    strange = next((name for name in found if not names.is_text(name)), None)
+    if strange is not None:
+        raise EidolonError(
+            f"{source} has a folder {strange!r}, which is no UTF-8: rename the folder"
+        )
     split_of = splits.read(lists, found) if lists else _splits(list(found), seed)
     return [
         _category(source / name, files, split_of[name], gallery, training)
@@ -48,9 +53,9 @@ def _category(
 ) -> Source:
     if not files:
         raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
-    category = " ".join(path.name.replace("_", " ").split())
+    category = names.clean(path.name)
     if not category:
-        raise EidolonError(f"category {path} has no name: rename the folder")
+        raise EidolonError(f"category {path} has no name that can be shown: rename the folder")
     unseen = split == "unseen"
     if not unseen and len(files) < 2:
         raise EidolonError(f"category {path} has one picture only: training needs another")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from components import names
 from components.data import collection
 from components.datasets.source import Picture, Source, Split
 from components.paths import COLLECTION
@@ -28,16 +29,16 @@ def merge(
     collected = collection.read(folder)
     files = pd.Series(collection.files(folder), index=collected.index, dtype=object)
     share = _training_share(sources)
-    known = {source.category: source for source in sources}
-    for name, rows in collected.groupby("category", sort=False):
-        category = str(name)
-        source = known.get(category) or Source(category, _split(category, seed), (), ())
+    known = {names.fold(source.category): source for source in sources}
+    for folded, rows in collected.groupby(collected["category"].map(names.fold), sort=False):
+        key, category = str(folded), str(rows["category"].iloc[0])
+        source = known.get(key) or Source(category, _split(category, seed), (), ())
         gallery, training = _deal(list(files[rows.index]), source.split, share)
-        if source.category not in known and (
+        if key not in known and (
             len(rows) < min_pictures or (source.split != "unseen" and not training)
         ):
             continue
-        known[category] = replace(
+        known[key] = replace(
             source,
             gallery=[*source.gallery, *gallery],
             training=[*source.training, *training],

@@ -7,6 +7,7 @@ named as the dataset names it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def read(folder: Path, classes: Collection[str]) -> dict[str, Split]:
     or in none.
     """
     found: dict[str, Split] = {}
+    known = {unicodedata.normalize("NFC", name): name for name in classes}
     for file, split in FILES.items():
         path = folder / file
         try:
@@ -39,10 +41,12 @@ def read(folder: Path, classes: Collection[str]) -> dict[str, Split]:
         listed = [name.strip() for name in names if name.strip()]
         if not listed:
             raise EidolonError(f"{path} lists no class: each split needs at least one")
-        for name in listed:
-            if name not in classes:
+        for given in listed:
+            # a Mac decomposes the letters of a file's name, an editor does not
+            name = known.get(unicodedata.normalize("NFC", given))
+            if name is None:
                 raise EidolonError(
-                    f"{path} lists {name!r}, which the dataset does not have: write classes as"
+                    f"{path} lists {given!r}, which the dataset does not have: write classes as"
                     f" {min(classes)!r}"
                 )
             if name in found:

@@ -9,13 +9,12 @@ that is added touches one shard.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
-from components import config, manifest
+from components import config, manifest, names, tables
 from components.errors import EidolonError
 from components.files import folder_aside
 from components.imagining.store import (
@@ -41,33 +40,27 @@ def shard_of(category: str, count: int) -> int:
 def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) -> pd.DataFrame:
     """The stage `plan`: the pictures wanted of the dataset's categories, a table for each shard.
 
-    Raises :class:`EidolonError` for a prompt of an unknown category, and for two categories that
-    would share a folder.
+    Raises :class:`EidolonError` for a prompt of an unknown category, and for two categories of one
+    name.
     """
     rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
-    names = rows["category"].unique().tolist()
-    strangers = sorted(set(params.prompts) - set(names))
+    categories = rows["category"].unique().tolist()
+    known = {*map(names.fold, categories)}
+    strangers = sorted(name for name in params.prompts if names.fold(name) not in known)
     if strangers:
         raise EidolonError(
             f"generator.prompts names {strangers[0]!r}, which is no category of the dataset:"
             " mend the name in params.yaml, or remove it"
         )
-    folders: dict[str, str] = {}
-    for name in names:
-        other = folders.setdefault(_folder(name), name)
-        if other != name:
-            raise EidolonError(
-                f"the categories {other!r} and {name!r} would share the folder {_folder(name)}:"
-                " rename one of them"
-            )
+    names.distinct(categories)
     frame = pd.DataFrame(
-        [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, names)],
+        [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, categories)],
         columns=list(PLAN_COLUMNS),
     )
     shard = frame["category"].map(lambda name: shard_of(name, len(params.shards)))
     with folder_aside(out) as aside:
         for index in params.shards:
-            frame[shard == index].to_csv(aside / f"{index}.csv", index=False)
+            tables.write(aside / f"{index}.csv", frame[shard == index])
     return frame
 
 
@@ -97,7 +90,7 @@ def imagine(
             data = store.get(address)
             if data is None:
                 raise EidolonError(f"{store.path(address)} has vanished: run it again")
-            path = Path(_folder(picture.category)) / f"{picture.k:02d}.png"
+            path = Path(names.folder(picture.category)) / f"{picture.k:02d}.png"
             (aside / path).parent.mkdir(exist_ok=True)
             (aside / path).write_bytes(data)
             digest = hashlib.sha256(data).hexdigest()
@@ -165,26 +158,15 @@ def _check_alike(first: tuple[str, Identity], last: tuple[str, Identity]) -> Non
         )
 
 
-def _folder(category: str) -> str:
-    """The name of the folder of a category's pictures."""
-    return re.sub(r"[^\w-]", "_", category)
-
-
 def _table(path: Path, columns: tuple[str, ...], made_by: str) -> pd.DataFrame:
     """Read a CSV of a shard, which may have no rows. Raises :class:`EidolonError`."""
-    try:
-        frame = pd.read_csv(path, dtype={"category": str, "prompt": str}, keep_default_na=False)
-        return frame[list(columns)]
-    except FileNotFoundError:
-        raise EidolonError(f"{path} is missing: run `{made_by}`") from None
-    except (ValueError, KeyError) as error:
-        raise EidolonError(f"{path} is damaged ({error}): run `{made_by}`") from None
+    return tables.read(path, columns, f"run `{made_by}`", ("k", "seed"))[list(columns)]
 
 
 def _by_address(imagined: Path) -> dict[str, Path]:
     """The pictures of an earlier run, if there is one."""
     try:
-        frame = pd.read_csv(imagined / "manifest.csv", usecols=["address", "path"], dtype=str)
-    except (OSError, ValueError):
+        frame = manifest.read(imagined, ("address", "path"), "dvc repro generate")
+    except (EidolonError, OSError):
         return {}
     return {at: imagined / path for at, path in zip(frame["address"], frame["path"], strict=True)}

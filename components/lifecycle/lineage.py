@@ -7,7 +7,6 @@ validation result, code commit. All of it comes from MLflow; nothing here is com
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
 from rich.text import Text
 
-from components import config
+from components import config, manifest, names
 from components.data import workspace
 from components.errors import EidolonError
 from components.lifecycle import registry
@@ -196,17 +195,16 @@ def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _accepted(kept: dict[str, str]) -> pd.DataFrame:
-    text = io.StringIO(kept["lineage/accepted.csv"])
-    return pd.read_csv(text, keep_default_na=False, dtype={"category": str})
+    path = "lineage/accepted.csv"
+    return manifest.kept(kept[path], ("category", "prompt", "seed", "sha256"), path)
 
 
 def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     """The pictures behind an answer: those that were accepted for a known category; for any other
     text the seeds that the answer names, in the generator's prompt."""
-    words = " ".join(answer.query.lower().split())
-    text = io.StringIO(kept["lineage/dataset.csv"])
-    dataset = pd.read_csv(text, dtype=str, keep_default_na=False)
-    if answer.known != (words in {*dataset["category"].str.lower()}):
+    words, folded, path = names.words(answer.query), names.fold(answer.query), "lineage/dataset.csv"
+    dataset = manifest.kept(kept[path], ("category",), path)
+    if answer.known != (folded in {*map(names.fold, dataset["category"].unique())}):
         called = "a category" if answer.known else "no category"
         raise EidolonError(f"the answer takes {words!r} for {called}: its version does not")
     if not answer.known:
@@ -214,7 +212,7 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
         prompt = config.Generator.model_validate(generator).prompt_for(words)
         return [Imagined(prompt, seed, "") for seed in answer.seeds]
     rows = _accepted(kept)
-    rows = rows[rows["category"].str.lower() == words].set_index("seed")
+    rows = rows[rows["category"].map(names.fold) == folded].set_index("seed")
     if sorted(answer.seeds) != sorted(rows.index):
         raise EidolonError(f"the answer's seeds are not those of {words!r} in its version")
     return [

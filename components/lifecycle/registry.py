@@ -24,7 +24,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from components import config, manifest
+from components import config, manifest, tables
 from components.data import workspace
 from components.errors import EidolonError, TransientError
 from components.files import read_json
@@ -314,12 +314,14 @@ def _once(pins: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:
     """Log to the active run: parameters, the shipped metrics, each epoch's under `train.`, and all
     files that tell what the bundle was made from."""
-    mlflow.log_params(_flat(params.model_dump(mode="json")))
+    mlflow.log_params(_params(params))
     trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
     mlflow.log_metrics({k: float(v) for k, v in _flat(info["metrics"] | trained).items()})
-    for row in pd.read_csv(AGGREGATOR / "history.csv").to_dict("records"):
+    history = tables.read(AGGREGATOR / "history.csv", ("epoch",), "run `dvc repro train`")
+    for row in history.to_dict("records"):
         epoch = int(row.pop("epoch"))
-        mlflow.log_metrics({f"train.{name}": float(value) for name, value in row.items()}, epoch)
+        of_epoch = {f"train.{name}": float(value or "nan") for name, value in row.items()}
+        mlflow.log_metrics(of_epoch, epoch)
     mlflow.log_input(
         mlflow.data.from_pandas(  # type: ignore[attr-defined]
             rows, source=str(DATASET), name=params.profile, digest=info["dataset"]["dvc"][:36]
@@ -375,6 +377,22 @@ def _registered(found: ModelVersion, aliases: dict[str, str]) -> Registered:
 def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:
     found = registry.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{digest}'")
     return max(found, key=lambda v: int(v.version), default=None)
+
+
+def _params(params: config.Params) -> dict[str, str]:
+    """The parameters as MLflow takes them: by ``section.key``, and as JSON what is no text.
+
+    Names of categories stay within values, since MLflow restricts keys. It cuts long values; the
+    run has all of params.yaml as lineage/params.yaml.
+    """
+    flat: dict[str, Any] = {}
+    for section, value in params.model_dump(mode="json").items():
+        fields = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{section}.{key}".rstrip("."): inner for key, inner in fields.items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in flat.items()
+    }
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

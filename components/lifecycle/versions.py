@@ -3,7 +3,6 @@ bring one back, from the lineage in MLflow and the DVC remote alone."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import pandas as pd
@@ -21,6 +20,7 @@ WORKING = "working"
 """What names the data in this checkout, where a version's number is asked for."""
 
 EXAMPLES = 5
+_COMPARED = ("path", "category", "split", "pixels")
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,9 @@ def _uncommitted() -> list[str]:
 def _dataset(name: str) -> pd.DataFrame:
     if name == WORKING:
         return manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
-    text = registry.artifacts(registry.registered(name), "lineage")["lineage/dataset.csv"]
-    return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    path = "lineage/dataset.csv"
+    text = registry.artifacts(registry.registered(name), path)[path]
+    return manifest.kept(text, _COMPARED, f"{path} of version {name}")
 
 
 def _keys(frame: pd.DataFrame) -> pd.Series:

@@ -31,6 +31,7 @@ from components.models.checkpoints import (
     placed,
     precision,
 )
+from components.names import fill
 
 Array = npt.NDArray[np.float32]
 
@@ -124,7 +125,7 @@ class ClipEncoder(_PictureEncoder):
 
         As in the paper's evaluation the mean is not normalised again.
         """
-        texts = [t.format(name) for name in names for t in templates]
+        texts = [fill(template, name) for name in names for template in templates]
         return self.texts(texts).reshape(len(names), len(templates), -1).mean(axis=1)
 
     def _check_kind(self, model: str) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from components import config, manifest, pictures
+from components import config, manifest, pictures, tables
 from components.data import workspace
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, sha256, write_json
@@ -83,7 +83,7 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         gallery = searched(features, image, params.train.hubness)
         save_file(vars(gallery), aside / "gallery.safetensors")
         save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
-        features.gallery.to_csv(aside / "gallery.csv", index=False)
+        tables.write(aside / "gallery.csv", features.gallery)
         of = drawn.groupby("category")
         shown = of["path"].agg(lambda p: " ".join("imagined/" + p))
         seeds = of["seed"].agg(lambda s: " ".join(map(str, s)))
@@ -91,7 +91,7 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         categories = features.categories.assign(
             pictures=names.map(shown).fillna(""), seeds=names.map(seeds).fillna("")
         )
-        categories.to_csv(aside / "categories.csv", index=False)
+        tables.write(aside / "categories.csv", categories)
         with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
             for path in features.gallery["path"]:
                 _add(archive, path, DATASET / path)
@@ -140,8 +140,10 @@ def load(folder: Path) -> Bundle:
         gallery=Gallery(**gallery),
         text=queries["text"],
         image=queries["image"],
-        pictures=pd.read_csv(folder / "gallery.csv", dtype=str, keep_default_na=False),
-        categories=pd.read_csv(folder / "categories.csv", dtype=str, keep_default_na=False),
+        pictures=tables.read(folder / "gallery.csv", ("path", "category"), remedy),
+        categories=tables.read(
+            folder / "categories.csv", ("category", "split", "pictures", "seeds"), remedy
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components import config
+from components import config, tables
 from components.files import folder_aside, write_json
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.retrieval import plots
@@ -186,7 +186,7 @@ def evaluate(
     metrics |= {"lambda": weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
         for name, table in (("per_category", frame), ("sweep", curve), ("pictures", pictures)):
-            table.round(DIGITS).to_csv(aside / f"{name}.csv", index=False)
+            tables.write(aside / f"{name}.csv", table.round(DIGITS))
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
         plots.weight_sweep(curve, weight, aside / "sweep.png")

@@ -12,10 +12,16 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from components import tables
 from components.errors import EidolonError
 from components.paths import FEATURES
 
 Array = npt.NDArray[np.float32]
+_TABLES = {
+    "categories": ("category", "split"),
+    "gallery": ("path", "category"),
+    "training": ("path", "category"),
+}
 _ARRAYS = (
     "text",
     "imagined",
@@ -59,8 +65,8 @@ class Features:
 
     def save(self, folder: Path) -> None:
         """Write three tables and one safetensors file into the existing ``folder``."""
-        for name in ("categories", "gallery", "training"):
-            getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
+        for name in _TABLES:
+            tables.write(folder / f"{name}.csv", getattr(self, name))
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         save_file(arrays, folder / "features.safetensors")
 
@@ -68,12 +74,12 @@ class Features:
     def load(cls, folder: Path = FEATURES) -> Features:
         """Raises :class:`EidolonError` when a file is missing or damaged."""
         try:
-            tables = {
-                name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
-                for name in ("categories", "gallery", "training")
+            parts: dict[str, Any] = {
+                name: tables.read(folder / f"{name}.csv", columns, "run `dvc repro embed`")
+                for name, columns in _TABLES.items()
             }
             arrays = load_file(folder / "features.safetensors")
-            parts: dict[str, Any] = tables | {name: arrays[name] for name in _ARRAYS}
+            parts |= {name: arrays[name] for name in _ARRAYS}
             return cls(**parts)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise EidolonError(

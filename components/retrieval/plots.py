@@ -90,7 +90,7 @@ def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
             cell.set_axis_off()
             if file is not None:
                 cell.imshow(pictures.read(file), interpolation="nearest")
-        axes[0, column].set_title(name.replace(" ", "\n"), fontsize=8)
+        axes[0, column].set_title(name.replace(" ", "\n"), fontsize=8, parse_math=False)
     figure.suptitle("imagined (above) and real (below)", fontsize=10)
     _save(figure, path)
 
@@ -133,7 +133,12 @@ def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) ->
         files = [accepted / p for p in drawn.loc[drawn["category"] == strip.category, "path"]]
         _strip(cells[0], files, [None] * len(files), many)
         cells[0].set_ylabel(
-            f"{strip.category}\n{strip.gain:+.2f}", rotation=0, ha="right", va="center", fontsize=8
+            f"{strip.category}\n{strip.gain:+.2f}",
+            rotation=0,
+            ha="right",
+            va="center",
+            fontsize=8,
+            parse_math=False,
         )
         for cell, found in zip(cells[1:], (strip.text, strip.fused), strict=True):
             right = [category == strip.category for _, category in found]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components import config
+from components import config, names
 from components.errors import EidolonError
 from components.imagining.generator import Generator
 from components.models.encoders import ClipEncoder, VisionEncoder
@@ -63,20 +63,21 @@ class Retriever:
         self._generator = Generator(generator)
         self._imagining = threading.Lock()  # one pipeline, one generation at a time
         self._imagined: OrderedDict[str, Imagination] = OrderedDict()
-        self._known = {name.lower(): i for i, name in enumerate(bundle.categories["category"])}
+        known = bundle.categories["category"]
+        self._known = {names.fold(name): row for row, name in enumerate(known)}
 
     def search(self, query: str, k: int) -> Answer:
         """The ``k`` best gallery pictures for ``query``.
 
         Raises :class:`EidolonError` for an empty or over-long query or a ``k`` out of range.
         """
-        words = " ".join(query.lower().split())
+        words = names.words(query)
         if not words or len(words) > MAX_QUERY:
             raise EidolonError(f"a query has 1 to {MAX_QUERY} characters")
         if not 1 <= k <= MAX_K:
             raise EidolonError(f"k is between 1 and {MAX_K}, not {k}")
         imagined: list[str | bytes]
-        row = self._known.get(words)
+        row = self._known.get(names.fold(query))
         if row is not None:
             gallery = self.bundle.gallery
             text, image = self.bundle.text[row], self.bundle.image[row]

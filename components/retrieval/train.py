@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components import config
+from components import config, tables
 from components.errors import EidolonError
 from components.files import folder_aside, write_json
 from components.paths import AGGREGATOR, FEATURES
@@ -208,7 +208,7 @@ def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATO
     best = history.iloc[int(history["validation_map"].argmax())]
     with folder_aside(out) as aside:
         model.save(aside / "aggregator.safetensors")
-        history.to_csv(aside / "history.csv", index=False)
+        tables.write(aside / "history.csv", history)
         write_json(
             aside / "train.json",
             {

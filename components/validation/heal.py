@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components import config, manifest
+from components import config, manifest, tables
 from components.errors import EidolonError
 from components.files import folder_aside, sha256, write_json, write_text
 from components.imagining.store import Store, Wanted, draw
@@ -129,7 +129,7 @@ def validate(
         )
         write_text(aside / "index.html", shown)
         ordered = measurements.sort_values(["path", "attempt"])
-        ordered.to_csv(aside / "measurements.csv", index=False)
+        tables.write(aside / "measurements.csv", ordered)
         write_json(aside / "report.json", report)
     if report["critical"]:
         raise EidolonError(

@@ -8,7 +8,6 @@ artifacts/inspection: report.json, index.html, measurements.csv and Great Expect
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components import config, manifest, pictures
+from components import config, manifest, pictures, tables
 from components.data.likeness import SIDE, difference_hash, differences, thumbnail
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
@@ -26,6 +25,7 @@ from components.validation import page, suites
 from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
+_COMPARED = ("category", "split")  # what is compared with the dataset of the champion
 _CHUNK = 512  # rows of a table of pairwise differences
 _OUTLINE = 10  # bits of two difference hashes that may differ where one outline is meant
 _NEARLY = 3  # times the difference of copies: a near-copy, where the outline is the same too
@@ -43,14 +43,16 @@ def inspect(
     after a critical failure; ``out`` tells of it then too.
     """
     rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
-    asked = "\n".join([rows.to_csv(), params.model_dump_json(), before or ""])
+    asked = "\n".join([tables.text(rows), params.model_dump_json(), before or ""])
     digest = hashlib.sha256(asked.encode()).hexdigest()
     report: dict[str, Any]
     if (out / "report.json").is_file():
         report = read_json(out / "report.json", "remove it")
         if report["digest"] == digest and report["success"]:
             return report
-    old = None if before is None else pd.read_csv(io.StringIO(before), keep_default_na=False)
+    old = None
+    if before is not None:
+        old = manifest.kept(before, _COMPARED, "the champion's lineage/dataset.csv")
     looked, categories = measure(dataset, rows), compare(rows, old)
     of_pictures = of_a_picture(params)
     marked = looked.assign(reason="")
@@ -84,7 +86,7 @@ def inspect(
             aside / "data_docs",
         )
         write_text(aside / "index.html", shown)
-        marked.to_csv(aside / "measurements.csv", index=False)
+        tables.write(aside / "measurements.csv", marked)
         write_json(aside / "report.json", report)
     if critical:
         raise EidolonError(

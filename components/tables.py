@@ -1,0 +1,78 @@
+"""Tables as CSV files: one writer and one reader, so that what is written is what is read.
+
+A column is text unless its reader says that it holds whole numbers. Left to itself a reader takes
+the category ``007`` for a number and ``NA`` for nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from components.errors import EidolonError
+
+
+def text(frame: pd.DataFrame) -> str:
+    """``frame`` as CSV: UTF-8 in files, lines that end with a newline, missing values empty.
+
+    Raises :class:`EidolonError` for a value with a carriage return or a NUL, which CSV readers take
+    for the end of a line or of a text.
+    """
+    written = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in written or "\0" in written:
+        held = frame.select_dtypes(exclude="number").astype(str)
+        bad = next(v for v in held.to_numpy().ravel() if "\r" in v or "\0" in v)
+        raise EidolonError(
+            f"{bad!r} has a control character, which no table can hold: remove it where it comes"
+            " from, such as a prompt in params.yaml"
+        )
+    return written
+
+
+def write(path: Path, frame: pd.DataFrame) -> None:
+    """Write ``frame`` to ``path``. Raises what :func:`text` raises."""
+    path.write_text(text(frame), encoding="utf-8", newline="\n")
+
+
+def read(
+    path: Path, columns: Iterable[str], remedy: str, numbers: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Read ``path``, which may have more columns than ``columns``; ``numbers`` names those that
+    hold whole numbers.
+
+    Raises :class:`EidolonError`, which tells the ``remedy``, when it is missing or damaged or lacks
+    a column.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise EidolonError(f"{path} is missing: {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise EidolonError(f"{path} is damaged ({error}): {remedy}") from None
+    return parse(content, columns, str(path), remedy, numbers)
+
+
+def parse(
+    content: str, columns: Iterable[str], name: str, remedy: str, numbers: Iterable[str] = ()
+) -> pd.DataFrame:
+    """The table that ``content`` holds, which errors call ``name``; else as :func:`read`."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
+        if not rows:
+            raise ValueError("it is empty")
+        header, *body = rows
+        uneven = next((row for row in body if len(row) != len(header)), None)
+        if uneven is not None:
+            raise ValueError(f"{uneven} has {len(uneven)} values for {len(header)} columns")
+        frame = pd.DataFrame(body, columns=header, dtype=str)
+        frame = frame.astype({column: "int64" for column in numbers if column in frame})
+    except (csv.Error, ValueError, OverflowError) as error:
+        raise EidolonError(f"{name} is damaged ({error}): {remedy}") from None
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise EidolonError(f"{name} is damaged (it lacks the columns {missing}): {remedy}")
+    return frame
