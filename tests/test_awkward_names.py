@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
@@ -30,6 +31,7 @@ from components.lifecycle import lineage, registry, versions
 from components.paths import BUNDLE, DATASET, INSPECTION, PLAN
 from components.retrieval.bundle import load
 from components.retrieval.retrieve import Retriever
+from components.validation import page
 from components.validation.inspection import inspect
 from ops.summary import facts
 from tests import toy
@@ -199,6 +201,13 @@ def test_a_terminal_shows_names_as_they_are(
     }
     Console().print(facts(summary, 1, "nothing"))
     assert "“[/x]” → [bold] :smile: [red] 0.10" in capsys.readouterr().out
+
+
+def test_a_report_shows_names_as_they_are() -> None:
+    rows = pd.DataFrame({"category": ["$x^{2$ <b>&amp;"]})
+    shown = page.render("t", [("critical", "'<i>'")], rows, [Path("none")], Path("docs"))
+    assert "$x^{2$ &lt;b&gt;&amp;amp;" in shown and "&lt;i&gt;" in shown
+    assert "<b>" not in shown and "<i>" not in shown
 
 
 FOLDER = st.text(

@@ -55,7 +55,7 @@ def _category(
         raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
     category = names.clean(path.name)
     if not category:
-        raise EidolonError(f"category {path} has no name that can be shown: rename the folder")
+        raise EidolonError(f"category {path} has no name: rename the folder")
     unseen = split == "unseen"
     if not unseen and len(files) < 2:
         raise EidolonError(f"category {path} has one picture only: training needs another")
