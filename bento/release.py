@@ -1,7 +1,8 @@
 """Releases from the command line: `python -m bento.release VERB`.
 
 The DAGs reach the Bento side only through this. The last line on stdout is one JSON object;
-messages to people go to stderr. Exit status 2 is bad input, 1 a check that failed.
+messages to people go to stderr. Exit status 2 is bad input, 1 a check that failed, 75
+what another attempt may cure.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def _answer(value: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
+    attempt may cure, one with exit status 75."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server aside is ended too
     with one_sentence():
         app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from components import config
 from components.authors.choices import Method, TextModel, VisionModel
-from components.errors import EXIT_CODE, EidolonError, one_sentence
+from components.errors import EidolonError, TransientError, one_sentence
 from components.files import write_json
 
 STAGES, DATA, MODELS, AUTHORS = "Stages, in their order", "Data", "Models", "The authors' files"
@@ -376,14 +375,24 @@ def search(
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on stderr and exit status 2."""
-    try:
-        with one_sentence():
+    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
+    attempt may cure, such as a full disk, one with exit status 75."""
+    with one_sentence():
+        try:
             app()
-    except OSError as error:  # a full disk, a folder that may not be written
-        where = f" {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            kind = EidolonError if isinstance(error, _WRONG_PATH) else TransientError
+            raise kind(f"{error.strerror or error}{where}") from None
+
+
+_WRONG_PATH = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ class Ingest(_Section):
     max_ratio: Annotated[float, Field(ge=1)]
     max_hamming: Annotated[int, Field(ge=0, le=64)]
     max_difference: Share
+    settled_seconds: Annotated[float, Field(ge=0)]
 
 
 class Generator(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -16,20 +16,37 @@ class EidolonError(Exception):
 
 
 class TransientError(Exception):
-    """What another attempt may cure, such as a remote out of reach: to a person one sentence like
-    any other, but Airflow tries the task again."""
+    """What another attempt may cure, such as a remote out of reach.
+
+    The command line prints it in the same way and exits with :data:`TRY_AGAIN`; Airflow tries the
+    task again.
+    """
 
 
 EXIT_CODE = 2
 """Exit status of a command that was given bad input."""
 
+TRY_AGAIN = 75
+"""Exit status of a command that may succeed when it is run again: EX_TEMPFAIL of sysexits.h."""
+
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """What every command line runs in: an :class:`EidolonError` or a :class:`TransientError` is one
-    sentence on stderr and exit status :data:`EXIT_CODE`."""
+    sentence on stderr and an exit status of its own; :func:`told` reads it again."""
     try:
         yield
     except (EidolonError, TransientError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+        print(f"{_TOLD}{error}", file=sys.stderr)
+        sys.exit(EXIT_CODE if isinstance(error, EidolonError) else TRY_AGAIN)
+
+
+def told(lines: Sequence[str], status: int) -> Exception:
+    """What a command that ran in :func:`one_sentence` failed with, by what it printed and its exit
+    status. One that crashed or was killed may succeed when it is tried again."""
+    sentences = [line.removeprefix(_TOLD) for line in lines if line.startswith(_TOLD)]
+    why = (sentences or list(lines) or [f"exit status {status}, no output"])[-1]
+    return EidolonError(why) if status == EXIT_CODE else TransientError(why)
+
+
+_TOLD = "error: "

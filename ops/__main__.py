@@ -107,7 +107,8 @@ def serve() -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
+    attempt may cure, one with exit status 75."""
     os.chdir(ROOT)
     with one_sentence():
         app()

@@ -121,19 +121,22 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
     from components.data.ingest import ingest
 
     params = config.load().ingest
-    entries = inbox.settled() if source is None else []
+    entries = inbox.settled(params.settled_seconds) if source is None else []
     if source is not None or entries:
         workspace.prepare(log)
     if source is not None:
         log(ingest(Path(source), params).sentence())
     for entry in entries:
+        name = entry.path.name
         try:
-            log(f"{entry.name}: {ingest(entry, params).sentence()}")
+            log(f"{name}: {ingest(entry.path, params).sentence()}")
+            taken = inbox.done(entry)
         except EidolonError as error:  # one bad entry must not block the others
-            log(f"{entry.name} is refused: {error}")
-            inbox.refuse(entry, str(error))
-        else:
-            inbox.done(entry)
+            taken = inbox.refuse(entry, str(error))
+            if taken:
+                log(f"{name} is refused: {error}")
+        if not taken:
+            log(f"{name} has changed meanwhile: it stays in the inbox until the next look")
     left = collection.unannounced()
     if not left:
         raise NothingToDo("nothing new")

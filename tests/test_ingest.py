@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import stat
@@ -33,7 +35,7 @@ from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
 from components.names import clean
 from components.paths import COLLECTION, DATASET, HOME, INBOX, INGESTED, OUTBOX, QUARANTINE
-from ops import steps
+from ops import inbox, steps
 from tests import toy
 from tests.clones import Clone
 
@@ -605,35 +607,117 @@ def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
     assert collection.unannounced() == []
 
 
+def quiet(project: Path, seconds: float) -> None:
+    """Have the inbox's entries taken after so many seconds without a change."""
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["ingest"]["settled_seconds"] = seconds
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+
+
 def test_the_inbox_is_taken_once_settled_and_one_bad_entry_blocks_nothing(project: Path) -> None:
     with pytest.raises(steps.NothingToDo):
         steps.collect(None, print)  # there is no inbox
     tree(INBOX / "batch", {NEW: 4})
     zipped(INBOX / "unsafe.zip", "../evil.png")
     (INBOX / "notes.doc").write_text("nothing")
-    settle(INBOX)
-    tree(INBOX / "copying", {KNOWN: 2})  # changed just now
+    quiet(project, 3600)
+    with pytest.raises(steps.NothingToDo):
+        steps.collect(None, print)
+    quiet(project, 0)
     lines: list[str] = []
     assert steps.collect(None, lines.append) == {"unannounced": 4}
     assert sum("is refused" in line for line in lines) == 2
-    assert [path.name for path in INBOX.iterdir()] == ["copying"]
+    assert not list(INBOX.iterdir())
     (given,) = INGESTED.glob("*/batch")
     assert len(list(given.rglob("*.png"))) == 4
     refused = {p.parent.name: p.read_text() for p in QUARANTINE.glob("*/reasons.csv")}
     assert len(refused) == 2 and any("leads outside" in text for text in refused.values())
 
-    settle(INBOX)
+    tree(INBOX / "more", {KNOWN: 2})
     assert steps.collect(None, print) == {"unannounced": 6}
     steps.announced(collection.unannounced()[-1])
     with pytest.raises(steps.NothingToDo):
         steps.collect(None, print)
 
 
-def settle(folder: Path) -> None:
-    """Let all of ``folder`` be five minutes old."""
-    then = time.time() - 300
-    for path in (folder, *folder.rglob("*")):
-        os.utime(path, (then, then))
+def test_nothing_that_was_given_is_overwritten(project: Path) -> None:
+    quiet(project, 0)
+    names = ("reasons.csv", "given", "Reasons.CSV", ".".join(["reasons.csv", "csv"]))
+    INBOX.mkdir()
+    for name in names:
+        (INBOX / name).write_bytes(b"\xff no list: " + name.encode())
+    with pytest.raises(steps.NothingToDo):
+        steps.collect(None, print)
+    assert not list(INBOX.iterdir())
+    kept = [p for p in QUARANTINE.glob("*/*/*") if p.is_file()]
+    assert {p.name: p.read_bytes()[11:].decode() for p in kept} == {name: name for name in names}
+    for path in kept:
+        with (path.parents[1] / "reasons.csv").open(newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert path.parents[1] / row["copy"] == path
+
+
+def duplicate(old: Path, place: Path) -> None:
+    shutil.copytree(old, place / old.name)
+
+
+def unpack(old: Path, place: Path) -> None:
+    with tarfile.open("old.tar", "w") as archive:
+        archive.add(old, old.name)
+    with tarfile.open("old.tar") as archive:
+        archive.extractall(place, filter="data")
+
+
+@pytest.mark.parametrize("copy", [duplicate, unpack])
+def test_a_copy_with_old_times_is_not_settled(
+    copy: Callable[[Path, Path], object], project: Path
+) -> None:
+    """As `cp -p`, rsync and tar make it."""
+    old = tree(project / "old", {NEW: 2})
+    for path in (old, *old.rglob("*")):
+        os.utime(path, (0, 0))
+    INBOX.mkdir()
+    copy(old, INBOX)
+    assert (INBOX / "old").stat().st_mtime == 0
+    assert inbox.settled(3600) == []
+    assert [entry.path.name for entry in inbox.settled(0)] == ["old"]
+    (future,) = (path for path in (INBOX / "old").rglob("1.png"))
+    os.utime(future, (2**32, 2**32))  # a camera whose clock is wrong
+    assert [entry.path.name for entry in inbox.settled(0)] == ["old"]
+
+
+def test_what_is_still_written_while_it_is_taken_stays(project: Path) -> None:
+    tree(INBOX / "batch", {NEW: 2})
+    (INBOX / "cut.zip").write_bytes(b"PK\x03\x04")
+    batch, cut = inbox.settled(0)
+    (folder,) = batch.path.iterdir()
+    (folder / "late.png").write_bytes(b"late")
+    with cut.path.open("ab") as file:
+        file.write(b"more")
+    assert not inbox.done(batch) and not inbox.refuse(cut, "it is cut")
+    assert {path.name for path in INBOX.iterdir()} == {"batch", "cut.zip"}
+    assert not INGESTED.exists() and not QUARANTINE.exists()
+    again, _ = inbox.settled(0)
+    assert inbox.done(again)
+    assert len(list(INGESTED.glob("*/batch/*/late.png"))) == 1
+
+
+def test_files_that_come_and_go_do_not_disturb_the_look(project: Path) -> None:
+    """As rsync's temporary ones, which get their names at the end."""
+    code = (
+        "import os, sys, itertools\n"
+        "for i in itertools.count():\n"
+        "    open('.x.png.Ab12Cd', 'w').close(); os.mkdir('.~tmp~')\n"
+        "    os.rename('.x.png.Ab12Cd', f'{i % 9}.png'); os.rmdir('.~tmp~')\n"
+        "    if i == 9: print('on it', flush=True)\n"
+    )
+    (INBOX / "batch").mkdir(parents=True)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=INBOX / "batch", stdout=subprocess.PIPE) as copying:
+        assert copying.stdout is not None and copying.stdout.readline() == b"on it\n"
+        looks = [inbox.settled(3600) for _ in range(300)]
+        copying.kill()
+    assert not any(looks)
 
 
 @pytest.mark.slow

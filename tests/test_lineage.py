@@ -17,7 +17,7 @@ import yaml
 
 from bento.api import BundleName, result
 from components import config
-from components.errors import EidolonError
+from components.errors import TRY_AGAIN, EidolonError
 from components.lifecycle import lineage, registry
 from components.paths import AGGREGATOR, BUNDLE
 from components.retrieval.bundle import load
@@ -120,7 +120,7 @@ def test_a_registry_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     for words in (("data", "log"), ("lineage", "1"), ("data", "restore", "champion")):
         found = eidolon(*words)
-        assert (found.returncode, found.stdout) == (2, "")
+        assert (found.returncode, found.stdout) == (TRY_AGAIN, "")
         assert "cannot be reached" in found.stderr and "Traceback" not in found.stderr
 
 

@@ -26,7 +26,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from components.data.remote import has_remote
-from components.errors import EidolonError, TransientError
+from components.errors import EidolonError, TransientError, told
 from components.paths import (
     BUNDLE,
     COLLECTION,
@@ -44,7 +44,6 @@ from ops.progress import Board
 from ops.record import Event
 from ops.run import explained, stage_names
 from ops.services import MARK, Service, configuration, marked, services
-from ops.stage import failure
 from ops.summary import facts, figures, outcome, summarise
 from ops.up import check_ports
 from tests.clones import Clone, clean_environment, free_ports
@@ -133,29 +132,19 @@ def test_processes_are_found_though_they_hide_their_environment(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("lines", "ran", "kind", "sentence"),
+    ("lines", "status", "kind", "sentence"),
     [
-        (
-            ["error: m is gone", "ERROR: failed to reproduce 's': failed to run: x, exited with 2"],
-            True,
-            EidolonError,
-            "m is gone",
-        ),
-        (
-            ["Killed", "ERROR: failed to run: x, exited with -9"],
-            True,
-            TransientError,
-            "exited with -9",
-        ),
-        (["ERROR: missing data 'source': models/dino"], False, EidolonError, "models/dino"),
-        (["ERROR: failed: '/a/data/shards/0' is busy, by:"], False, TransientError, "is busy"),
-        ([], True, TransientError, "no output"),
+        (["error: m is gone", "ERROR: failed to run: x, exited with 2"], 2, EidolonError, "m is g"),
+        (["error: the hub is out of reach"], 75, TransientError, "the hub is out of reach"),
+        (["Traceback", "KeyError: 'a'"], 1, TransientError, "KeyError: 'a'"),
+        (["Killed"], -9, TransientError, "Killed"),
+        ([], -9, TransientError, "no output"),
     ],
 )
 def test_only_bad_input_is_not_tried_again(
-    lines: list[str], ran: bool, kind: type[Exception], sentence: str
+    lines: list[str], status: int, kind: type[Exception], sentence: str
 ) -> None:
-    error = failure(lines, ran)
+    error = told(lines, status)
     assert type(error) is kind
     assert sentence in str(error)
 

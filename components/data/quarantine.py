@@ -27,7 +27,7 @@ class Item:
 
 def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
     """Write reasons.csv and copies into a new folder of ``root``, in one step; that folder."""
-    target = root / stamp()
+    target = new_folder(root)
     rows: list[Sequence[object]] = []
     with folder_aside(target) as aside:
         for i, item in enumerate(items):
@@ -47,6 +47,12 @@ def write_reasons(folder: Path, rows: Sequence[Sequence[object]]) -> None:
         csv.writer(file).writerows([REASONS, *rows])
 
 
-def stamp() -> str:
-    """The name of a folder that is of this moment, in UTC; names sort by time."""
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+def new_folder(root: Path) -> Path:
+    """Make a folder in ``root`` that is named by this moment, in UTC; names sort by time."""
+    while True:
+        folder = root / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue  # another process makes one in the same microsecond

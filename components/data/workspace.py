@@ -23,7 +23,7 @@ import yaml
 
 from components.data import collection
 from components.data.remote import has_remote
-from components.errors import EidolonError, TransientError
+from components.errors import EidolonError, told
 from components.files import write_text
 from components.paths import COLLECTION, DATASET, LOCK
 
@@ -108,7 +108,7 @@ def prepare(log: Log) -> None:
 def save_collection(log: Log) -> Saved | None:
     """Version what was ingested and push it; nothing when Airflow was told of all of it.
 
-    Raises :class:`TransientError` when DVC or the remote fails; all of it can be tried again.
+    Raises what :func:`dvc` does when DVC or the remote fails; all of it can be tried again.
     """
     with collection.locked():
         added = collection.unannounced()
@@ -143,15 +143,13 @@ def push_version(log: Log) -> None:
 def fetch(hashes: Sequence[str]) -> None:
     """Have the folders that DVC calls ``hashes`` in the cache, from the remote where need be.
 
-    Raises :class:`EidolonError` when a file of them is in neither.
+    Raises :class:`EidolonError` when a file of them is in neither, and :class:`TransientError` when
+    the remote cannot be asked.
     """
     with _described(hashes) as (descriptions, folders):
-        try:
-            dvc("fetch", *descriptions)
-            # fetching what a remote lacks is a warning to DVC, not a failure
-            missing = _status("--granular", *folders).get("not_in_cache", [])
-        except TransientError as error:
-            missing = [str(error)]
+        dvc("fetch", *descriptions)
+        # fetching what a remote lacks is a warning to DVC, not a failure
+        missing = _status("--granular", *folders).get("not_in_cache", [])
     if missing:
         raise EidolonError(
             f"DVC's cache and remote do not hold {' and '.join(hashes)} ({missing[0]}): `dvc push`"
@@ -197,10 +195,11 @@ def _with_dataset(lock: str, other: str) -> str:
 
 def dvc(*arguments: str, quiet: bool = True) -> str:
     """Run DVC here, waiting for its lock, and return what it printed; unless ``quiet``, it prints
-    to this process's streams. Raises :class:`TransientError` with DVC's own sentence."""
+    to this process's streams. Raises :class:`EidolonError` for bad input, such as a remote that is
+    not configured, and :class:`TransientError` otherwise."""
     beside = str(Path(sys.executable).parent)  # where a stage's command `eidolon` is
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
+        [sys.executable, "-m", "components.data.dvc_process", *arguments],
         env=os.environ | {"PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,
         capture_output=quiet,
@@ -210,9 +209,8 @@ def dvc(*arguments: str, quiet: bool = True) -> str:
     )
     if done.returncode == 0:
         return done.stdout or ""
-    said = [line.removeprefix("ERROR: ") for line in (done.stderr or "").splitlines()]
-    sentences = [line for line in said if line.strip()] or [f"exit status {done.returncode}"]
-    raise TransientError(f"`dvc {arguments[0]}` failed: {sentences[0]}")
+    said = (done.stderr or f"`dvc {arguments[0]}` failed: it has said why").splitlines()
+    raise told(said, done.returncode)
 
 
 @contextmanager

@@ -22,12 +22,14 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from components import config, manifest, tables
 from components.data import workspace
-from components.errors import EidolonError, TransientError
+from components.errors import EidolonError
 from components.files import read_json
+from components.lifecycle.registry_errors import GONE, code_of, translated
 from components.paths import (
     ACCEPTED,
     AGGREGATOR,
@@ -55,7 +57,10 @@ KEPT = {
 }
 """What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
 
-_UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+_UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
+"""What MLflow says of a version, and of an alias, that is not there."""
+
+_ERRORS = (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError)
 _REPEATED = {str(SHARDS), str(VALIDATION)}
 """What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
 and pages with times in them. data/imagined, data/accepted and report.json pin both."""
@@ -82,17 +87,18 @@ class Registered:
     tags: dict[str, str]
 
 
+class MissingArtifactError(EidolonError):
+    """A version keeps no artifact of that name."""
+
+
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Raises :class:`TransientError` for whatever else the registry answers than a result."""
+    """Raises :class:`EidolonError` for what the registry refuses or does not have, and
+    :class:`TransientError` for an outage or a conflict."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
-        said = str(error).strip().splitlines()[0][:160]
-        raise TransientError(
-            f"the registry at {tracking_uri()} cannot be reached ({said}): start it (`make up`), or"
-            " set MLFLOW_TRACKING_URI"
-        ) from None
+    except _ERRORS as error:
+        raise translated(error, tracking_uri()) from None
 
 
 def client() -> MlflowClient:
@@ -220,7 +226,7 @@ def registered(version: str) -> Registered:
 def artifacts(version: Registered, *paths: str) -> dict[str, str]:
     """The texts of a version's artifacts, files or folders, by their path.
 
-    Raises :class:`EidolonError` when one of ``paths`` is not there.
+    Raises :class:`MissingArtifactError` when one of ``paths`` is not there.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # they are small
     texts = {}
@@ -232,10 +238,12 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
                         artifact_uri=f"runs:/{version.run_id}/{path}", dst_path=place
                     )
                 )
-            except (MlflowException, OSError) as error:
-                raise EidolonError(
+            except (*_ERRORS, OSError) as error:
+                if code_of(error) not in GONE and not isinstance(error, FileNotFoundError):
+                    raise
+                raise MissingArtifactError(
                     f"version {version.version} keeps no {path} ({error}): it was registered by an"
-                    " older release, or its artifacts are out of reach"
+                    " older release, or its run or artifacts were deleted"
                 ) from None
             files = sorted(p for p in got.rglob("*") if p.is_file()) if got.is_dir() else [got]
             for file in files:
@@ -251,7 +259,7 @@ def champion_dataset() -> str | None:
         return None
     try:
         return artifacts(registered(str(champion.version)), path)[path]
-    except EidolonError:
+    except MissingArtifactError:
         return None
 
 

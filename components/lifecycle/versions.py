@@ -118,7 +118,7 @@ def _uncommitted() -> list[str]:
         try:
             if registry.artifacts(version, "lineage").get("lineage/collection.csv") == here:
                 return []
-        except EidolonError:
+        except registry.MissingArtifactError:
             continue  # of an older release: it holds nothing
     return [str(path)]
 
