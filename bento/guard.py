@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY = 64 * 1024  # bytes
 HANDLED_AT_ONCE = 64  # more requests are refused with 429
 SECONDS = 120  # after which a request is given up with 504
+RETRY_SECONDS = 5  # after which a caller that was refused with 429 or 503 may ask again
 MAX_MESSAGE = 500  # characters of an error; a caller chooses the names of the fields in it
 
 
@@ -68,7 +69,7 @@ class BodyGuard:
 
 
 class OneMessage:
-    """Give every error the one shape."""
+    """Give every error the one shape, and one that will pass the time after which to ask again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -93,6 +94,8 @@ class OneMessage:
                 headers = MutableHeaders(scope=start)
                 headers["content-length"] = str(len(text))
                 headers["content-type"] = "application/json"
+                if start["status"] in (429, 503):
+                    headers["retry-after"] = str(RETRY_SECONDS)
                 await send(start)
                 message = {"type": "http.response.body", "body": text}
             await send(message)

@@ -14,11 +14,13 @@ ERRORS = {
     404: "the bundle has no such picture, or the server no such address",
     413: f"the body exceeds {MAX_BODY // 1024} KiB",
     415: "the request's `Content-Type` is not `application/json`",
-    429: f"{HANDLED_AT_ONCE} requests are being answered already",
+    429: f"{HANDLED_AT_ONCE} requests are being answered already: ask again, as for 503",
     500: "a fault of the service; its log says more",
+    503: "the bundle is still loading, or the service has no room for the search: `Retry-After`"
+    " says in how many seconds to ask again",
     504: f"the answer took longer than {SECONDS} seconds",
 }
-ANYWHERE = (429, 500, 504)
+ANYWHERE = (429, 500, 503, 504)
 REFERENCE = "#/components/schemas/{model}"
 
 

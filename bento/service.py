@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import InvalidArgument
 
 from bento.api import BundleName, Query, Result, result
 from bento.guard import HANDLED_AT_ONCE, SECONDS, BodyGuard, OneMessage
 from bento.pins import Pins
+from bento.refusals import refusals
 from bento.web import Web
-from components.errors import EidolonError
 from components.files import sha256
 
 log = logging.getLogger("bentoml.eidolon")
@@ -68,10 +67,8 @@ class Eidolon:
     @bentoml.api(route="/search")
     def search(self, query: Query, /) -> Result:
         """Rank the gallery's pictures for a text."""
-        try:
+        with refusals():
             answer = self._retriever.search(query.query, query.k)
-        except EidolonError as error:
-            raise InvalidArgument(str(error)) from None
         return result(answer, self._name, self._models)
 
 

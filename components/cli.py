@@ -283,9 +283,16 @@ def restore(
 
 
 @app.command(rich_help_panel=MODELS)
-def use(profile: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")]) -> None:
+def use(
+    profile: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")],
+    force: Annotated[bool, typer.Option(help="even if edits of params.yaml are lost")] = False,
+) -> None:
     """Replace params.yaml by a profile."""
-    print(f"params.yaml is now the profile {config.use(profile).profile}")
+    from components.data import workspace
+
+    committed = workspace.committed(config.PARAMS)
+    chosen = config.use(profile, committed=committed, force=force)
+    print(f"params.yaml is now the profile {chosen.profile}")
 
 
 @app.command(rich_help_panel=MODELS)

@@ -15,6 +15,15 @@ class EidolonError(Exception):
     """
 
 
+class QueryError(EidolonError):
+    """A query that cannot be searched for: its caller must change it."""
+
+
+class NoRoomError(EidolonError):
+    """The memory does not hold even one item, though nobody else uses much of it. The parameters
+    ask for too much; a service that meets this is out of service, whatever the query."""
+
+
 class TransientError(Exception):
     """What another attempt may cure, such as a remote out of reach.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,8 @@ import pytest
 import yaml
 
 from components import config
-from components.errors import EidolonError
+from components.errors import EXIT_CODE, EidolonError
+from tests.clones import clean_environment
 from tests.toy import ROOT
 
 
@@ -98,3 +102,58 @@ def test_use_replaces_params_and_refuses_the_unknown(
     with pytest.raises(EidolonError):
         config.use("broken")
     assert (tmp_path / "params.yaml").read_text() == shipped  # a broken profile changes nothing
+
+
+def test_use_does_not_lose_an_edited_params_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "profiles", "profiles")
+    params = tmp_path / "params.yaml"
+    shipped = {path.stem: path.read_text() for path in Path("profiles").glob("*.yaml")}
+    for name in shipped:  # from one profile to the next, nothing is lost
+        config.use(name)
+    edited = yaml.safe_load(shipped["cub200-sdxl-turbo"])
+    edited["train"]["epochs"] += 1
+    del edited["serve"]["golden_queries"]
+    params.write_text(yaml.safe_dump(edited))
+    message = r"profiles/cub200-sdxl-turbo\.yaml \(train\.epochs, serve\.golden_queries\)"
+    for name in ("embedded", "cub200-sdxl-turbo"):
+        with pytest.raises(EidolonError, match=message):
+            config.use(name)
+    for text, what in (
+        (shipped["embedded"] + "# mine\n", "comments or layout"),
+        ("a: [", "its ch"),
+    ):
+        params.write_text(text)
+        with pytest.raises(EidolonError, match=what):
+            config.use("embedded")
+        assert params.read_text() == text
+    config.use("embedded", committed="a: [")  # git has it
+    assert params.read_text() == shipped["embedded"]
+    params.write_text("a: [")
+    config.use("embedded", force=True)
+    assert params.read_text() == shipped["embedded"]
+
+
+def test_the_command_use_asks_git_what_would_be_lost(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    params = tmp_path / "params.yaml"
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True
+        )
+
+    eidolon = (sys.executable, "-m", "components.cli", "use", "embedded")
+    params.write_text("# mine\n")
+    refused = command(*eidolon)
+    assert refused.returncode == EXIT_CODE and "give --force" in refused.stderr
+    author = ("-c", "user.name=toy", "-c", "user.email=toy@localhost")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "mine")):
+        command("git", *author, *words)
+    assert command(*eidolon).returncode == 0
+    params.write_text("# mine, too\n")
+    assert command(*eidolon).returncode == EXIT_CODE
+    assert command(*eidolon, "--force").returncode == 0
+    assert params.read_text() == (ROOT / "profiles" / "embedded.yaml").read_text()

@@ -662,6 +662,40 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
         Batches(work, 0, 4)([1, 2, 3])
 
 
+def test_memory_that_runs_out_halves_the_batch_and_one_item_too_many_is_told() -> None:
+    """With the machine's own memory, of which a process has 300 MB more than at first."""
+    code = (
+        "import resource, sys, psutil, torch\n"
+        "from components.errors import NoRoomError\n"
+        "from components.models.batches import Batches\n"
+        "torch.set_num_threads(1)\n"
+        "work = Batches(lambda sizes: len(torch.empty(sum(sizes), dtype=torch.uint8)), 1, 8)\n"
+        "limit = psutil.Process().memory_info().vms + 300 * 2**20\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "assert work([100 * 2**20] * 8) == [200 * 2**20] * 4, work.size\n"
+        "try:\n"
+        "    work([400 * 2**20])\n"
+        "except NoRoomError as error:\n"
+        "    print(error)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=toy.ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("the machine's memory does not hold the model and a batch of")
+
+
+def test_only_memory_that_others_hold_may_become_free() -> None:
+    gib = 2**30
+    assert not checkpoints.crowded(free=2 * gib, total=80 * gib, ours=77 * gib)
+    assert checkpoints.crowded(free=2 * gib, total=80 * gib, ours=40 * gib)
+    assert checkpoints.crowded(free=0, total=80 * gib, ours=0)
+
+
 def test_a_model_that_does_not_fit_is_one_sentence() -> None:
     class Large:
         def to(self, _: torch.device) -> Any:

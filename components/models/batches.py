@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from components.models.checkpoints import device, within_memory
+from components.models.checkpoints import device, out_of_memory, within_memory
 
 SHARE = 0.8
 LARGEST = 256
@@ -25,10 +25,11 @@ R = TypeVar("R")
 
 class Batches(Generic[T, R]):
     """``work`` on any number of items, ``size`` at a time, or as many as memory takes: ``on_cpu``
-    where there is no accelerator. A batch that turns out to be too large for the accelerator, which
+    where there is no accelerator. A batch that turns out to be too large for the memory, which
     others may use too, is halved.
 
-    Raises :class:`EidolonError`, here or when called, if not even one item fits.
+    Raises :class:`NoRoomError` or :class:`TransientError`, here or when called, if not even one
+    item fits.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class Batches(Generic[T, R]):
         # the error holds on to the memory of the failed batch: it must not leave this function
         try:
             return self._work(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
+        except RuntimeError as error:
+            if len(batch) == 1 or not out_of_memory(error):
                 raise
             return None
 

@@ -19,7 +19,7 @@ from huggingface_hub.constants import is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
-from components.errors import EidolonError
+from components.errors import EidolonError, NoRoomError, TransientError
 from components.files import sha256
 
 _CONFIGS = ("model_index.json", "config.json")  # of a pipeline, of a single model
@@ -27,6 +27,10 @@ _PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePi
 _PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
 Placed = TypeVar("Placed", bound=Any)
+
+
+OTHERS = 0.1
+"""The share of an accelerator's memory that a desktop or a driver may always hold."""
 
 
 def device() -> torch.device:
@@ -43,22 +47,38 @@ def precision() -> torch.dtype:
     return torch.bfloat16 if native else torch.float16
 
 
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch raised ``error`` since a device's memory, or the machine's, did not suffice."""
+    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def crowded(free: int, total: int, ours: int) -> bool:
+    """Whether others hold so much of a device's ``total`` bytes that it may suffice without them.
+    ``ours`` is what this process has reserved; a driver's own part does not count."""
+    return total - free - ours > OTHERS * total
+
+
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Raise :class:`EidolonError` where the accelerator's memory does not suffice."""
+    """Raise an error of ours where the memory does not suffice: :class:`TransientError` while
+    others use the accelerator, too, else :class:`NoRoomError`."""
     try:
         yield
     except RuntimeError as error:
-        if "out of memory" not in str(error):
+        if not out_of_memory(error):
             raise
-        raise EidolonError(
-            "the accelerator's memory does not hold the model and a batch of one: stop what else"
-            " uses it, or choose a smaller size or model"
-        ) from None
+        cuda = device().type == "cuda"
+        sentence = (
+            f"the {'accelerator' if cuda else 'machine'}'s memory does not hold the model and a"
+            " batch of one: stop what else uses it, or choose a smaller size or model"
+        )
+        if cuda and crowded(*torch.cuda.mem_get_info(), torch.cuda.memory_reserved()):
+            raise TransientError(sentence) from None
+        raise NoRoomError(sentence) from None
 
 
 def placed(model: Placed) -> Placed:
-    """``model`` on the device. Raises :class:`EidolonError` where it has no room."""
+    """``model`` on the device. Raises as :func:`within_memory` where it has no room."""
     with within_memory():
         return model.to(device())
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from components import config, names
-from components.errors import EidolonError
+from components.errors import QueryError
 from components.imagining.generator import Generator
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.retrieval.bundle import Bundle
@@ -69,13 +69,13 @@ class Retriever:
     def search(self, query: str, k: int) -> Answer:
         """The ``k`` best gallery pictures for ``query``.
 
-        Raises :class:`EidolonError` for an empty or over-long query or a ``k`` out of range.
+        Raises :class:`QueryError` for an empty or over-long query or a ``k`` out of range.
         """
         words = names.words(query)
         if not words or len(words) > MAX_QUERY:
-            raise EidolonError(f"a query has 1 to {MAX_QUERY} characters")
+            raise QueryError(f"a query has 1 to {MAX_QUERY} characters")
         if not 1 <= k <= MAX_K:
-            raise EidolonError(f"k is between 1 and {MAX_K}, not {k}")
+            raise QueryError(f"k is between 1 and {MAX_K}, not {k}")
         imagined: list[str | bytes]
         row = self._known.get(names.fold(query))
         if row is not None:
