@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,14 @@ def _check_revision(revision: str) -> str:
 Revision = Annotated[str, AfterValidator(_check_revision)]
 
 
+def _expand(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - an unknown user is a name like others
+
+
+Folder = Annotated[Path, AfterValidator(_expand)]
+"""A path that a person writes: a leading `~` is the home."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,8 +64,8 @@ def _check_template(template: str) -> str:
 
 class Dataset(_Section):
     adapter: Literal["emblems", "folder", "cub200", "oxford102"]
-    source: Path | None = None
-    splits: Path | None = None
+    source: Folder | None = None
+    splits: Folder | None = None
     seed: Seed
     gallery_per_category: PerCategory | None
     training_per_category: PerCategory | None

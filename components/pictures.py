@@ -47,6 +47,11 @@ def read(source: Path | bytes, name: str | None = None) -> Image.Image:
                 ImageOps.exif_transpose(image, in_place=True)
                 return image.convert("RGB")
     except FileNotFoundError:
+        if isinstance(source, Path) and source.is_symlink():
+            raise EidolonError(
+                f"{shown} is a link to {source.readlink()}, which does not exist: remove it, or"
+                " bring that back"
+            ) from None
         raise EidolonError(f"{shown} is missing: restore it, or remove its row") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise EidolonError(

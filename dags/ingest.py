@@ -50,7 +50,8 @@ def announced(saved: Any) -> None:
         "source": Param(
             None,
             type=["null", "string"],
-            description="a folder, an archive or a list on this machine; nothing: the inbox",
+            description="a folder, an archive or a list in inbox/, or in a folder of the variable"
+            " EIDOLON_SOURCES; nothing: what lies in the inbox",
         )
     },
     default_args={

@@ -5,6 +5,8 @@ nothing in it has changed for a while, so that a copy that is still going on is 
 damage. The time that counts is that of the last change of a file's content, name or attributes
 (`st_ctime`), which no program can set: `cp -p`, rsync and tar give new files old modification
 times.
+
+Whoever can write there is not trusted with more than that: nothing outside the inbox is read.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.quarantine import new_folder, write_reasons
+from components.errors import EidolonError
 from components.paths import INBOX, INGESTED, QUARANTINE
+
+SOURCES = "EIDOLON_SOURCES"
+"""The variable with the folders beside the inbox that Airflow's users may name sources in."""
 
 GIVEN = "given"
 """The folder of a refusal that holds the entry, whatever that is called; reasons.csv is beside."""
@@ -50,6 +56,24 @@ def settled(seconds: float) -> list[Entry]:
         if state is not None and max(changed for *_, changed in state) <= latest:
             found.append(Entry(path, state))
     return found
+
+
+def room(source: Path) -> Path:
+    """The folder that ``source``, named by a user of Airflow, lies in and may not lead out of: the
+    inbox, or one of the folders in ``EIDOLON_SOURCES``, which whoever runs Airflow sets.
+
+    Raises :class:`EidolonError` for a source elsewhere, whether it exists or not: that user may be
+    a stranger to this machine.
+    """
+    more = filter(None, os.environ.get(SOURCES, "").split(os.pathsep))
+    real = Path(os.path.realpath(os.path.expanduser(source)))  # noqa: PTH111 - as `ingest` does
+    for folder in (INBOX, *map(Path, more)):
+        if real.is_relative_to(os.path.realpath(folder)):
+            return folder
+    raise EidolonError(
+        f"{source} lies neither in {INBOX}/ nor in a folder of {SOURCES}, which is all that may be"
+        f" read for Airflow: put it there, or run `eidolon ingest {source}`"
+    )
 
 
 def done(entry: Entry) -> bool:

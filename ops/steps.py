@@ -18,7 +18,7 @@ from typing import Any
 from components import config
 from components.data.remote import has_remote
 from components.errors import EidolonError
-from components.paths import INSPECTION, VALIDATION
+from components.paths import INBOX, INSPECTION, VALIDATION
 from ops import inbox, release
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
@@ -115,21 +115,23 @@ def register(log: Log) -> dict[str, Any]:
 def collect(source: str | None, log: Log) -> dict[str, Any]:
     """Ingest ``source``, or else what lies in the inbox.
 
-    Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced.
+    Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced;
+    :class:`EidolonError` for a source that Airflow's users may not name.
     """
     from components.data import collection, workspace
     from components.data.ingest import ingest
 
     params = config.load().ingest
+    room = INBOX if source is None else inbox.room(Path(source))
     entries = inbox.settled(params.settled_seconds) if source is None else []
     if source is not None or entries:
         workspace.prepare(log)
     if source is not None:
-        log(ingest(Path(source), params).sentence())
+        log(ingest(Path(source), params, below=room).sentence())
     for entry in entries:
         name = entry.path.name
         try:
-            log(f"{name}: {ingest(entry.path, params).sentence()}")
+            log(f"{name}: {ingest(entry.path, params, below=room).sentence()}")
             taken = inbox.done(entry)
         except EidolonError as error:  # one bad entry must not block the others
             taken = inbox.refuse(entry, str(error))

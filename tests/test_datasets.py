@@ -192,6 +192,18 @@ def test_a_dataset_holds_the_original_files(
     assert (len(same), different, odd) == (len(frame) + 1, [], [])
 
 
+def test_a_source_or_a_picture_that_is_not_there_is_called_so(
+    animals: Path, tmp_path: Path
+) -> None:
+    numbers = {"gallery_per_category": 9, "training_per_category": 9}
+    with pytest.raises(EidolonError, match=r"dataset\.source /nowhere does not exist: give a tree"):
+        build(params("folder", Path("/nowhere"), **numbers), tmp_path / "out")
+    (animals / "wolf" / "1.png").unlink()
+    (animals / "wolf" / "1.png").symlink_to("gone.png")
+    with pytest.raises(EidolonError, match=r"is a link to gone\.png, which does not exist: remove"):
+        build(params("folder", animals, **numbers), tmp_path / "out")
+
+
 def test_drawn_pictures_are_written_as_png_and_the_same_each_time(tmp_path: Path) -> None:
     chosen = config.Dataset(
         adapter="emblems",

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from components import config
 from components.data import archives, collection
 from components.data.ingest import Outcome, ingest
 from components.data.likeness import likeness
+from components.data.reading import Unreadable, open_regular
 from components.datasets.build import build
 from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
@@ -287,11 +289,88 @@ def test_what_lies_in_the_collection_is_never_lost(project: Path, source: str) -
     assert (row["kind"], row["copy"]) == ("stray", kept.name)
 
 
-def test_only_what_was_read_as_a_picture_is_copied(project: Path) -> None:
-    (project / "list.csv").write_text("/dev/zero,z\n/proc/self/environ,z\n.,z\n")
-    outcome = take(project / "list.csv")
-    assert outcome.unfit and outcome.rejected == {"missing": 2, "not decoded": 1}
-    assert (reasons(outcome)["copy"] != "").tolist() == [False, True, False]
+def test_what_a_list_names_elsewhere_is_copied_only_if_it_is_a_picture(project: Path) -> None:
+    """The list may be a stranger's, who wants a copy of any file: given by hand it may name it, but
+    the quarantine keeps none."""
+    (project / "key").write_text("secret")
+    tree(project / "elsewhere", {NEW: 1})
+    (project / "list" / "a").mkdir(parents=True)
+    (project / "list" / "a" / "bad.png").write_text("mine")
+    (project / "list" / "a" / "linked").symlink_to(project)
+    named = ["/dev/zero", "/proc/self/environ", ".", f"{project}/key", "../key", "a/linked/key"]
+    lines = [*named, "a/bad.png", "../elsewhere/orange_plain_cross/0.png"]
+    (project / "list" / "list.csv").write_text("".join(f"{line},z\n" for line in lines))
+    outcome = take(project / "list" / "list.csv")
+    assert (outcome.added, outcome.rejected) == (1, {"missing": 2, "not decoded": 5})
+    table = reasons(outcome)
+    assert table.loc[table["copy"] != "", "file"].tolist() == [f"{project}/list/a/bad.png"]
+    near = project / "elsewhere" / "near.png"
+    photo(NEW).resize((64, 64)).save(near)
+    (project / "list" / "list.csv").write_text(f"{near}\n")
+    (row,) = reasons(take(project / "list" / "list.csv")).to_dict("records")
+    assert row["kind"] == "near-duplicate" and row["copy"]
+
+
+def test_nothing_outside_the_inbox_is_read_for_it(project: Path) -> None:
+    """Whoever may write there, by a share or a web form, may not read this machine's files."""
+    secret = tree(project / "elsewhere", {NEW: 2})
+    picture = secret / "orange_plain_cross" / "0.png"
+    place = tree(INBOX / "batch", {KNOWN: 1})
+    (place / "linked").symlink_to(secret)
+    os.mkfifo(place / "pipe")
+    real = INBOX.resolve()
+    lines = [str(picture), "/proc/self/environ", "../elsewhere/orange_plain_cross/0.png"]
+    lines += ["batch/linked/orange_plain_cross/0.png", f"{real}/../params.yaml", "~/.bashrc"]
+    lines += ["batch/pipe", f"{real}/batch/red_plain_star/0.png"]
+    (INBOX / "a.csv").write_text("".join(f"{line},{KNOWN}\n" for line in lines))
+    (INBOX / "b").symlink_to(secret)
+    (INBOX / "c.csv").symlink_to(project / "params.yaml")
+    quiet(project, 0)
+    said: list[str] = []
+    assert steps.collect(None, said.append) == {"unannounced": 1}
+    assert collection.read()["category"].tolist() == [KNOWN]
+    assert "1 of 8 files added; refused: 1 missing, 6 outside" in "".join(said)
+    assert sum("leads out of" in line for line in said) == 2
+    kept = [p for p in QUARANTINE.rglob("*") if p.is_file() and not p.is_symlink()]
+    assert {p.name for p in kept} == {"reasons.csv"}
+    assert picture.is_file()
+
+
+def test_a_folder_that_turns_into_a_link_is_not_followed(project: Path) -> None:
+    """Between finding a file and reading it: what is checked is what is opened."""
+    secret = tree(project / "elsewhere", {NEW: 1})
+    for exchanged in ("batch", "batch/orange_plain_cross", "batch/orange_plain_cross/0.png"):
+        path = tree(project / "inbox" / "batch", {NEW: 1}) / "orange_plain_cross" / "0.png"
+        with open_regular(path, project / "inbox") as file:
+            assert file.read() == path.read_bytes()
+        old, target = project / "inbox" / exchanged, secret / "orange_plain_cross" / "0.png"
+        old.rename(project / "gone")
+        old.symlink_to(secret if exchanged == "batch" else target if path == old else target.parent)
+        assert path.read_bytes() == target.read_bytes()
+        with pytest.raises(Unreadable, match=r"is a link to .* `cp -rL SOURCE COPY`"):
+            open_regular(path, project / "inbox")
+        subprocess.run(["rm", "-r", str(project / "gone"), str(project / "inbox")], check=True)
+    for path in (secret / "x", project / "inbox" / ".." / "elsewhere" / "x"):
+        with pytest.raises(Unreadable, match="lies outside"):
+            open_regular(path, project / "inbox")
+
+
+def test_airflow_s_users_name_sources_in_the_inbox(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree(project / "elsewhere", {NEW: 1})
+    (INBOX / "batch").mkdir(parents=True)
+    (INBOX / "batch" / "0.png").write_bytes(png(photo(KNOWN)))
+    for refused in (str(source), "inbox/../elsewhere", "~", "/nothing"):
+        with pytest.raises(EidolonError, match=r"neither in inbox/ nor .* EIDOLON_SOURCES"):
+            steps.collect(refused, print)
+    assert steps.collect("inbox/batch", print) == {"unannounced": 1}
+    monkeypatch.setenv("EIDOLON_SOURCES", f"{project}/none:{source.parent}/elsewhere")
+    assert steps.collect(str(source), print) == {"unannounced": 2}
+    (source / "list.csv").write_text("../params.yaml,x\n")
+    said: list[str] = []
+    steps.collect(str(source / "list.csv"), said.append)
+    assert "1 outside" in said[-1]
 
 
 def test_a_full_disk_leaves_nothing_behind(project: Path) -> None:
@@ -379,6 +458,67 @@ def test_a_list_names_files_and_categories(project: Path) -> None:
     (project / "list.csv").write_bytes(b"\xff\xfe\0")
     with pytest.raises(EidolonError, match="is no list of files"):
         take(project / "list.csv")
+
+
+def test_a_list_s_errors_name_the_line(project: Path) -> None:
+    tree(project / "new", {NEW: 1})
+    good = "path,category\n# a comment\n\nnew/orange_plain_cross/0.png,x\n"
+    for bad, sentence in {
+        b"a,b,c\n": r"line 5: 'a,b,c' is not PATH or PATH,CATEGORY",
+        b'"a\n,b\n': "line 5: unexpected end of data",
+        b"b\xe4r.png,x\n": "line 5 is not UTF-8",
+        b"C:\\photos\\0.png\n": r"line 5: 'C:.* is on a drive of Windows: give paths relative",
+    }.items():
+        (project / "list.csv").write_bytes(good.encode() + bad + b"later.png\n")
+        with pytest.raises(EidolonError, match=sentence):
+            take(project / "list.csv")
+    (project / "list.csv").write_text(good + "gone.png\n")
+    outcome = take(project / "list.csv")
+    assert (outcome.added, outcome.rejected) == (1, {"missing": 1})
+    assert reasons(outcome)["reason"][0].endswith("(line 5 of the list)")
+
+
+def test_a_list_s_paths_may_be_written_as_people_write_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tree(project / "new", {NEW: 6}) / "orange_plain_cross"
+    monkeypatch.setenv("HOME", str(project / "new"))
+    odd = [" spaced .png", "back\\slash.png"]
+    for i, name in enumerate(odd):
+        (place / f"{i}.png").rename(place / name)
+    lines = [f'"new/orange_plain_cross/{odd[0]}"', f"new/orange_plain_cross/{odd[1]}"]
+    lines += ["new\\orange_plain_cross\\2.png", ".\\new\\orange_plain_cross\\3.png, a"]
+    lines += [" new/orange_plain_cross/4.png ", "~/orange_plain_cross/5.png"]
+    (project / "list.csv").write_text("\r\n".join(lines))
+    outcome = take(project / "list.csv")
+    assert (outcome.added, outcome.rejected) == (6, {})
+    assert collection.read()["category"].tolist() == [NEW, NEW, NEW, "a", NEW, NEW]
+
+
+def test_a_linked_tree_gets_the_command_that_helps(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tree(project / "real", {NEW: 2})
+    (project / "new").mkdir()
+    (project / "new" / "linked").symlink_to(real / "orange_plain_cross")
+    (project / "new" / "dangling.png").symlink_to("gone.png")
+    outcome = take(project / "new")
+    assert outcome.rejected == {"link": 2} and "`cp -rL SOURCE COPY`" in outcome.sentence()
+    said = dict(zip(reasons(outcome)["file"], reasons(outcome)["reason"], strict=True))
+    assert (
+        "is a link to gone.png, which does not exist: remove it"
+        in said[str(project / "new" / "dangling.png")]
+    )
+    assert "`cp -rL SOURCE COPY`" in said[str(project / "new" / "linked")]
+    (project / "new" / "dangling.png").unlink()
+    subprocess.run(["cp", "-rL", "new", "copy"], check=True)
+    monkeypatch.setenv("HOME", str(project))
+    assert take(Path("~/copy")).added == 2
+    subprocess.run(["cp", "-al", "copy", "real/again"], check=True)
+    subprocess.run(["cp", "-al", "copy", "real/once_more"], check=True)
+    subprocess.run(["tar", "-cf", "hard.tar", "-C", str(real), "."], check=True)
+    with pytest.raises(EidolonError, match=r"is a link or a device: .*`cp -rL FOLDER COPY`"):
+        take(project / "hard.tar")
 
 
 @pytest.mark.parametrize("name", ["new.zip", "new.tar", "new.tar.gz", "new.tar.xz", "no-suffix"])
@@ -480,6 +620,102 @@ def locked(path: Path) -> None:
     path.write_bytes(data)
 
 
+class Unflagged(zipfile.ZipInfo):
+    """A member whose name is written as it is, without saying in which encoding."""
+
+    def __init__(self, raw: bytes, extra: bytes = b"") -> None:
+        super().__init__("x")
+        self.filename, self.raw, self.extra = raw.decode("latin-1"), raw, extra
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - zipfile's name
+        return self.raw, self.flag_bits & ~0x800
+
+
+def unicode_path(raw: bytes, name: str) -> bytes:
+    """Info-ZIP's Unicode Path field, for a member called ``raw``."""
+    content = struct.pack("<BL", 1, zlib.crc32(raw)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(content)) + content
+
+
+@pytest.mark.parametrize(
+    ("info", "category"),
+    [
+        (Unflagged("Früchte/1.png".encode()), "Früchte"),  # a Mac's Finder
+        (Unflagged(unicodedata.normalize("NFD", "Früchte/1.png").encode()), "Früchte"),
+        (Unflagged("果物/ü.png".encode()), "果物"),
+        (zipfile.ZipInfo("Früchte/1.png"), "Früchte"),  # Python, 7-Zip: it says UTF-8
+        (
+            Unflagged(b"Fr\x81chte/1.png", unicode_path(b"Fr\x81chte/1.png", "Früchte/1.png")),
+            "Früchte",
+        ),
+        (Unflagged(b"fruit/Fr\x81chte.png"), "fruit"),  # a file's name names no category
+    ],
+)
+def test_a_zip_gives_the_names_that_were_put_in(
+    project: Path, info: zipfile.ZipInfo, category: str
+) -> None:
+    with zipfile.ZipFile(project / "new.zip", "w") as packed:
+        packed.writestr(info, png(photo()))
+    assert take(project / "new.zip").new_categories == [category]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        Unflagged("Früchte/1.png".encode("cp850")),  # a German Windows
+        Unflagged("果物/1.png".encode("shift_jis")),
+        Unflagged(b"Fr\x81chte/1.png", unicode_path(b"another name", "Früchte/1.png")),
+    ],
+)
+def test_a_name_in_an_unknown_encoding_is_not_guessed(project: Path, info: Unflagged) -> None:
+    with zipfile.ZipFile(project / "new.zip", "w") as packed:
+        packed.writestr(info, png(photo()))
+    with pytest.raises(EidolonError, match=r"is not UTF-8, .*`unzip -O cp850`") as error:
+        take(project / "new.zip")
+    assert repr(info.raw.rpartition(b"/")[0]) in str(error.value)
+    with tarfile.open(project / "new.tar", "w", format=tarfile.GNU_FORMAT) as packed_tar:
+        member = tarfile.TarInfo(os.fsdecode(info.raw))
+        member.size = len(png(photo()))
+        packed_tar.addfile(member, io.BytesIO(png(photo())))
+    with pytest.raises(EidolonError, match="is not UTF-8"):
+        take(project / "new.tar")
+    place = project / "new" / os.fsdecode(info.raw.rpartition(b"/")[0])
+    place.mkdir(parents=True)
+    photo().save(place / "0.png")
+    outcome = take(project / "new")
+    assert outcome.rejected == {"no category": 1}
+    assert "is not UTF-8: rename the folder" in reasons(outcome)["reason"][0]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_an_archive_that_was_cut_is_called_so(project: Path, kind: str) -> None:
+    source = tree(project / "new", {NEW: 4})
+    made_by = {"tar.gz": "gztar", "tar.bz2": "bztar", "tar.xz": "xztar"}.get(kind, kind)
+    name = shutil.make_archive(str(project / "all"), made_by, source)
+    whole = Path(name).read_bytes()
+    ends = len(whole) if kind != "tar" else whole.rindex(png(photo(NEW, 3))[-9:]) + 512
+    cut = Path(name)
+    for share in (0.2, 0.5, 0.8, 1 - 40 / ends):
+        cut.write_bytes(whole[: int(share * ends)])
+        with pytest.raises(EidolonError, match=r"was cut \(.*\): copy or download it again"):
+            take(cut)
+    if kind == "tar":  # between two members, where tar itself would not notice
+        header = whole.index(b"ustar") - 257
+        second = whole.index(b"ustar", header + 600) - 257
+        third = whole.index(b"ustar", second + 600) - 257
+        for end in (third, third + 100):
+            cut.write_bytes(whole[:end])
+            with pytest.raises(EidolonError, match="was cut"):
+                take(cut)
+        damaged = bytearray(whole)
+        damaged[third + 10] ^= 1
+        cut.write_bytes(damaged)
+        with pytest.raises(EidolonError, match="a header is damaged"):
+            take(cut)
+    cut.write_bytes(whole)
+    assert take(cut).added == 4
+
+
 UNSAFE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "zip parent": ("leads outside", lambda p: zipped(p, "a/../../evil.png")),
     "zip absolute": ("leads outside", lambda p: zipped(p, "/tmp/evil.png")),
@@ -522,8 +758,10 @@ def test_a_tar_bomb_is_stopped_by_its_header(tmp_path: Path) -> None:
         info.size = 30_000_000
         packed.addfile(info, io.BytesIO(b"\0" * info.size))
     (tmp_path / "out").mkdir()
-    with pytest.raises(EidolonError, match="unpacks to more than"):
-        archives.extract(tmp_path / "bomb", tmp_path / "out", archives.Caps(9, 10**9, 200))
+    caps = archives.Caps(9, 10**9, 200)
+    refused = pytest.raises(EidolonError, match="unpacks to more than")
+    with (tmp_path / "bomb").open("rb") as raw, refused:
+        archives.extract(tmp_path / "bomb", raw, tmp_path / "out", caps)
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
@@ -531,10 +769,16 @@ def test_a_truncated_archive_and_a_source_that_is_none_are_named(project: Path) 
     tarred(project / "a.tar.gz", "a/0.png")
     whole = (project / "a.tar.gz").read_bytes()
     (project / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(EidolonError, match=r"a\.tar\.gz"):
+    with pytest.raises(EidolonError, match=r"a\.tar\.gz was cut .*: copy or download it again"):
         take(project / "a.tar.gz")
-    for name in ("nothing", "params.yaml"):
-        with pytest.raises(EidolonError, match="is neither a folder nor a zip or tar archive"):
+    (project / "dangling").symlink_to("gone")
+    for name, sentence in {
+        "nothing": r"/nothing does not exist: name a folder",
+        "params.yaml/x": "params.yaml/x does not exist",
+        "dangling": r"/dangling is a link to gone, which does not exist",
+        "params.yaml": "is neither a folder nor a zip or tar archive",
+    }.items():
+        with pytest.raises(EidolonError, match=sentence):
             take(project / name)
     with pytest.raises(EidolonError, match="has more than 2 files"):
         take(tree(project / "new", {NEW: 3}), max_files=2)
@@ -748,6 +992,7 @@ def test_airflow_is_told_once_and_only_of_what_was_added(tmp_path: Path) -> None
 
     dag = (sys.executable, "-m", "airflow", "dags", "test", "ingest")
     named = ("-c", json.dumps({"source": str(source)}))
+    clone.env["EIDOLON_SOURCES"] = str(tmp_path)
     run(sys.executable, "-m", "airflow", "db", "migrate")
     run(*dag, *named)
     first = {"hash": versioned(), "pictures": 5, "categories": 2, "added": 5}

@@ -2,6 +2,12 @@
 
 An archive that breaks a rule is refused as a whole, before or while it is unpacked: one such member
 says that it was not made in good faith.
+
+A zip need not say how its names are encoded. Here a name is UTF-8 where the zip says so (general
+purpose bit 11, or Info-ZIP's Unicode Path field: sections 4.4.4 and 4.6.9 of
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT), and where its bytes are valid UTF-8,
+as a Mac writes them without saying so. No other encoding is guessed: a folder's name becomes a
+category.
 """
 
 from __future__ import annotations
@@ -11,8 +17,10 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -23,11 +31,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components.errors import EidolonError
+from components.names import is_text
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 20  # below it an archive's ratio means nothing
 _DRIVE = re.compile("[A-Za-z]:/")
+_UTF8_FLAG = 0x800
+_UNICODE_PATH = 0x7075
+_ZIP = b"PK\x03\x04"
 _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_SHORT = ("unexpected end of data", "empty header", "truncated header")  # tarfile's words for it
 _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -59,21 +72,24 @@ class _Member:
     handle: Any
 
 
-def is_archive(path: Path) -> bool:
-    """Whether ``path`` is a zip or a tar, compressed or not, by its content."""
-    return path.is_file() and (zipfile.is_zipfile(path) or _is_tar(path))
+def is_archive(raw: IO[bytes]) -> bool:
+    """Whether ``raw`` is a zip or a tar, compressed or not, by its content, even if it was cut."""
+    raw.seek(0)
+    found = raw.read(len(_ZIP)) == _ZIP or zipfile.is_zipfile(raw) or _is_tar(raw)
+    raw.seek(0)
+    return found
 
 
-def extract(path: Path, into: Path, caps: Caps) -> None:
-    """Unpack ``path`` into the empty folder ``into``.
+def extract(path: Path, raw: IO[bytes], into: Path, caps: Caps) -> None:
+    """Unpack ``raw``, the open file ``path``, into the empty folder ``into``.
 
     Raises :class:`EidolonError` for a link, a device, an absolute path, a path outside, a name that
-    comes twice, a damaged or encrypted archive, and for one beyond ``caps``.
+    comes twice, a folder's name in an unknown encoding, an archive that is cut, damaged or
+    encrypted, and for one beyond ``caps``.
     """
-    most = min(caps.bytes, max(_SMALL, int(caps.ratio * path.stat().st_size)))
     count = total = 0
     try:
-        with _opened(path, most) as (members, read):
+        with _opened(path, raw, caps) as (members, read, most):
             for member in members:
                 place = _place(path, member)
                 count += 1
@@ -86,7 +102,8 @@ def extract(path: Path, into: Path, caps: Caps) -> None:
                     continue
                 if not member.plain or member.size < 0:
                     raise EidolonError(
-                        f"{path}: {member.name!r} is a link or a device: nothing was taken"
+                        f"{path}: {member.name!r} is a link or a device: nothing was taken."
+                        " `cp -rL FOLDER COPY` makes files of links: pack the copy"
                     )
                 total += member.size
                 if total > most:
@@ -98,6 +115,8 @@ def extract(path: Path, into: Path, caps: Caps) -> None:
     except (FileExistsError, NotADirectoryError):
         raise EidolonError(f"{path}: a name comes twice: nothing was taken") from None
     except _BROKEN as error:
+        if isinstance(error, EOFError) or str(error) in _SHORT:
+            raise EidolonError(f"{path} was cut ({error}): copy or download it again") from None
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise EidolonError(f"{path} cannot be unpacked ({error}): make it anew") from None
@@ -110,6 +129,13 @@ def _place(archive: Path, member: _Member) -> Path:
     nameless = not pure.parts and not member.folder  # the folder `.` is where all others are
     if pure.is_absolute() or ".." in pure.parts or _DRIVE.match(name) or nameless:
         raise EidolonError(f"{archive}: {member.name!r} leads outside: nothing was taken")
+    folders = pure if member.folder else pure.parent
+    if not is_text(str(folders)):
+        raise EidolonError(
+            f"{archive}: the folder's name {os.fsencode(folders)!r} is not UTF-8, and the archive"
+            " does not say what it is: nothing was taken. Unpack it with a program that knows"
+            " (`unzip -O cp850` for a zip of a German Windows), and ingest the folder"
+        )
     return Path(*pure.parts)
 
 
@@ -131,37 +157,79 @@ def _too_big(path: Path, most: int) -> EidolonError:
 
 
 @contextmanager
-def _opened(path: Path, most: int) -> Iterator[tuple[Iterator[_Member], Any]]:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as packed:
-            yield _zip_members(packed), lambda m: packed.open(m.handle)
-        return
+def _opened(path: Path, raw: IO[bytes], caps: Caps) -> Iterator[tuple[Iterator[_Member], Any, int]]:
+    """The members, what opens one of them, and the bytes that they may have together."""
+    most = min(caps.bytes, max(_SMALL, int(caps.ratio * os.fstat(raw.fileno()).st_size)))
+    is_zip = zipfile.is_zipfile(raw)
+    raw.seek(0)
+    if not is_zip and raw.read(len(_ZIP)) == _ZIP:
+        raise EOFError("the list of files at a zip's end is missing")
+    raw.seek(0)
     with ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        bounded = _Bounded(path, stack.enter_context(_unpacked(raw)), most)
-        packed_tar = stack.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
-        yield _tar_members(packed_tar), lambda m: packed_tar.extractfile(m.handle)
+        if is_zip:
+            packed = stack.enter_context(zipfile.ZipFile(raw))
+            yield _zip_members(packed), lambda m: packed.open(m.handle), most
+        else:
+            bounded = _Bounded(path, stack.enter_context(_unpacked(raw)), most)
+            packed_tar = stack.enter_context(
+                tarfile.open(fileobj=bounded, mode="r:", encoding="utf-8", errors="surrogateescape")
+            )
+            yield (
+                _tar_members(packed_tar, bounded),
+                lambda m: packed_tar.extractfile(m.handle),
+                most,
+            )
 
 
 def _zip_members(packed: zipfile.ZipFile) -> Iterator[_Member]:
     for info in packed.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         plain = kind in (0, stat.S_IFREG)
-        yield _Member(info.filename, plain, info.is_dir(), info.file_size, info)
+        yield _Member(_zip_name(info), plain, info.is_dir(), info.file_size, info)
 
 
-def _tar_members(packed: tarfile.TarFile) -> Iterator[_Member]:
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name; bytes that are no UTF-8 are kept as surrogates, as Python keeps those of a
+    file system."""
+    if info.flag_bits & _UTF8_FLAG:
+        return info.orig_filename
+    raw = info.orig_filename.encode("cp437")  # the bytes: zipfile decodes them so, one to one
+    return (_unicode_path(info.extra, raw) or raw).decode("utf-8", "surrogateescape")
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> bytes | None:
+    """The name in UTF-8 from Info-ZIP's Unicode Path field, if it is there and still belongs to the
+    name ``raw``: it holds a version, the CRC-32 of that name, and the name."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        content, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(content) > 5:
+            version, checksum = struct.unpack("<BL", content[:5])
+            if version == 1 and checksum == zlib.crc32(raw):
+                return content[5:]
+    return None
+
+
+def _tar_members(packed: tarfile.TarFile, stream: _Bounded) -> Iterator[_Member]:
     for info in packed:
         yield _Member(info.name, info.isreg(), info.isdir(), info.size, info)
+    # tarfile ends without a word where a header is cut or damaged
+    if len(stream.last) < tarfile.BLOCKSIZE:
+        raise EOFError("the zeros at a tar's end are missing")
+    if any(stream.last):
+        raise tarfile.ReadError("a header is damaged")
+    while stream.read(_CHUNK):  # what is compressed has a checksum at its end
+        pass
 
 
-def _is_tar(path: Path) -> bool:
+def _is_tar(raw: IO[bytes]) -> bool:
+    raw.seek(0)
     try:
-        with path.open("rb") as raw, _unpacked(raw) as stream:
-            tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-        return True  # it is empty
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.HeaderError):
+        block = _unpacked(raw).read(tarfile.BLOCKSIZE)
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (EOFError, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+        return True  # it is cut, or empty
+    except (OSError, zlib.error, lzma.LZMAError, tarfile.HeaderError):
         return False
     return True
 
@@ -176,10 +244,12 @@ def _unpacked(raw: IO[bytes]) -> Any:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that stops a tar whose headers alone would fill memory or never end."""
+    """A stream that stops a tar whose headers alone would fill memory or never end. ``last`` is
+    what was read last."""
 
     def __init__(self, path: Path, stream: IO[bytes], most: int) -> None:
         self._path, self._stream = path, stream
+        self.last = b""
         self._most = most + (most >> 2) + (_SMALL << 4)  # headers and padding
 
     def read(self, size: int = -1) -> bytes:
@@ -188,6 +258,7 @@ class _Bounded(io.RawIOBase):
         data = self._stream.read(size)
         if self._stream.tell() > self._most:
             raise _too_big(self._path, self._most)
+        self.last = data
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

@@ -6,7 +6,6 @@ lies in, unless a list names another.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
@@ -17,37 +16,44 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 from PIL import Image
 
 from components import config, manifest, pictures
-from components.data import archives, collection
+from components.data import archives, collection, lists
 from components.data.collection import Picture
 from components.data.likeness import Known, Likeness, likeness
 from components.data.quarantine import Item, put_aside
+from components.data.reading import UNLINK, Unreadable, locate, open_regular
 from components.errors import EidolonError
 from components.files import put, scratch
-from components.names import clean
+from components.names import clean, is_text
 from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.progress import track
 
-LISTS = (".csv", ".txt")
 MAX_NAME = 100  # bytes of a category's name
 MAX_FILE = 256 << 20  # bytes of one picture
 _PRESENT = ("duplicate", "near-duplicate")  # of what is there already
-_HEADERS = (["path"], ["path", "category"])
 _JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A file, the category that it is said to show (nothing where none was named), and the name by
-    which its giver knows it: that of an archive's member, where it was unpacked from one."""
+    which its giver knows it: that of an archive's member, where it was unpacked from one.
+
+    ``below`` is the folder outside of which it is not read. ``given``: it lies in what was given,
+    so the quarantine may keep a copy whatever it is. ``line``: of the list that names it.
+    """
 
     path: Path
     category: str | None
     name: str
+    below: Path | None
+    given: bool = True
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class Outcome:
         if self.rejected:
             counts = ", ".join(f"{n} {kind}" for kind, n in sorted(self.rejected.items()))
             parts.append(f"refused: {counts}; see {self.quarantine}/reasons.csv")
+        if "link" in self.rejected:
+            parts.append(UNLINK)
         return "; ".join(parts)
 
 
@@ -93,20 +101,26 @@ def ingest(
     dataset: Path = DATASET,
     folder: Path = COLLECTION,
     quarantine: Path = QUARANTINE,
+    below: Path | None = None,
 ) -> Outcome:
     """Check every file of ``source`` and add what is fit and new to the collection in ``folder``.
 
-    The rest goes to a folder of its own under ``quarantine``. Raises :class:`EidolonError` for a
-    source that cannot be read, is unsafe, beyond its caps, or the collection itself; nothing is
-    added then.
+    The rest goes to a folder of its own under ``quarantine``. ``below`` is for a source that was
+    not named at this machine: nothing outside of that folder is read, whatever a link or a list
+    says. Raises :class:`EidolonError` for a source that does not exist, cannot be read, is unsafe,
+    beyond its caps, or the collection itself; nothing is added then.
     """
-    source, home = (Path(os.path.realpath(path)) for path in (source, folder))
+    given = locate(source)
+    source, home = (Path(os.path.realpath(path)) for path in (given, folder))
+    below = None if below is None else Path(os.path.realpath(below))
+    if below is not None and not source.is_relative_to(below):
+        raise EidolonError(f"{given} leads out of {below}: put the files themselves there")
     if source.is_relative_to(home) or home.is_relative_to(source):
         raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
     name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.name)
     with (
         collection.locked(),
-        _candidates(source, params) as candidates,
+        _candidates(source, params, below) as candidates,
         scratch(folder) as within,
     ):
         collection.sweep(folder, quarantine)
@@ -163,7 +177,7 @@ class Judge:
         """Put a fit and new picture into its place and return its row, not yet in the manifest.
         Raises :class:`Rejected`."""
         category = self._category(candidate)
-        data = _bytes(candidate.path)
+        data = _bytes(candidate)
         image, kind = decode(data)
         known_by = likeness(image)
         same = self._known.same(known_by)
@@ -190,6 +204,8 @@ class Judge:
     def _category(self, candidate: Candidate) -> str:
         if candidate.category is None:
             raise Rejected("no category", "lies in no folder that names its category")
+        if not is_text(candidate.category):
+            raise Rejected("no category", "its folder's name is not UTF-8: rename the folder")
         name = clean(candidate.category)
         if not name or len(name.encode()) > MAX_NAME:
             raise Rejected(
@@ -223,14 +239,12 @@ def decode(data: bytes) -> tuple[Image.Image, str]:
     return image, kind
 
 
-def _bytes(path: Path) -> bytes:
-    if path.is_symlink():
-        raise Rejected("link", "is a link")
+def _bytes(candidate: Candidate) -> bytes:
     try:
-        if not path.is_file():
-            raise Rejected("missing", "is no file")
-        with path.open("rb") as file:
+        with open_regular(candidate.path, candidate.below) as file:
             data = file.read(MAX_FILE + 1)
+    except Unreadable as error:
+        raise Rejected(error.kind, str(error)) from None
     except OSError as error:
         raise Rejected("missing", f"cannot be read ({error.strerror})") from None
     if len(data) > MAX_FILE:
@@ -239,36 +253,48 @@ def _bytes(path: Path) -> bytes:
 
 
 def _item(refused: tuple[Candidate, Rejected]) -> Item:
-    """What the quarantine keeps. Of a duplicate no bytes: its picture is here already."""
+    """What the quarantine keeps. Of a duplicate no bytes: its picture is here already. Of what a
+    list names elsewhere only pictures: a list may be a stranger's, and name any file."""
     candidate, reason = refused
     data = None
-    if reason.kind != "duplicate":
+    if reason.kind == "near-duplicate" or (candidate.given and reason.kind != "duplicate"):
         with suppress(Rejected):  # no file, or too big: the reason says so
-            data = _bytes(candidate.path)
-    return Item(candidate.name, candidate.category, reason.kind, str(reason), data)
+            data = _bytes(candidate)
+    where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
+    return Item(candidate.name, candidate.category, reason.kind, f"{reason}{where}", data)
 
 
 @contextmanager
-def _candidates(source: Path, params: config.Ingest) -> Iterator[list[Candidate]]:
+def _candidates(
+    source: Path, params: config.Ingest, below: Path | None
+) -> Iterator[list[Candidate]]:
     """The files of a source; those of an archive while the block lasts."""
     if source.is_dir():
-        yield _of_folder(source, params)
-    elif archives.is_archive(source):
-        HOME.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=HOME, prefix=collection.UNPACKED) as place:
-            caps = archives.Caps(params.max_files, params.max_bytes, params.max_ratio)
-            archives.extract(source, Path(place), caps)
-            yield _of_folder(Path(place), params, archive=source)
-    elif source.suffix.lower() in LISTS and source.is_file():
-        yield _of_list(source, params)
-    else:
-        raise EidolonError(
-            f"{source} is neither a folder nor a zip or tar archive nor a list ({', '.join(LISTS)})"
-        )
+        yield _of_folder(source, params, below or source)
+        return
+    try:
+        raw = open_regular(source, below)
+    except Unreadable as error:
+        raise EidolonError(f"{source} {error}") from None
+    with raw:
+        if archives.is_archive(raw):
+            HOME.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=HOME, prefix=collection.UNPACKED) as place:
+                caps = archives.Caps(params.max_files, params.max_bytes, params.max_ratio)
+                root = Path(os.path.realpath(place))
+                archives.extract(source, raw, root, caps)
+                yield _of_folder(root, params, root, archive=source)
+        elif source.suffix.lower() in lists.SUFFIXES:
+            yield _of_list(source, raw, params, below)
+        else:
+            raise EidolonError(
+                f"{source} is neither a folder nor a zip or tar archive nor a list"
+                f" ({', '.join(lists.SUFFIXES)})"
+            )
 
 
 def _of_folder(
-    root: Path, params: config.Ingest, *, archive: Path | None = None
+    root: Path, params: config.Ingest, below: Path, *, archive: Path | None = None
 ) -> list[Candidate]:
     """Every file below ``root`` but hidden ones; links are not followed. The name of ``root`` is
     the category of the files in it, unless ``archive`` was unpacked there."""
@@ -281,7 +307,7 @@ def _of_folder(
         for file in [*links, *sorted(f for f in files if not _hidden(f))]:
             path = Path(place) / file
             name = str((archive or root) / path.relative_to(root))
-            found.append(Candidate(path, category, name))
+            found.append(Candidate(path, category, name, below))
             total += path.lstat().st_size
             _within(root, len(found), total, params)
     return found
@@ -295,26 +321,20 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name in _JUNK
 
 
-def _of_list(path: Path, params: config.Ingest) -> list[Candidate]:
-    """A line is a file, or a file and its category; relative files are beside the list. Blank
-    lines, a header, and lines that begin with ``#`` are passed over."""
+def _of_list(
+    path: Path, raw: IO[bytes], params: config.Ingest, below: Path | None
+) -> list[Candidate]:
+    """The files that a list names. Of those in its own folder the quarantine may keep copies."""
     found: list[Candidate] = []
     total = 0
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            for row in csv.reader(lines, strict=True):
-                words = [word.strip().lower() for word in row]
-                if not any(words) or words[0].startswith("#") or words in _HEADERS:
-                    continue
-                if len(row) > 2 or not words[0] or "\0" in row[0]:
-                    raise EidolonError(f"{path}: {','.join(row)!r} is not PATH or PATH,CATEGORY")
-                file = path.parent / row[0]
-                category = row[1] if len(row) == 2 else file.parent.name
-                found.append(Candidate(file, category, str(file)))
-                total += file.lstat().st_size if file.exists() else 0
-                _within(path, len(found), total, params)
-    except (csv.Error, UnicodeDecodeError, OSError, ValueError) as error:
-        raise EidolonError(f"{path} is no list of files ({error})") from None
+    for line, file, named in lists.read(path, raw):
+        given = file.is_relative_to(path.parent)
+        root = below or (path.parent if given else None)
+        category = file.parent.name if named is None else named
+        found.append(Candidate(file, category, str(file), root, given, line))
+        with suppress(OSError):
+            total += file.lstat().st_size if root is None or file.is_relative_to(root) else 0
+        _within(path, len(found), total, params)
     return found
 
 

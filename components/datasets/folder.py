@@ -24,7 +24,8 @@ def sources(
     are no pictures. Raises :class:`EidolonError` for a missing or empty folder or category.
     """
     if not source.is_dir():
-        raise EidolonError(f"dataset.source {source} is no folder: give a tree of categories")
+        what = "is no folder" if source.exists() else "does not exist"
+        raise EidolonError(f"dataset.source {source} {what}: give a tree of categories")
     found = {
         path.name: [
             p

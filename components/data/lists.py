@@ -1,0 +1,69 @@
+"""Lists of files, as people and spreadsheets write them: a line is a path, or path and category."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+from typing import IO, NamedTuple
+
+from components.errors import EidolonError
+
+SUFFIXES = (".csv", ".txt")
+_HEADERS = (["path"], ["path", "category"])
+
+
+class Line(NamedTuple):
+    """``file`` is absolute, and the links of its folders are resolved. ``category``: nothing where
+    none is named. ``number``: of the line, from 1."""
+
+    number: int
+    file: Path
+    category: str | None
+
+
+def read(path: Path, raw: IO[bytes]) -> Iterator[Line]:
+    """The lines of the list ``raw``, which lies at ``path``: relative files are beside it. Blank
+    lines, a header, and lines that begin with ``#`` are passed over.
+
+    Raises :class:`EidolonError` that names the first line which is none.
+    """
+    data, number = raw.read(), 1
+    try:
+        rows = csv.reader(
+            io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, skipinitialspace=True
+        )
+        for row in rows:
+            words = [word.strip().lower() for word in row]
+            if any(words) and not words[0].startswith("#") and words not in _HEADERS:
+                yield _line(number, row, path.parent)
+            number = rows.line_num + 1
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise EidolonError(f"{path} is no list of files: line {number} is not UTF-8") from None
+    except (csv.Error, OSError, ValueError) as error:
+        raise EidolonError(f"{path} is no list of files: line {number}: {error}") from None
+
+
+def _line(number: int, row: list[str], folder: Path) -> Line:
+    if len(row) > 2 or not row[0].strip() or "\0" in row[0]:
+        raise ValueError(
+            f"{','.join(row)!r} is not PATH or PATH,CATEGORY (a comma in a path or a name needs"
+            ' quotes around it: "a, b.png")'
+        )
+    return Line(number, _named(folder, row[0]), row[1] if len(row) == 2 else None)
+
+
+def _named(folder: Path, text: str) -> Path:
+    """The file that ``text`` means: as it is written, or else without spaces around it, with ``~``
+    expanded, or with the separators of Windows. Raises ``ValueError`` for a drive of Windows."""
+    plain = text.strip()
+    windows = PureWindowsPath(plain)
+    ways = [text, plain, os.path.expanduser(plain), windows.as_posix()]  # noqa: PTH111 - of text
+    found = [folder / way for way in ways if os.path.lexists(folder / way)]
+    if not found and windows.drive:
+        raise ValueError(f"{plain!r} is on a drive of Windows: give paths relative to the list")
+    file = found[0] if found else folder / ways[-1]
+    return Path(os.path.realpath(file.parent)) / file.name
