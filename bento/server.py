@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from components.errors import EidolonError
+from components.variables import of_endpoint
 
 STOP_SECONDS = 20.0
 GAVE_UP = "Application startup failed"  # uvicorn's words; the supervisor would try for ever
@@ -31,9 +32,8 @@ def command(tag: str, host: str, port: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This environment, without what would let the server reach beyond its Bento."""
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return kept | {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
+    """What the server gets of this environment: nothing that leads beyond its Bento, and no key."""
+    return of_endpoint(os.environ) | {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def free_port() -> int:

@@ -6,8 +6,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from components.variables import masked
 
-class EidolonError(Exception):
+
+class _ShownError(Exception):
+    """Shown without the passwords of addresses: it goes to logs, pages and MLflow."""
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
+
+
+class EidolonError(_ShownError):
     """Bad input, a missing or damaged file, an absurd parameter.
 
     The command line prints it without a traceback and exits with :data:`EXIT_CODE`; Airflow fails
@@ -24,7 +33,7 @@ class NoRoomError(EidolonError):
     ask for too much; a service that meets this is out of service, whatever the query."""
 
 
-class TransientError(Exception):
+class TransientError(_ShownError):
     """What another attempt may cure, such as a remote out of reach.
 
     The command line prints it in the same way and exits with :data:`TRY_AGAIN`; Airflow tries the

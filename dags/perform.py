@@ -13,6 +13,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from components.errors import EidolonError
+from components.variables import masked
 from ops import record, steps
 from ops.environment import HOME, ROOT
 from ops.stage import Log
@@ -28,6 +29,7 @@ def perform(step: Callable[[Log], Any]) -> Any:
     logger = logging.getLogger("eidolon")
 
     def log(line: str) -> None:
+        line = masked(line)
         logger.info(line)
         record.append(file, record.Event(name, "line", line))
 
@@ -42,7 +44,9 @@ def perform(step: Callable[[Log], Any]) -> Any:
         record.append(file, record.Event(name, "failed", str(error)))
         raise AirflowFailException(str(error)) from None
     except BaseException as error:
-        record.append(file, record.Event(name, "failed", str(error) or type(error).__name__))
+        record.append(
+            file, record.Event(name, "failed", masked(str(error)) or type(error).__name__)
+        )
         raise
     record.append(file, record.Event(name, "done", result=result or {}))
     return result

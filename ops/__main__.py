@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from components.errors import one_sentence
+from components.variables import of_endpoint
 from ops.environment import ROOT, added, environment
 
 app = typer.Typer(
@@ -103,7 +104,8 @@ def serve() -> NoReturn:
 
     port = ports(os.environ).endpoint
     command = [sys.executable, "-m", "bento.release", "serve"]
-    os.execve(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)], environment())
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    os.execve(sys.executable, command, of_endpoint(environment()))
 
 
 def main() -> None:

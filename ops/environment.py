@@ -2,6 +2,9 @@
 
 `make run`, `make up` and a person's shell must agree on every database and folder; so all of them
 take the answer from here. What the caller has already set for Airflow or MLflow wins.
+
+The keys that Airflow's components share are in no environment: they lie in files, which Airflow
+reads by a command (https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html).
 """
 
 from __future__ import annotations
@@ -9,14 +12,15 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from components import paths
 from components.errors import EidolonError
-from components.files import read_json, write_json
+from components.files import read_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / paths.HOME
@@ -73,8 +77,9 @@ def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> di
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
-        **_secrets(home / "secrets.json"),
+        **_keys(home, env),
     }
     fixed = {
         "EIDOLON_HOME": str(home),
@@ -99,21 +104,28 @@ def _path(path: str) -> str:
     return os.pathsep.join([bin_folder, *(p for p in path.split(os.pathsep) if p != bin_folder)])
 
 
-def _secrets(file: Path) -> dict[str, str]:
-    """Keys that Airflow's components share, made once; only the owner may read them."""
-    if not file.exists():
-        fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        old = os.umask(0o077)
-        try:
-            write_json(
-                file,
-                {
-                    "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
-                    "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
-                    "AIRFLOW__CORE__FERNET_KEY": fernet,
-                },
-            )
-        finally:
-            os.umask(old)
-    keys: dict[str, str] = read_json(file, "delete it, and `make down up` writes it anew")
-    return keys
+_KEYS: dict[str, Callable[[], str]] = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
+    "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(32),
+    "AIRFLOW__CORE__FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+}
+
+
+def _keys(home: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """How Airflow reads the keys that ``given`` does not set in one of Airflow's ways. They are
+    made once; only the owner may read them."""
+    before = home / "secrets.json"  # where they were until each got a file
+    kept: dict[str, str] = read_json(before, "delete it") if before.exists() else {}
+    commands = {}
+    for name, make in _KEYS.items():
+        file = home / "keys" / name.rpartition("__")[2].lower()
+        if not file.exists():
+            old = os.umask(0o077)
+            try:
+                write_text(file, kept.get(name) or make())
+            finally:
+                os.umask(old)
+        if not {name, f"{name}_CMD", f"{name}_SECRET"} & given.keys():
+            commands[f"{name}_CMD"] = shlex.join(["cat", str(file)])
+    before.unlink(missing_ok=True)
+    return commands

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
+from components.variables import masked, without_airflow
 from ops.environment import ROOT, environment
 
 
@@ -15,11 +16,12 @@ from ops.environment import ROOT, environment
 def running(
     command: list[str], variables: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run ``command`` from the root; leaving the block early ends it with all its children."""
+    """Run ``command``, which is no part of Airflow, from the root; leaving the block early ends it
+    with all its children."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**environment(), **(variables or {})},
+        env={**without_airflow(environment()), **(variables or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -36,11 +38,12 @@ def running(
 
 
 def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
-    """The lines that ``process`` prints, as they come, without empty ones."""
+    """The lines that ``process`` prints, as they come, without empty ones and without passwords in
+    addresses."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip():
-            yield line.rstrip()
+            yield masked(line.rstrip())
 
 
 def family(pid: int) -> list[psutil.Process]:

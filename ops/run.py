@@ -24,6 +24,7 @@ from components import config
 from components.errors import EidolonError
 from components.files import read_json, write_json
 from components.paths import EVALUATION
+from components.variables import without_airflow
 from ops import record, release
 from ops.accelerators import accelerators
 from ops.airflow import Airflow
@@ -180,7 +181,7 @@ def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "ops.example", str(HITS)],
         cwd=ROOT,
-        env=environment(),
+        env=without_airflow(environment()),
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,8 @@
-"""The services of `make up`: what they are, and asking supervisord about them."""
+"""The services of `make up`: what they are, and asking supervisord about them.
+
+supervisord starts `python -m ops.start NAME`, which becomes the service. So its configuration names
+no address, and each service gets the part of its environment that the service needs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import os
 import shlex
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ import httpx
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from components.variables import of_endpoint, without_airflow
 from ops.environment import HOME, ROOT, Ports, environment, ports
 
 CONFIG = HOME / "supervisor.conf"
@@ -57,13 +63,15 @@ stdout_logfile_backups=2
 
 @dataclass(frozen=True)
 class Service:
-    """A program of `make up`. ``health`` is the address that answers once it is well."""
+    """A program of `make up`. ``health`` is the address that answers once it is well, ``env`` its
+    environment."""
 
     name: str
     command: list[str]
     port: int | None = None
     variable: str = ""
     health: str = ""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def services(env: dict[str, str], at: Ports) -> list[Service]:
@@ -76,23 +84,28 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
             at.airflow,
             "EIDOLON_AIRFLOW_PORT",
             f"http://127.0.0.1:{at.airflow}/api/v2/monitor/health",
+            env,
         ),
         # task logs lie in this machine's files: no log servers, which would listen to everyone
-        Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"]),
-        Service("airflow-dag-processor", [*airflow, "dag-processor"]),
-        Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"]),
+        Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"], env=env),
+        Service("airflow-dag-processor", [*airflow, "dag-processor"], env=env),
+        Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], env=env),
     ]
     uri = env["MLFLOW_TRACKING_URI"]
     if not uri.startswith("http"):
         host = ["--host", "127.0.0.1", "--port", str(at.mlflow), "--workers", "1"]
-        store = ["--backend-store-uri", uri, "--artifacts-destination", env["EIDOLON_ARTIFACTS"]]
+        store = {  # not as arguments, which everybody on this machine sees
+            "MLFLOW_BACKEND_STORE_URI": uri,
+            "MLFLOW_ARTIFACTS_DESTINATION": env["EIDOLON_ARTIFACTS"],
+        }
         listed.append(
             Service(
                 "mlflow",
-                [sys.executable, "-m", "mlflow", "server", *host, *store],
+                [sys.executable, "-m", "mlflow", "server", *host],
                 at.mlflow,
                 "EIDOLON_MLFLOW_PORT",
                 f"http://127.0.0.1:{at.mlflow}/health",
+                without_airflow(env) | store,
             )
         )
     serve = [sys.executable, "-m", "bento.release", "serve", "--host", "127.0.0.1"]
@@ -103,6 +116,7 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
             at.endpoint,
             "EIDOLON_PORT",
             f"http://127.0.0.1:{at.endpoint}/readyz",
+            of_endpoint(env),
         )
     )
     return listed
@@ -125,7 +139,7 @@ def configuration(listed: list[Service], deployed: bool) -> str:
     programs = [
         _PROGRAM.format(
             name=service.name,
-            command=_escape(shlex.join(service.command)),
+            command=_escape(shlex.join([sys.executable, "-m", "ops.start", service.name])),
             autostart=str(service.name not in later).lower(),
             **places,
         )

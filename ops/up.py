@@ -14,6 +14,7 @@ from rich.console import Console
 
 from components.errors import EidolonError
 from components.files import write_text
+from components.variables import masked
 from ops import release
 from ops.airflow import Airflow
 from ops.environment import HOME, ROOT, environment, ports
@@ -84,7 +85,7 @@ def addresses(env: dict[str, str], deployed: bool) -> list[str]:
     """Where a person finds what."""
     at = ports(env)
     uri = env["MLFLOW_TRACKING_URI"]
-    mlflow = uri if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
+    mlflow = masked(uri) if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
     endpoint = f"http://127.0.0.1:{at.endpoint}"
     password = Path(env["AIRFLOW_HOME"]) / "simple_auth_manager_passwords.json.generated"
     return [

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -27,6 +28,7 @@ from rich.console import Console
 
 from components.data.remote import has_remote
 from components.errors import EidolonError, TransientError, told
+from components.files import write_json
 from components.paths import (
     BUNDLE,
     COLLECTION,
@@ -37,9 +39,11 @@ from components.paths import (
     OUTBOX,
     QUARANTINE,
 )
+from components.variables import masked
 from ops import record
 from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports
+from ops.processes import lines_of, running
 from ops.progress import Board
 from ops.record import Event
 from ops.run import explained, stage_names
@@ -68,10 +72,85 @@ def test_what_is_set_for_airflow_and_mlflow_wins(tmp_path: Path) -> None:
     assert "mlflow" not in names and "endpoint" in names
 
 
-def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
-    first, second = environment({}, tmp_path), environment({}, tmp_path)
-    assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
-    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+def test_airflow_s_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
+    """No environment holds them: Airflow reads each by a command, from a file of its own."""
+    home = tmp_path / "it's here"
+    write_json(home / "secrets.json", {"AIRFLOW__API__SECRET_KEY": "made before"})
+    env = environment({}, home)
+    keys = {file.name: file.read_text() for file in (home / "keys").iterdir()}
+    assert set(keys) == {"jwt_secret", "secret_key", "fernet_key"}
+    assert keys["secret_key"] == "made before" and not (home / "secrets.json").exists()
+    assert not [name for name in env if any(key in env[name] for key in keys.values())]
+    assert environment({}, home) == env
+    assert {file.name: file.read_text() for file in (home / "keys").iterdir()} == keys
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (home / "keys").iterdir()} == {0o600}
+    code = (
+        "from airflow.configuration import conf; from airflow.sdk.configuration import conf as sdk;"
+        "print(*(c.get(s, k) for c in (conf, sdk)"
+        " for s, k in (('api_auth', 'jwt_secret'), ('api', 'secret_key'), ('core', 'fernet_key'))))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    names = ("jwt_secret", "secret_key", "fernet_key")
+    assert asked.stdout.split("\n")[-2] == " ".join(keys[name] for name in names * 2)
+    own = {"AIRFLOW__CORE__FERNET_KEY": "mine"}
+    assert "AIRFLOW__CORE__FERNET_KEY_CMD" not in environment(own, home)
+
+
+SECRETS = {
+    "AIRFLOW__CORE__FERNET_KEY": "s3cr3t-1",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://me:s3cr3t-2@db/airflow",
+    "MLFLOW_TRACKING_URI": "postgresql://me:s3cr3t-3@db/mlflow",
+    "MLFLOW_TRACKING_PASSWORD": "s3cr3t-4",
+    "AWS_SECRET_ACCESS_KEY": "s3cr3t-5",
+    "HF_TOKEN": "s3cr3t-6",
+    "GITHUB_TOKEN": "s3cr3t-7",
+}
+
+
+def known_to(env: Mapping[str, str]) -> str:
+    """The numbers of the secrets in ``env``."""
+    return "".join(sorted(re.findall(r"s3cr3t-(\d)", " ".join(env.values()))))
+
+
+def test_each_service_gets_what_it_needs(tmp_path: Path) -> None:
+    env = environment({"PATH": os.defpath, MARK: "here", **SECRETS}, tmp_path)
+    listed = services(env, ports(env))
+    known = {service.name: known_to(service.env) for service in listed}
+    airflow = dict.fromkeys((n for n in known if n.startswith("airflow-")), "1234567")
+    assert known == {**airflow, "mlflow": "334567", "endpoint": ""}
+    assert all(service.env[MARK] == "here" for service in listed)
+    assert not known_to({"": configuration(listed, deployed=True)})
+    assert not known_to({"": " ".join(" ".join(service.command) for service in listed)})
+
+
+def test_what_runs_beside_airflow_does_not_see_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage, DVC and the Bento's builder, as a task of Airflow starts them."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    printed = "import os; print({k: v for k, v in os.environ.items() if 'AIRFLOW_' in k}, 'none')"
+    with running([sys.executable, "-c", printed]) as process:
+        assert list(lines_of(process)) == ["{} none"]
+    with running(["echo", SECRETS["MLFLOW_TRACKING_URI"]]) as process:
+        assert list(lines_of(process)) == ["postgresql://me:***@db/mlflow"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql+psycopg2://me:a/b:c@h:5432/db", "postgresql+psycopg2://me:***@h:5432/db"),
+        ("at https://me:p@ss@h/x: no", "at https://me:***@h/x: no"),
+        ("redis://:secret@h", "redis://:***@h"),
+        ("postgresql:///db?user=me&password=x&a=1", "postgresql:///db?user=me&password=***&a=1"),
+        ("http://127.0.0.1:5000/#/runs/1", "http://127.0.0.1:5000/#/runs/1"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("mail me@work: now", "mail me@work: now"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(text: str, shown: str) -> None:
+    assert masked(text) == str(EidolonError(text)) == str(TransientError(text)) == shown
+    assert masked(shown) == shown
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", ""])
@@ -102,13 +181,15 @@ def test_one_port_for_two_services_is_refused() -> None:
 
 
 def test_supervisord_listens_on_a_socket_only(tmp_path: Path) -> None:
-    env = environment({}, tmp_path / "100%")
-    text = configuration(services(env, ports(env)), deployed=False)
+    env = environment({}, tmp_path)
+    odd = Service("100%", [])
+    text = configuration([*services(env, ports(env)), odd], deployed=False)
     config = configparser.RawConfigParser()
     config.read_string(text)
     assert "inet_http_server" not in config
     assert config["program:endpoint"]["autostart"] == "false"
-    assert "100%%" in config["program:mlflow"]["command"]
+    assert config["program:mlflow"]["command"].endswith("-m ops.start mlflow")
+    assert config["program:100%"]["command"].endswith("100%%")
     for name in config.sections():
         if name.startswith("program:"):
             assert config[name]["stopasgroup"] == config[name]["killasgroup"] == "true"

@@ -17,6 +17,11 @@ from tests.clones import Clone, free_ports
 
 pytestmark = pytest.mark.slow
 PATIENCE = 400.0
+SECRETS = {
+    "AIRFLOW__API__SECRET_KEY": "s3cr3t-airflow",
+    "MLFLOW_TRACKING_PASSWORD": "s3cr3t-mlflow",
+    "AWS_SECRET_ACCESS_KEY": "s3cr3t-cloud",
+}
 
 
 @pytest.fixture
@@ -25,6 +30,7 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
     names = ("EIDOLON_AIRFLOW_PORT", "EIDOLON_MLFLOW_PORT", "EIDOLON_PORT")
     for name, port in zip(names, free_ports(3), strict=True):
         clone.env[name] = str(port)
+    clone.env |= SECRETS
     yield clone
     clone.ops("down")
 
@@ -74,6 +80,18 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     assert lineage.json()["version"] == 1
     ui = httpx.get(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}/", trust_env=False)
     assert ui.status_code == 200
+
+    keys = [file.read_text() for file in (home / "keys").iterdir()]
+    for process in processes_of(home):
+        env = Path(f"/proc/{process.pid}/environ").read_text()
+        command = " ".join(process.cmdline())
+        assert not any(key in env + command for key in keys)
+        assert "s3cr3t" not in command and "mlflow.db" not in command
+        if "bentoml" in command:
+            assert "s3cr3t" not in env
+        elif "mlflow" in command:
+            assert "s3cr3t-airflow" not in env
+    assert "mlflow.db" not in (home / "supervisor.conf").read_text()
 
     assert "already up" in clone.ops("up").stdout
     down = clone.ops("down")

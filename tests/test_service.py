@@ -412,13 +412,24 @@ def test_serve_needs_something_deployed_and_a_free_port(served: Served, tmp_path
     assert "make run" in nothing.stderr
 
 
-def test_serve_serves_what_is_deployed(served: Served) -> None:
+PRIVATE = (
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_PASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "HF_TOKEN",
+    "GITHUB_TOKEN",
+)
+
+
+def test_serve_serves_what_is_deployed_and_has_no_keys(served: Served) -> None:
     served.answer("deploy", "--tag", served.tag, "--version", "3")
     port = server.free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "bento.release", "serve", "--port", str(port)],
         cwd=served.project,
-        env=served.environment,
+        env=served.environment | dict.fromkeys(PRIVATE, "s3cr3t"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -428,6 +439,10 @@ def test_serve_serves_what_is_deployed(served: Served) -> None:
             answer = client.post("/search", json={"query": KNOWN, "k": 1}, timeout=120)
         assert answer.status_code == 200
         assert answer.json()["bundle"]["version"] == 3
+        started = psutil.Process(process.pid)
+        for one in (started, *started.children(recursive=True)):
+            env = Path(f"/proc/{one.pid}/environ").read_bytes()
+            assert b"BENTOML_HOME=" in env and b"s3cr3t" not in env, one.cmdline()
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -40,6 +40,7 @@ from dvc_objects.fs.errors import AuthError, RemoteMissingDepsError
 from dvc_objects.fs.errors import ConfigError as RemoteConfigError
 
 from components.errors import EXIT_CODE, TRY_AGAIN, EidolonError, TransientError, one_sentence
+from components.variables import masked
 
 BAD_INPUT = (
     # the repository and its settings
@@ -129,7 +130,7 @@ def _status(error: StageCmdFailedError) -> int | None:
 
 
 def _sentence(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in masked(str(error)).splitlines() if line.strip()]
     return " ".join(lines)[:300] or type(error).__name__
 
 

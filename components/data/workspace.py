@@ -26,6 +26,7 @@ from components.data.remote import has_remote
 from components.errors import EidolonError, told
 from components.files import write_text
 from components.paths import COLLECTION, DATASET, LOCK
+from components.variables import without_airflow
 
 POINTER = COLLECTION / "pictures.dvc"
 _PICTURES = collection.pictures_folder()
@@ -200,7 +201,8 @@ def dvc(*arguments: str, quiet: bool = True) -> str:
     beside = str(Path(sys.executable).parent)  # where a stage's command `eidolon` is
     done = subprocess.run(
         [sys.executable, "-m", "components.data.dvc_process", *arguments],
-        env=os.environ | {"PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])},
+        env=without_airflow(os.environ)
+        | {"PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,
         capture_output=quiet,
         text=True,

@@ -42,6 +42,7 @@ from components.paths import (
     SHARDS,
     VALIDATION,
 )
+from components.variables import masked
 
 MODEL = "eidolon"
 EXPERIMENT = "eidolon-retrain"
@@ -114,8 +115,8 @@ def client() -> MlflowClient:
 
 
 def tracking_uri() -> str:
-    """The registry that is asked."""
-    return mlflow.get_tracking_uri()
+    """The registry that is asked, for people: without a password."""
+    return masked(mlflow.get_tracking_uri())
 
 
 def lock_digest(lock: Path = LOCK) -> str:

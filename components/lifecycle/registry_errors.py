@@ -15,6 +15,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from components.errors import EidolonError, TransientError
+from components.variables import masked
 
 GONE = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 _REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
@@ -49,7 +50,10 @@ def code_of(error: Exception) -> str:
 
 def translated(error: Exception, registry: str) -> EidolonError | TransientError:
     """``error`` of the registry that is called ``registry``, as one sentence with what to do."""
-    code, said = code_of(error), (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+    code, said = (
+        code_of(error),
+        (masked(str(error)).strip() or type(error).__name__).splitlines()[0][:160],
+    )
     at = f"the registry at {registry}"
     if code in GONE:
         return EidolonError(

@@ -1,0 +1,20 @@
+"""`python -m ops.start NAME`: become a service of `make up`, with the environment that it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from components.errors import one_sentence
+from ops.services import current
+
+
+def main() -> None:
+    """Replace this process by the service that is named on the command line."""
+    with one_sentence():
+        service = current()[sys.argv[1]]
+    os.execve(service.command[0], service.command, dict(service.env))
+
+
+if __name__ == "__main__":
+    main()
