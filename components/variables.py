@@ -15,22 +15,11 @@ _ENDPOINT = {
     *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),
 }
 _ENDPOINT_PREFIXES = (
-    *("LC_", "LD_", "XDG_", "EIDOLON_", "BENTOML_", "OTEL_", "MALLOC_"),
-    *(
-        "OMP_",
-        "KMP_",
-        "MKL_",
-        "OPENBLAS_",
-        "CUDA_",
-        "NVIDIA_",
-        "PYTORCH_",
-        "TORCH_",
-        "HIP_",
-        "ROCR_",
-    ),
+    *("LC_", "LD_", "XDG_", "EIDOLON_", "BENTOML_", "OTEL_", "MALLOC_", "OMP_", "KMP_", "MKL_"),
+    *("OPENBLAS_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "HIP_", "ROCR_"),
 )
-_PASSWORD = re.compile(r"(://[^\s/:@]*):\S*@")
-_PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)[^&\s]+", re.IGNORECASE)
+_PASSWORD = re.compile(r"(://[^\s/:@]*):(\S*)@")
+_PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)([^&\s]+)", re.IGNORECASE)
 
 
 def of_endpoint(given: Mapping[str, str]) -> dict[str, str]:
@@ -50,3 +39,8 @@ def masked(text: str) -> str:
     """``text`` with the passwords of all addresses in it hidden: `postgresql://user:***@host/db`.
     An address ends at white space; of one with several `@`, all before the last is hidden."""
     return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+
+
+def passwords(text: str) -> list[str]:
+    """The passwords that :func:`masked` hides in ``text``."""
+    return [found[2] for pattern in (_PASSWORD, _PARAMETER) for found in pattern.finditer(text)]

@@ -11,12 +11,21 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.log import mask_secret
 
 from components.errors import EidolonError
-from components.variables import masked
+from components.variables import masked, passwords
 from ops import record, steps
 from ops.environment import HOME, ROOT
 from ops.stage import Log
+
+
+def hide_passwords() -> None:
+    """Let Airflow hide, in whatever it logs, the passwords of the addresses in the environment:
+    the traceback of an unexpected error may hold one."""
+    for value in os.environ.values():
+        for password in passwords(value):
+            mask_secret(password)
 
 
 def perform(step: Callable[[Log], Any]) -> Any:
@@ -33,6 +42,7 @@ def perform(step: Callable[[Log], Any]) -> Any:
         logger.info(line)
         record.append(file, record.Event(name, "line", line))
 
+    hide_passwords()
     record.append(file, record.Event(name, "started"))
     try:
         with chdir(ROOT):

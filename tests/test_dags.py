@@ -89,6 +89,29 @@ def paths(entries: list[Any]) -> list[str]:
     return [e if isinstance(e, str) else next(iter(e)) for e in entries]
 
 
+def test_a_task_s_log_shows_no_password(tmp_path: Path) -> None:
+    """What Airflow logs by itself, such as the traceback of an unexpected error."""
+    code = (
+        "import structlog; from perform import hide_passwords; from airflow.sdk.log import *;"
+        "hide_passwords(); configure_logging();"
+        "structlog.get_logger().error('refused by http://me:s3cr3t-word@h')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=clean_environment()
+        | {
+            "AIRFLOW_HOME": str(tmp_path),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'dags'}",
+            "MLFLOW_TRACKING_URI": "http://me:s3cr3t-word@h",
+        },
+        capture_output=True,
+        text=True,
+    )
+    printed = done.stdout + done.stderr
+    assert "refused by http://me:***@h" in printed and "s3cr3t-word" not in printed
+
+
 def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == []
     assert parsed["dags"] == ["ingest", "retrain"]

@@ -117,11 +117,14 @@ def test_the_latest_metrics_of_a_run_are_those_that_ship(registered: registry.Ve
 
 def test_a_registry_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
+    at = f"127.0.0.1:{free_ports(1)[0]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cr3t@{at}")
+    assert registry.tracking_uri() == f"http://me:***@{at}"  # as lineage shows it
     for words in (("data", "log"), ("lineage", "1"), ("data", "restore", "champion")):
         found = eidolon(*words)
         assert (found.returncode, found.stdout) == (TRY_AGAIN, "")
         assert "cannot be reached" in found.stderr and "Traceback" not in found.stderr
+        assert f"http://me:***@{at}" in found.stderr and "s3cr3t" not in found.stderr
 
 
 def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> None:
