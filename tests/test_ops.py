@@ -49,7 +49,7 @@ from ops.record import Event
 from ops.run import explained, stage_names
 from ops.services import MARK, Service, configuration, marked, services
 from ops.summary import facts, figures, outcome, summarise
-from ops.up import check_ports
+from ops.up import addresses, check_ports
 from tests.clones import Clone, clean_environment, free_ports
 from tests.toy import ROOT
 
@@ -134,6 +134,11 @@ def test_what_runs_beside_airflow_does_not_see_its_keys(monkeypatch: pytest.Monk
         assert list(lines_of(process)) == ["{} none"]
     with running(["echo", SECRETS["MLFLOW_TRACKING_URI"]]) as process:
         assert list(lines_of(process)) == ["postgresql://me:***@db/mlflow"]
+
+
+def test_the_address_of_the_registry_is_shown_without_its_password(tmp_path: Path) -> None:
+    env = environment({"MLFLOW_TRACKING_URI": "http://me:s3cr3t@elsewhere"}, tmp_path)
+    assert "MLflow    http://me:***@elsewhere" in addresses(env, deployed=False)
 
 
 @pytest.mark.parametrize(

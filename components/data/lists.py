@@ -30,10 +30,12 @@ def read(path: Path, raw: IO[bytes]) -> Iterator[Line]:
 
     Raises :class:`EidolonError` that names the first line which is none.
     """
-    data, number = raw.read(), 1
+    number = 1
     try:
         rows = csv.reader(
-            io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, skipinitialspace=True
+            io.StringIO(raw.read().decode("utf-8-sig"), newline=""),
+            strict=True,
+            skipinitialspace=True,
         )
         for row in rows:
             words = [word.strip().lower() for word in row]
@@ -41,7 +43,7 @@ def read(path: Path, raw: IO[bytes]) -> Iterator[Line]:
                 yield _line(number, row, path.parent)
             number = rows.line_num + 1
     except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
+        number = error.object.count(b"\n", 0, error.start) + 1
         raise EidolonError(f"{path} is no list of files: line {number} is not UTF-8") from None
     except (csv.Error, OSError, ValueError) as error:
         raise EidolonError(f"{path} is no list of files: line {number}: {error}") from None
