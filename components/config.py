@@ -70,6 +70,7 @@ class Dataset(_Section):
     gallery_per_category: PerCategory | None
     training_per_category: PerCategory | None
     min_pictures: Count
+    leave_out_unreadable: bool = False
 
     @model_validator(mode="after")
     def _fits_the_adapter(self) -> Dataset:
@@ -104,6 +105,7 @@ class Ingest(_Section):
     max_files: Count
     max_bytes: Count
     max_ratio: Annotated[float, Field(ge=1)]
+    max_pixels: Annotated[int, Field(ge=1, le=178_956_970)]  # pictures.MAX_PIXELS
     max_hamming: Annotated[int, Field(ge=0, le=64)]
     max_difference: Share
     settled_seconds: Annotated[float, Field(ge=0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 DATASET = Path("data/dataset")
+LEFT_OUT = Path("data/left_out.csv")  # beside a dataset: what its source has and it has not
 PLAN = Path("data/plan")
 SHARDS = Path("data/shards")
 IMAGINED = Path("data/imagined")

@@ -41,6 +41,11 @@ def track(
     yield from shown(items, what, unit, weights)
 
 
+def note(text: str) -> None:
+    """Say something where progress is shown."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class _Rate(ProgressColumn):
     """Units per second, over the last while."""
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from components import config, manifest, pictures
+from components import config, manifest
 from components.datasets.build import build
 from components.errors import EidolonError
 from components.files import read_json, write_json
@@ -26,7 +25,7 @@ from components.imagining.store import Store, draw, wanted
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED
-from components.retrieval.embed import embed
+from components.retrieval.embed import embed, encode
 from components.retrieval.features import Array, Features
 from components.validation.heal import validate
 from study import covering
@@ -170,7 +169,7 @@ def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEnco
     """(U, K, d): pictures of ``names`` as ``params`` asks for, unvalidated, through ``vision``."""
     asked, store = wanted(params, names), Store()
     at = draw(asked, params, store)
-    features = vision.images([Image.open(store.path(at[w])).convert("RGB") for w in asked])
+    (features,) = encode([store.path(at[w]) for w in asked], "imagined", vision)
     many = params.images_per_category
     return features.reshape(many, len(names), -1).transpose(1, 0, 2)
 
@@ -179,7 +178,7 @@ def _through_clip(features: Features, clip: ClipEncoder) -> Array:
     """(C, K, d_clip), in the order of ``features.imagined``."""
     frame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "make ablation")
     order = {name: i for i, name in enumerate(features.categories["category"])}
-    vectors = clip.images([pictures.read(ACCEPTED / path) for path in frame["path"]])
+    (vectors,) = encode([ACCEPTED / path for path in frame["path"]], "accepted", clip)
     grid = np.zeros((*features.accepted.shape, vectors.shape[1]), dtype=np.float32)
     place = frame.groupby("category").cumcount()
     grid[frame["category"].map(order), place] = vectors

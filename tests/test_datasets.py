@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from components import config, manifest
 from components.datasets import cub200, folder, oxford102
 from components.datasets.build import build
+from components.datasets.left_out import LeftOut
 from components.datasets.source import Source
 from components.errors import EidolonError
 from tests import trees
@@ -230,3 +232,76 @@ def test_a_photo_that_does_not_decode_leaves_the_dataset_as_it_was(
         build(chosen, tmp_path / "out")
     assert (tmp_path / "out" / "manifest.csv").read_bytes() == before
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
+
+
+def test_all_unreadable_pictures_are_named_in_one_error(animals: Path, tmp_path: Path) -> None:
+    chosen = params("folder", animals, gallery_per_category=2, training_per_category=2)
+    wolf = animals / "wolf"
+    (wolf / "0.JPG").write_bytes((wolf / "0.JPG").read_bytes()[:-30])
+    (wolf / "9.heic").write_bytes(b"\0\0\0\x18ftypheic")  # behind those that would be taken
+    (wolf / "a.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (animals / "lynx" / "b.png").write_bytes(b"")
+    with pytest.raises(EidolonError, match=r"4 of the pictures cannot.*leave_out_unreadable") as e:
+        build(chosen, tmp_path / "out")
+    assert "\n" not in str(e.value) and not (tmp_path / "out").exists()
+    table = pd.read_csv(tmp_path / "left_out.csv")
+    bad = table[table["kind"] == "unreadable"].set_index("file")["reason"]
+    assert sorted(Path(file).name for file in bad.index) == ["0.JPG", "9.heic", "a.jpg", "b.png"]
+    assert "git lfs pull" in bad[str(wolf / "a.jpg")]
+
+    going_on = chosen.model_copy(update={"leave_out_unreadable": True})
+    frame = build(going_on, tmp_path / "out")
+    assert set(table["file"]) == set(pd.read_csv(tmp_path / "left_out.csv")["file"])
+    for name, count in (("wolf", 3), ("lynx", 4)):  # the next ones take their places
+        rows = frame[frame["category"] == name]
+        assert len(rows) == (2 if set(rows["split"]) == {"unseen"} else count)
+
+
+def test_what_is_left_out_is_counted(
+    animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (animals / "wolf" / "old").mkdir()
+    trees.photo(animals / "wolf" / "old" / "0.jpg", 1)
+    build(
+        params("folder", animals, gallery_per_category=9, training_per_category=9), tmp_path / "out"
+    )
+    said = capsys.readouterr().err
+    assert "5 no picture (5 .txt)" in said and "1 in a sub-folder (1 .jpg)" in said
+    assert "1 in no category (1 no suffix)" in said and "left_out.csv" in said
+    (animals / "loose.jpg").touch()
+    left = LeftOut(tmp_path / "table.csv")
+    folder.sources(animals, None, 0, 9, 9, left)
+    assert "2 in no category (1 no suffix, 1 .jpg)" in left.sentence()
+
+
+def test_pictures_of_a_tree_are_told_by_their_content(animals: Path, tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 9), (1, 2, 3))
+    for name, kind in (("a.jfif", "JPEG"), ("b.gif", "GIF"), ("c.jpg", "PNG"), ("d", "AVIF")):
+        image.save(animals / "wolf" / name, kind)
+    (source,) = (s for s in folder.sources(animals, None, 0, 99, 1) if s.category == "wolf")
+    shown = {*names(source.gallery), *names(source.training)}
+    assert {"a.jfif", "b.gif", "c.jpg", "d"} <= shown
+
+
+def test_folders_that_are_splits_get_a_hint(tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        for category in ("fox", "wolf", "lynx", "hare"):
+            trees.photo(tmp_path / "tree" / split / category / "0.jpg", 1)
+    with pytest.raises(EidolonError, match=r"are splits and not categories: set .*tree/test, or"):
+        folder.sources(tmp_path / "tree", None, 0, 1, 1)
+    for category in ("fox", "wolf", "lynx", "hare"):
+        trees.photo(tmp_path / "deep" / category / "images" / "0.jpg", 1)
+    with pytest.raises(EidolonError, match=r"deep/fox has no pictures \(.*images is a folder"):
+        folder.sources(tmp_path / "deep", None, 0, 1, 1)
+
+
+def test_all_unreadable_photos_of_a_benchmark_are_named(flowers: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(flowers, tmp_path / "flowers-102")
+    for number in (3, 250):
+        path = root / "jpg" / f"image_{number:05d}.jpg"
+        path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(EidolonError, match=r"2 of the pictures .*00250\.jpg .*00003\.jpg"):
+        build(params("oxford102", root), tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "left_out.csv")) == 2
+    kept = build(params("oxford102", root, leave_out_unreadable=True), tmp_path / "out")
+    assert len(kept) == len(build(params("oxford102", flowers), tmp_path / "all")) - 2

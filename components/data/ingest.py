@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from components import config, manifest, pictures
-from components.data import archives, collection, lists
+from components.data import archives, collection, jpeg, lists
 from components.data.collection import Picture
 from components.data.likeness import Known, Likeness, likeness
 from components.data.quarantine import Item, put_aside
@@ -87,6 +87,16 @@ class Outcome:
         return "; ".join(parts)
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A candidate that was not taken, and why. It holds words alone: an exception would hold the
+    decoded picture too, by the frames of its traceback."""
+
+    candidate: Candidate
+    kind: str
+    reason: str
+
+
 class Rejected(Exception):  # noqa: N818 - of a file, not an error of ours
     """A file that is not taken. ``kind`` is counted, the text says it in full."""
 
@@ -127,13 +137,13 @@ def ingest(
         judge = Judge(params, dataset, folder, within)
         before = set(judge.categories.values())
         added: list[Picture] = []
-        refused: list[tuple[Candidate, Rejected]] = []
+        refused: list[Refused] = []
         try:
             for candidate in track(candidates, "ingest", "files"):
                 try:
                     added.append(judge.take(candidate, name))
                 except Rejected as reason:
-                    refused.append((candidate, reason))
+                    refused.append(Refused(candidate, reason.kind, str(reason)))
             aside = put_aside(map(_item, refused), quarantine) if refused else None
             collection.append(added, folder)
         except BaseException:
@@ -143,7 +153,7 @@ def ingest(
     return Outcome(
         files=len(candidates),
         added=len(added),
-        rejected=dict(Counter(reason.kind for _, reason in refused)),
+        rejected=dict(Counter(one.kind for one in refused)),
         new_categories=sorted({picture.category for picture in added} - before),
         quarantine=aside,
     )
@@ -178,7 +188,7 @@ class Judge:
         Raises :class:`Rejected`."""
         category = self._category(candidate)
         data = _bytes(candidate)
-        image, kind = decode(data)
+        image, kind = decode(data, self.params.max_pixels)
         known_by = likeness(image)
         same = self._known.same(known_by)
         if same is not None:
@@ -222,19 +232,23 @@ class Judge:
         return str(path) if other == category else f"{path}, which shows {other!r}"
 
 
-def decode(data: bytes) -> tuple[Image.Image, str]:
+def decode(data: bytes, max_pixels: int = pictures.MAX_PIXELS) -> tuple[Image.Image, str]:
     """A whole picture as RGB, and its format by content. Raises :class:`Rejected`."""
     try:
-        image = pictures.read(data, "it")
-        with Image.open(BytesIO(data), formats=pictures.FORMATS) as again:
-            kind = str(again.format)
-            again.verify()  # the checksums and the end of a PNG
+        image = pictures.read(data, "it", max_pixels=max_pixels)
+        kind = pictures.kind(data, "it")
+        if kind == "PNG":
+            with Image.open(BytesIO(data), formats=["PNG"]) as again:
+                again.verify()  # the checksums and the end
+    except pictures.TooManyPixelsError as error:
+        raise Rejected(
+            "too many pixels", f"{error}, or raise ingest.max_pixels in params.yaml"
+        ) from None
     except EidolonError as error:
-        big = str(pictures.MAX_PIXELS) in str(error)
-        raise Rejected("too many pixels" if big else "not decoded", str(error)) from None
+        raise Rejected("not decoded", str(error)) from None
     except pictures.DAMAGE as error:
         raise Rejected("not decoded", f"it is damaged ({error})") from None
-    if kind == "JPEG" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+    if kind == "JPEG" and not jpeg.is_whole(data):
         raise Rejected("not decoded", "it is truncated: its end marker is missing")
     return image, kind
 
@@ -252,16 +266,15 @@ def _bytes(candidate: Candidate) -> bytes:
     return data
 
 
-def _item(refused: tuple[Candidate, Rejected]) -> Item:
+def _item(refused: Refused) -> Item:
     """What the quarantine keeps. Of a duplicate no bytes: its picture is here already. Of what a
     list names elsewhere only pictures: a list may be a stranger's, and name any file."""
-    candidate, reason = refused
-    data = None
-    if reason.kind == "near-duplicate" or (candidate.given and reason.kind != "duplicate"):
+    candidate, data = refused.candidate, None
+    if refused.kind == "near-duplicate" or (candidate.given and refused.kind != "duplicate"):
         with suppress(Rejected):  # no file, or too big: the reason says so
             data = _bytes(candidate)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
-    return Item(candidate.name, candidate.category, reason.kind, f"{reason}{where}", data)
+    return Item(candidate.name, candidate.category, refused.kind, f"{refused.reason}{where}", data)
 
 
 @contextmanager

@@ -21,20 +21,24 @@ from PIL import Image
 from components import config, manifest, names, pictures
 from components.data.likeness import likeness
 from components.datasets import cub200, emblems, folder, oxford102
+from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
 from components.datasets.source import Picture, Source
+from components.errors import EidolonError
 from components.files import folder_aside
-from components.paths import DATASET
-from components.progress import track
+from components.paths import DATASET, LEFT_OUT
+from components.progress import note, track
 
 
 def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
     """Write the dataset of ``params`` to ``out`` and return its manifest.
 
-    Raises :class:`EidolonError` for an incomplete source, two categories of one name or an
-    unreadable picture; ``out`` then stays as it was.
+    What the source has and the dataset does not take is listed in left_out.csv beside ``out``.
+    Raises :class:`EidolonError` for an incomplete source, two categories of one name or unreadable
+    pictures; ``out`` then stays as it was.
     """
-    own = _sources(params)
+    left = LeftOut(out.with_name(LEFT_OUT.name), goes_on=params.leave_out_unreadable)
+    own = _sources(params, left)
     names.distinct(source.category for source in own)
     sources = merge(own, params.seed, params.min_pictures)
     rows = []
@@ -44,23 +48,30 @@ def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
                 place = Path(subset) / names.folder(source.category)
                 for i, picture in enumerate(shown):
                     (aside / place).mkdir(parents=True, exist_ok=True)
-                    name, image = _store(picture, aside / place / f"{i:04d}")
+                    try:
+                        name, image = _store(picture, aside / place / f"{i:04d}")
+                    except EidolonError as error:
+                        left.add(Path(str(picture)), UNREADABLE, str(error))
+                        continue
                     path = (place / name).as_posix()
                     known_by = astuple(likeness(image))
                     rows.append((path, source.category, source.split, subset, *known_by))
+        left.check()
         frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
         manifest.write(aside, frame)
+    if said := left.sentence():
+        note(f"dataset: {said}")
     return frame
 
 
-def _sources(params: config.Dataset) -> list[Source]:
+def _sources(params: config.Dataset, left: LeftOut) -> list[Source]:
     gallery, training = params.gallery_per_category, params.training_per_category
     match params.adapter:
         case "emblems":
             return list(emblems.sources(params.seed, *params.numbers()))
         case "folder":
             source = params.folder()
-            return folder.sources(source, params.splits, params.seed, *params.numbers())
+            return folder.sources(source, params.splits, params.seed, *params.numbers(), left)
         case "cub200":
             return cub200.sources(params.folder(), params.splits, gallery, training)
         case "oxford102":

@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from components import names, pictures
 from components.datasets import splits
+from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
 from components.datasets.source import Source, Split
 from components.errors import EidolonError
+from components.progress import track
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+_CHECKED_AT = 8  # pixels: a picture is decoded as small as its format allows
 
 
 def sources(
-    source: Path, lists: Path | None, seed: int, gallery: int, training: int
+    source: Path,
+    lists: Path | None,
+    seed: int,
+    gallery: int,
+    training: int,
+    left: LeftOut | None = None,
 ) -> list[Source]:
     """One category for each folder, named as the folder with spaces for underscores.
 
     The split is that of the class ``lists``, or else 25 % unseen, 15 % validation and 60 % train in
     the order of a seeded hash of the names. Each category gives its first ``gallery`` pictures, by
     file name, to the gallery and the next ``training`` to training; one that trains keeps at least
-    one picture for that. Folders and files that start with a dot are left out, as are files that
-    are no pictures. Raises :class:`EidolonError` for a missing or empty folder or category.
+    one picture for that. Files are told by their content, and those that give a picture are
+    decoded. What is not taken goes to ``left``, but for what starts with a dot: files that are no
+    pictures or cannot be read, what lies in sub-folders or beside the categories. Raises
+    :class:`EidolonError` for a missing or empty folder or category, and for folders that are named
+    as splits.
     """
+    left = left or LeftOut()
     if not source.is_dir():
         what = "is no folder" if source.exists() else "does not exist"
         raise EidolonError(f"dataset.source {source} {what}: give a tree of categories")
-    found = {
-        path.name: [
-            p
-            for p in sorted(path.iterdir())
-            if p.suffix.lower() in pictures.SUFFIXES and not p.name.startswith(".")
-        ]
-        for path in sorted(source.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    }
-    if len(found) < 4:
-        raise EidolonError(f"{source} has {len(found)} categories; at least 4 are needed")
-    strange = next((name for name in found if not names.is_text(name)), None)
+    entries = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
+    folders = [path for path in entries if path.is_dir()]
+    if folders and all(path.name.lower() in _SPLITS for path in folders):
+        raise EidolonError(
+            f"{source} has the folders {', '.join(p.name for p in folders)}, which are splits and"
+            f" not categories: set dataset.source to one of them, such as {folders[0]}, or copy"
+            " what is in them into one folder"
+        )
+    if len(folders) < 4:
+        raise EidolonError(f"{source} has {len(folders)} categories; at least 4 are needed")
+    strange = next((path.name for path in folders if not names.is_text(path.name)), None)
     if strange is not None:
         raise EidolonError(
             f"{source} has a folder {strange!r}, which is no UTF-8: rename the folder"
         )
+    for path in entries:
+        if not path.is_dir():
+            left.add(path, LOOSE, f"{path} lies in no category's folder")
+    found = {
+        path.name: _pictures(path, gallery + training, left)
+        for path in track(folders, "check", "categories")
+    }
+    left.check()
     split_of = splits.read(lists, found) if lists else _splits(list(found), seed)
     return [
         _category(source / name, files, split_of[name], gallery, training)
@@ -49,11 +71,42 @@ def sources(
     ]
 
 
+def _pictures(folder: Path, wanted: int, left: LeftOut) -> list[Path]:
+    """The first ``wanted`` pictures of a category's folder that can be read."""
+    found: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            _nested(path, left)
+            continue
+        recognised = False
+        try:
+            pictures.kind(path)
+            recognised = True
+            if len(found) < wanted:
+                pictures.read(path, side=_CHECKED_AT)
+                found.append(path)
+        except EidolonError as error:
+            meant = recognised or path.suffix.lower() in pictures.SUFFIXES
+            left.add(path, UNREADABLE if meant else OTHER, str(error))
+    return found
+
+
+def _nested(folder: Path, left: LeftOut) -> None:
+    for place, _, files in os.walk(folder):
+        for file in sorted(files):
+            path = Path(place) / file
+            left.add(path, NESTED, f"{path} lies in a sub-folder of a category")
+
+
 def _category(
     path: Path, files: Sequence[Path], split: Split, gallery: int, training: int
 ) -> Source:
     if not files:
-        raise EidolonError(f"category {path} has no pictures: add some or remove the folder")
+        deeper = next((p for p in sorted(path.iterdir()) if p.is_dir()), None)
+        hint = f" ({deeper} is a folder: pictures lie right in their category's)" if deeper else ""
+        raise EidolonError(f"category {path} has no pictures{hint}: add some or remove the folder")
     category = names.clean(path.name)
     if not category:
         raise EidolonError(f"category {path} has no name: rename the folder")

@@ -61,6 +61,15 @@ class _PictureEncoder:
         """Pictures that go through the model at once."""
         return self._images.size
 
+    @property
+    def side(self) -> int | None:
+        """Pixels of the longest side that a picture is scaled or cut to; nothing where the model
+        takes pictures of other sizes, and they must be read in full."""
+        processor = self._processor
+        sizes = [processor.size, getattr(processor, "crop_size", None)]
+        lengths = [n for size in sizes if size for n in dict(size).values() if n is not None]
+        return max(lengths) if processor.do_resize and lengths else None
+
     def images(self, images: Sequence[Image.Image]) -> Array:
         """(N, d) float32, each row of length one."""
         return _joined(self._images(images))

@@ -148,7 +148,7 @@ def load(folder: Path) -> Bundle:
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
-    image = pictures.read(path)
+    image = pictures.read(path, side=THUMBNAIL)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from components import config, manifest, pictures
 from components.errors import EidolonError
@@ -33,7 +33,7 @@ def embed(
     sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
     for subset in ("gallery", "training"):
         part = frame.loc[frame["subset"] == subset, ["path", "category"]].reset_index(drop=True)
-        both = _encode(dataset, part["path"], subset, clip, vision)
+        both = encode([dataset / p for p in part["path"]], subset, clip, vision)
         sides[subset] = (part, both[0], both[1])
 
     drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
@@ -43,7 +43,7 @@ def embed(
             f"imagined pictures of {sorted(unknown)[:3]} belong to no category of the dataset:"
             " run `dvc repro generate`"
         )
-    (vectors,) = _encode(accepted, drawn["path"], "imagined", vision)
+    (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
     row = pd.Index(categories["category"]).get_indexer(pd.Index(drawn["category"]))
     place = drawn.groupby("category").cumcount().to_numpy()
     many = int(place.max()) + 1
@@ -68,17 +68,17 @@ def embed(
     return features
 
 
-def _encode(
-    root: Path, paths: pd.Series, what: str, *encoders: ClipEncoder | VisionEncoder
-) -> list[Array]:
-    """Read each picture once and encode it with every encoder."""
-    if paths.empty:
+def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:
+    """Read each picture once, no larger than the encoders need it, and encode it with every one:
+    (N, d) float32 for each encoder, of unit rows."""
+    if not files:
         raise EidolonError(f"there are no {what} pictures to embed")
     batch = max(encoder.batch for encoder in encoders)
-    chunks = [paths.iloc[i : i + batch] for i in range(0, len(paths), batch)]
+    sides = [encoder.side for encoder in encoders]
+    side = None if None in sides else max(s for s in sides if s is not None)
+    read = (pictures.read(f, side=side) for f in track(files, f"embed {what}", "pictures"))
     parts: list[list[Array]] = [[] for _ in encoders]
-    for chunk in track(chunks, f"embed {what}", "pictures", weigh=len):
-        images: list[Image.Image] = [pictures.read(root / p) for p in chunk]
+    for images in pictures.grouped(read, batch):
         for encoder, collected in zip(encoders, parts, strict=True):
             collected.append(encoder.images(images))
     return [np.concatenate(p) for p in parts]

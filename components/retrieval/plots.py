@@ -25,6 +25,7 @@ COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
 RIGHT, WRONG = "#2c6e8f", "#d95f02"
 SHOWN = 8  # categories in the grid
+_SIDE = 128  # pixels: about what a picture is shown with
 
 
 class Strip(NamedTuple):
@@ -89,7 +90,7 @@ def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
             cell = axes[row, column]
             cell.set_axis_off()
             if file is not None:
-                cell.imshow(pictures.read(file), interpolation="nearest")
+                cell.imshow(pictures.read(file, side=_SIDE), interpolation="nearest")
         axes[0, column].set_title(name.replace(" ", "\n"), fontsize=8, parse_math=False)
     figure.suptitle("imagined (above) and real (below)", fontsize=10)
     _save(figure, path)
@@ -159,9 +160,8 @@ def _strip(axes: Axes, files: Sequence[Path], right: Sequence[bool | None], room
     for side in axes.spines.values():
         side.set_visible(False)
     for i, (file, fits) in enumerate(zip(files, right, strict=True)):
-        axes.imshow(
-            pictures.read(file), extent=(i + 0.06, i + 0.94, 0.94, 0.06), interpolation="nearest"
-        )
+        image = pictures.read(file, side=_SIDE)
+        axes.imshow(image, extent=(i + 0.06, i + 0.94, 0.94, 0.06), interpolation="nearest")
         if fits is True:
             edge = Rectangle((i + 0.04, 0.04), 0.92, 0.92, fill=False, edgecolor=RIGHT, linewidth=2)
             axes.add_patch(edge)

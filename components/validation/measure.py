@@ -132,19 +132,18 @@ class Meter:
                 " run `dvc repro generate`"
             )
         rows = frame.reset_index(drop=True)
-        chunks = [
-            np.arange(start, min(start + self._batch, len(rows)))
-            for start in range(0, len(rows), self._batch)
-        ]
-        tables, arrays = [], []
-        for chunk in track(chunks, "measure", "pictures", weigh=len):
-            of_chunk = files[chunk[0] : chunk[-1] + 1]
+        tables: list[pd.DataFrame] = []
+        arrays = []
+        done = 0
+        read = map(_read, track(files, "measure", "pictures"))
+        for images in pictures.grouped(read, self._batch):
+            chunk = np.arange(done, done + len(images))
+            done += len(images)
             table = pd.DataFrame(index=chunk)
+            of_chunk = files[chunk[0] : done]
             digests = [sha256(file) if file.is_file() else "" for file in of_chunk]
             table["intact"] = rows["sha256"].iloc[chunk] == digests
-            seen = [_read(file) for file in of_chunk]
-            table["decodes"] = fine = np.array([image is not None for image in seen])
-            images = [_NOTHING if image is None else image for image in seen]
+            table["decodes"] = fine = np.array([image is not _NOTHING for image in images])
             for name, value in _OF_PIXELS.items():
                 table[name] = np.where(fine, [value(image) for image in images], np.nan)
             clip, vision = self._clip.images(images), self._vision.images(images)
@@ -159,6 +158,7 @@ class Meter:
 
 
 _NOTHING = Image.new("RGB", (32, 32))  # stands in for a picture that does not decode
+_MAX_PIXELS = 2048**2  # a generator draws none with more: config.Generator.size
 _OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
     "width": lambda image: image.width,
     "height": lambda image: image.height,
@@ -167,8 +167,8 @@ _OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
 }
 
 
-def _read(file: Path) -> Image.Image | None:
+def _read(file: Path) -> Image.Image:
     try:
-        return pictures.read(file)
+        return pictures.read(file, max_pixels=_MAX_PIXELS)
     except EidolonError:
-        return None
+        return _NOTHING

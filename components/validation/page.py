@@ -75,7 +75,7 @@ def _text(value: object) -> str:
 
 def _thumbnail(file: Path) -> str:
     try:
-        image = pictures.read(file)
+        image = pictures.read(file, side=_SIDE)
     except EidolonError:
         return "no picture"
     image.thumbnail((_SIDE, _SIDE))

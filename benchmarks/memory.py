@@ -1,0 +1,90 @@
+"""Peak memory of what reads photographs, by how many there are: `python -m benchmarks.memory`.
+
+The photographs have 12 megapixels. `ingest` refuses all but the first, since they are the same;
+`embed` encodes them with the encoders of params.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from PIL import Image
+
+from components import config, manifest
+from components.data.ingest import ingest
+
+SIZE = (4000, 3000)
+
+
+def main(what: str, counts: Annotated[list[int], typer.Argument()]) -> None:
+    """Print the most memory that this process ever had, after each of COUNTS photographs of a new
+    folder were read by WHAT, `ingest` or `embed`."""
+    params = config.load()
+    root = Path.cwd()
+    encoders = params.encoders.model_copy(
+        update={
+            "clip": str(root / params.encoders.clip),
+            "vision": str(root / params.encoders.vision),
+        }
+    )
+    with tempfile.TemporaryDirectory() as place, chdir(place):
+        _dataset(Path("data/dataset"))
+        if what == "embed":
+            from components.models.encoders import ClipEncoder, VisionEncoder
+            from components.retrieval.embed import encode
+
+            clip = ClipEncoder(encoders.clip, encoders.clip_revision, encoders.batch)
+            vision = VisionEncoder(encoders.vision, encoders.vision_revision, encoders.batch)
+        print(f"start: {peak()} MB")
+        for count in counts:
+            folder = Path(f"photographs/{count}/grey")
+            _photographs(folder, count)
+            if what == "embed":
+                encode(sorted(folder.iterdir()), "photographs", clip, vision)
+            else:
+                ingest(folder.parent, params.ingest)
+            shutil.rmtree(folder)
+            print(f"{count}: {peak()} MB", flush=True)
+
+
+def peak() -> int:
+    """Megabytes that this process had in memory at most (Linux). What getrusage calls so counts
+    its parent too."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+def _photographs(folder: Path, count: int) -> None:
+    """``count`` copies of one, each a link."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    first = folder / "0.jpg"
+    Image.fromarray(noise).resize(SIZE).save(first)
+    for i in range(1, count):
+        (folder / f"{i}.jpg").hardlink_to(first)
+
+
+def _dataset(folder: Path) -> None:
+    """One that has next to nothing."""
+    (folder / "gallery").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(folder / "gallery" / "0.png")
+    row = dict.fromkeys(manifest.DATASET_COLUMNS, "none") | {
+        "path": "gallery/0.png",
+        "split": "train",
+        "subset": "gallery",
+        "dhash": "f" * 16,
+    }
+    manifest.write(folder, pd.DataFrame([row]))
+
+
+if __name__ == "__main__":
+    typer.run(main)
