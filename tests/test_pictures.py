@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from components.data import jpeg
 from components.data.ingest import Rejected, decode
 from components.data.likeness import likeness
 from components.errors import EidolonError
+from components.models.encoders import VisionEncoder
 
 ROOT = Path(__file__).parents[1]
 BLUE, HIDDEN = (0, 0, 255), (255, 0, 0)
@@ -168,8 +171,10 @@ def test_heic_and_avif_are_read() -> None:
     assert (image.size, kind) == ((32, 32), "HEIF")
     np.testing.assert_allclose(np.asarray(image)[16, 16], (20, 20, 220), atol=6)  # lossy
     assert decode(encoded(noise(16, 16), "AVIF"))[1] == "AVIF"
-    with pytest.raises(Rejected):
-        decode(HEIC[:-20])
+    for data in (HEIC, encoded(noise(16, 16), "AVIF"), encoded(noise(16, 16), "GIF")):
+        for cut in (len(data) // 2, len(data) - 20):
+            with pytest.raises(Rejected):
+                decode(data[:cut])
 
 
 @pytest.mark.parametrize(
@@ -302,6 +307,23 @@ def test_groups_are_bound_by_number_and_by_bytes() -> None:
     assert [len(g) for g in pictures.grouped([small] * 7, 3)] == [3, 3, 1]
     assert [len(g) for g in pictures.grouped([large] * 7, 256)] == [3, 3, 1]
     assert list(pictures.grouped([], 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "side"),
+    [
+        ({}, 32),
+        ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, 256),
+        ({"do_resize": False}, None),
+    ],
+)
+def test_an_encoder_says_how_large_it_wants_its_pictures(
+    changed: dict[str, object], side: int | None, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(ROOT / "zoo" / "models" / "dino", tmp_path / "dino")
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    assert VisionEncoder(str(folder)).side == side
 
 
 @pytest.mark.parametrize("what", ["ingest", "embed"])

@@ -65,10 +65,11 @@ class _PictureEncoder:
     def side(self) -> int | None:
         """Pixels of the longest side that a picture is scaled or cut to; nothing where the model
         takes pictures of other sizes, and they must be read in full."""
-        processor = self._processor
-        sizes = [processor.size, getattr(processor, "crop_size", None)]
+        if not getattr(self._processor, "do_resize", False):
+            return None
+        sizes = [getattr(self._processor, name, None) for name in ("size", "crop_size")]
         lengths = [n for size in sizes if size for n in dict(size).values() if n is not None]
-        return max(lengths) if processor.do_resize and lengths else None
+        return max(lengths, default=None)
 
     def images(self, images: Sequence[Image.Image]) -> Array:
         """(N, d) float32, each row of length one."""
