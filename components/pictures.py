@@ -37,6 +37,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error
 
 _ALLOWED = "PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
 _SAVE = "save it as PNG or JPEG"
+
 SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff"),
     *(".gif", ".avif", ".heic", ".heif", ".hif", ".jp2", ".jxl"),
@@ -180,11 +181,14 @@ def _mend_transparency(image: ImageFile.ImageFile) -> None:
     """A PNG without an alpha channel may name the one value that is transparent. Pillow scales
     pixels of 2, 4 and 16 bits to 8, and leaves that value as it was."""
     value = image.info.get("transparency")
-    stored = image.tile[0].args if image.format == "PNG" and image.tile else None
-    match stored:
-        case "L;2" | "L;4":
-            image.info["transparency"] = value and value * (85 if stored == "L;2" else 17)
-        case "RGB;16B" if value is not None:
+    if value is None or image.format != "PNG" or not image.tile:
+        return
+    match image.tile[0].args:
+        case "L;2":
+            image.info["transparency"] = value * 85
+        case "L;4":
+            image.info["transparency"] = value * 17
+        case "RGB;16B":
             image.info["transparency"] = tuple(part >> 8 for part in value)
 
 

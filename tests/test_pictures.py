@@ -72,7 +72,7 @@ def png(bits: int, colour: int, row: bytes, transparent: bytes, palette: bytes =
             b"\x89PNG\r\n\x1a\n",
             chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0)),
             chunk(b"PLTE", palette) if palette else b"",
-            chunk(b"tRNS", transparent),
+            chunk(b"tRNS", transparent) if transparent else b"",
             chunk(b"IDAT", zlib.compress(b"\0" + row)),
             chunk(b"IEND", b""),
         ]
@@ -107,11 +107,16 @@ GREY = {  # bits a pixel: a row, the transparent value, and what is seen
 }
 
 
+OPAQUE = {1: [255, 0, 255, 0], 2: [0, 85, 170, 255], 4: [0, 85, 170, 255], 8: [0, 5, 100, 255]}
+
+
 @pytest.mark.parametrize("bits", GREY)
 def test_the_transparent_grey_of_a_png_is_scaled_as_its_pixels_are(bits: int) -> None:
     row, value, seen = GREY[bits]
     image = pictures.read(png(bits, 0, row, struct.pack(">H", value)))
     assert np.asarray(image)[0, :4, 0].tolist() == seen
+    plain = pictures.read(png(bits, 0, row, b""))
+    assert np.asarray(plain)[0, :4, 0].tolist() == OPAQUE[bits]
 
 
 @pytest.mark.parametrize("depth", ["B", "H"])
