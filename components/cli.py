@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.command(rich_help_panel=STAGES)
+def source() -> None:
+    """Before them: note what lies in dataset.source, so that `dataset` sees a change."""
+    from components.datasets.fingerprint import KEEP, note
+    from components.paths import SOURCE
+
+    if not (os.environ.get(KEEP) and SOURCE.is_file()):
+        print(f"source: {note(config.load().dataset)}")
 
 
 @app.command(rich_help_panel=STAGES)

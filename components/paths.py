@@ -27,6 +27,9 @@ DEPLOYED = HOME / "deployed.json"
 COLLECTION = Path("collection")
 """What was ingested: see components.data.collection."""
 
+SOURCE = COLLECTION / "source.json"
+"""What the adapter's folder held when it was last read: see components.datasets.fingerprint."""
+
 INBOX = Path("inbox")
 """What is to be ingested: see ops.inbox."""
 

@@ -50,7 +50,7 @@ class Board:
         if event.kind == "line":
             # between a stage's own lines are those of DVC; an answer in JSON is not for people
             ours = event.task not in self._stages and not event.text.startswith("{")
-            if not ours and not event.text.startswith(f"{event.task}: "):
+            if not ours and not event.text.startswith((f"{event.task}: ", "source: ")):
                 return ""
             row.note = event.text
             return f"{'':<10} {event.text}"

@@ -47,12 +47,14 @@ class RunError(Exception):
 
 
 def stage_names() -> list[str]:
-    """The stages of dvc.yaml; one that is repeated for each shard has as many names."""
+    """The stages of dvc.yaml that have a task in the DAG, which those that always run have not: DVC
+    runs them with the others. One that is repeated for each shard has as many names."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     shards = config.load().generator.shards
     return [
         name
         for stage, content in stages.items()
+        if not content.get("always_changed")
         for name in ([f"{stage}@{i}" for i in shards] if "matrix" in content else [stage])
     ]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from components.data.remote import has_remote
+from components.datasets.fingerprint import KEEP
 from components.errors import told
 from ops.environment import ROOT
 from ops.processes import lines_of, running
@@ -38,9 +39,12 @@ def repro(
     :class:`TransientError` when it failed otherwise.
     """
     began, lines = time.monotonic(), []
+    added = dict(variables or {})
+    if stage != "dataset":  # a run looks at the source once
+        added[KEEP] = "1"
     options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
     dvc = [sys.executable, "-m", "components.data.dvc_process"]
-    with running([*dvc, "repro", *options, stage], variables) as process:
+    with running([*dvc, "repro", *options, stage], added) as process:
         for line in lines_of(process):
             lines.append(line)
             log(line)

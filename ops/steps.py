@@ -90,7 +90,8 @@ def imagine(shard: int, log: Log) -> dict[str, Any]:
 
     config.load()
     with one_at_a_time("plan"):  # other shards read what it wrote
-        if json.loads(workspace.dvc("status", "--json", "--with-deps", "plan")):
+        status = json.loads(workspace.dvc("status", "--json", "--with-deps", "plan"))
+        if any(why != ["always changed"] for why in status.values()):
             stages.repro("plan", log)
     with one_of(accelerators()) as chosen:
         result = asdict(stages.repro(f"imagine@{shard}", log, chosen, alone=True))

@@ -48,7 +48,7 @@ from ops.progress import Board
 from ops.record import Event
 from ops.run import explained, stage_names
 from ops.services import MARK, Service, configuration, marked, services
-from ops.summary import facts, figures, outcome, summarise
+from ops.summary import facts, figures, outcome, refusal, summarise
 from ops.up import addresses, check_ports
 from tests.clones import Clone, clean_environment, free_ports
 from tests.toy import ROOT
@@ -380,6 +380,20 @@ def test_the_summary_has_what_is_promised() -> None:
         assert part in text
 
 
+def test_a_refused_version_is_told_with_the_way_to_overrule_it() -> None:
+    reason = "version 3 is not promoted: gain over text is at least -0.0300, not above 0.0"
+    before = [event for event in events() if event.task != "gate"]
+    told = refusal([*before, Event("gate", "started"), Event("gate", "skipped", reason)])
+    assert told is not None
+    assert told.splitlines()[0] == reason
+    assert [line.strip() for line in told.splitlines()[-2:]] == [
+        "eidolon promote 3",
+        "python -m ops deploy",
+    ]
+    assert refusal([*before, Event("gate", "done")]) is None
+    assert refusal(before) is None
+
+
 def test_a_task_without_a_result_is_named() -> None:
     with pytest.raises(EidolonError, match="register"):
         summarise(events()[:7], metrics(), {}, STAGES, None)
@@ -547,7 +561,7 @@ def test_make_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     first = summary_of(clone)
     stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
-    stages = stages - {"imagine"} | {"imagine@0", "imagine@1"}
+    stages = stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
     assert set(first["stages"]) == stages
     assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
     assert len(first["query"]["hits"]) == 5

@@ -290,7 +290,7 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
         assert (gatherer / IMAGINED / row.path).read_bytes() == found
 
     toy.save_pictures(gatherer / "pictures", (ADDED,))
-    sharing.command(gatherer, "dvc", "repro", "--force", "--single-item", "dataset")
+    sharing.command(gatherer, "dvc", "repro", "dataset")
     log = sharing.step(gatherer, "stage('generate', print)")
     touched = shards.shard_of(ADDED, 2)
     assert f"Running stage 'imagine@{touched}'" in log

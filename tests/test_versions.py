@@ -27,6 +27,7 @@ from components.retrieval import bundle
 from tests.clones import Clone
 from tests.test_ingest import KNOWN, NEW, tree
 
+KEPT_IN_GIT = [".gitignore", "manifest.csv", "source.json"]
 COMMAND = Path(sys.executable).with_name("eidolon")
 
 
@@ -36,7 +37,7 @@ def use_remote(remote: Path) -> None:
 
 def register() -> str:
     """Version the dataset that is here and register it, as the tasks of `retrain` do."""
-    workspace.dvc("repro", "--single-item", "dataset")
+    workspace.dvc("repro", "dataset")
     bundle.pack(config.load())
     workspace.push_version(print)
     found = registry.register(config.load())
@@ -137,7 +138,11 @@ def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Pa
     with pytest.raises(EidolonError, match=r"do not hold \w+\.dir.*`dvc push`"):
         versions.restore("2", print)
     assert workspace.text(LOCK) == before and not DATASET.exists()
-    assert sorted(p.name for p in COLLECTION.iterdir()) == [".gitignore", "manifest.csv"]
+    assert sorted(p.name for p in COLLECTION.iterdir()) == [
+        ".gitignore",
+        "manifest.csv",
+        "source.json",
+    ]
     with pytest.raises(EidolonError, match="has no version '9'"):
         versions.restore("9", print)
 

@@ -25,13 +25,13 @@ from components.data import collection
 from components.data.remote import has_remote
 from components.errors import EidolonError, told
 from components.files import write_text
-from components.paths import COLLECTION, DATASET, LOCK
+from components.paths import COLLECTION, DATASET, LOCK, SOURCE
 from components.variables import without_airflow
 
 POINTER = COLLECTION / "pictures.dvc"
 _PICTURES = collection.pictures_folder()
 _PINNED = (LOCK, Path("params.yaml"), COLLECTION)  # kept with each version, so no part of its code
-_DATASET_BLOCK = re.compile(r"^  dataset:\n(?:   .*\n)+", re.MULTILINE)
+_DATASET_BLOCK = re.compile(r"^  (?:dataset|source):\n(?:   .*\n)+", re.MULTILINE)
 
 Log = Callable[[str], None]
 
@@ -101,7 +101,7 @@ def prepare(log: Log) -> None:
     """Have what ingesting compares with: the dataset as it is, and the collection's files."""
     if not (DATASET / "manifest.csv").is_file():
         log("the dataset is not here yet: `dvc repro dataset`")
-        dvc("repro", "--single-item", "dataset", quiet=False)
+        dvc("repro", "dataset", quiet=False)
     if POINTER.is_file() and not _PICTURES.is_dir():
         dvc("pull", str(POINTER), quiet=False)
 
@@ -171,11 +171,13 @@ def unsaved() -> list[str]:
     return sorted(lost | set(status.get("not_in_cache", [])))
 
 
-def checkout(lock: str, pointer: str | None, rows: str) -> None:
+def checkout(lock: str, pointer: str | None, rows: str, source: str | None) -> None:
     """Make the dataset that of the text of a dvc.lock, and the collection that of the texts of its
-    pictures.dvc and its manifest. What they name must be in the cache."""
+    pictures.dvc, its manifest and its source.json. What they name must be in the cache."""
     write_text(LOCK, _with_dataset(text(LOCK) or "schema: '2.0'\nstages:\n", lock))
     write_text(COLLECTION / "manifest.csv", rows)
+    if source is not None:  # a version of an older release has none
+        write_text(SOURCE, source)
     targets = ["dataset"]
     if pointer is None:
         POINTER.unlink(missing_ok=True)
@@ -187,11 +189,13 @@ def checkout(lock: str, pointer: str | None, rows: str) -> None:
 
 
 def _with_dataset(lock: str, other: str) -> str:
-    """``lock`` with the stage `dataset` of ``other``, every other byte kept: a version is known by
-    the hash of its dvc.lock."""
-    (block,) = _DATASET_BLOCK.findall(other)
-    replaced, count = _DATASET_BLOCK.subn(lambda _: block, lock)
-    return replaced if count else lock + block
+    """``lock`` with the stages `source` and `dataset` of ``other``, every other byte kept: a
+    version is known by the hash of its dvc.lock."""
+    blocks = "".join(_DATASET_BLOCK.findall(other))
+    at = _DATASET_BLOCK.search(lock)
+    rest = _DATASET_BLOCK.sub("", lock)
+    place = len(rest) if at is None else at.start()
+    return rest[:place] + blocks + rest[place:]
 
 
 def dvc(*arguments: str, quiet: bool = True) -> str:

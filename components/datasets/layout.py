@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.datasets.source import wrong_with
 from components.errors import EidolonError
 
 
@@ -26,9 +27,9 @@ class Layout:
 
     def check(self, source: Path) -> None:
         """Raise :class:`EidolonError` unless ``source`` holds all files and the picture folder."""
-        if not source.is_dir():
-            what = "is a file" if source.exists() else "does not exist"
-            raise EidolonError(f"dataset.source {source} {what}: {self.remedy}")
+        wrong = wrong_with(source)
+        if wrong is not None:
+            raise EidolonError(f"dataset.source {wrong}: {self.remedy}")
         lacking = self._lacking(source)
         if not lacking:
             return

@@ -40,6 +40,7 @@ from components.paths import (
     INSPECTION,
     LOCK,
     SHARDS,
+    SOURCE,
     VALIDATION,
 )
 from components.variables import masked
@@ -55,6 +56,7 @@ KEPT = {
     "accepted.csv": ACCEPTED / "manifest.csv",
     "collection.csv": COLLECTION / "manifest.csv",
     "pictures.dvc": workspace.POINTER,
+    "source.json": SOURCE,
 }
 """What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
 
@@ -62,9 +64,10 @@ _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
 """What MLflow says of a version, and of an alias, that is not there."""
 
 _ERRORS = (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError)
-_REPEATED = {str(SHARDS), str(VALIDATION)}
+_REPEATED = {str(SHARDS), str(SOURCE), str(VALIDATION)}
 """What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
-and pages with times in them. data/imagined, data/accepted and report.json pin both."""
+what lay in the source beside the dataset's pictures, and pages with times in them. data/imagined,
+data/dataset, data/accepted and report.json pin all that counts."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def lock_digest(lock: Path = LOCK) -> str:
         stages = {
             name: stage | {k: _once(stage[k]) for k in ("deps", "outs") if k in stage}
             for name, stage in yaml.safe_load(lock.read_text())["stages"].items()
-            if name in drawn or not name.startswith("imagine@")
+            if name in drawn or not (name == "source" or name.startswith("imagine@"))
         }
     except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
         raise EidolonError(f"{lock} cannot be read ({error}): run `dvc repro`") from None

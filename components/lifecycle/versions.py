@@ -14,7 +14,7 @@ from components.data.workspace import Log
 from components.errors import EidolonError
 from components.files import write_text
 from components.lifecycle import registry
-from components.paths import COLLECTION, DATASET
+from components.paths import COLLECTION, DATASET, SOURCE
 
 WORKING = "working"
 """What names the data in this checkout, where a version's number is asked for."""
@@ -90,11 +90,17 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
             )
         workspace.fetch([dataset, *([pictures] if pictures else [])])
         write_text(collection.RESTORING, found.version)
-        workspace.checkout(lock, pointer, kept["lineage/collection.csv"])
+        here, source = workspace.text(SOURCE), kept.get("lineage/source.json")
+        workspace.checkout(lock, pointer, kept["lineage/collection.csv"], source)
         collection.RESTORING.unlink()
     asked = [yaml.safe_load(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:
         log("params.yaml asks for another dataset: the next `dvc repro` would build that one")
+    elif here != source:
+        log(
+            "dataset.source has changed since that version: the next `dvc repro` would build the"
+            " dataset of what lies there now"
+        )
     return dataset
 
 
