@@ -139,7 +139,8 @@ def thresholds(
 
 
 def _bounds(low: float | None, high: float | None) -> str:
-    return f"{'' if low is None else f'{low:.4g}'} … {'' if high is None else f'{high:.4g}'}"
+    """As they would stand in params.yaml, digit for digit."""
+    return f"{'' if low is None else f'{low:.12g}'} … {'' if high is None else f'{high:.12g}'}"
 
 
 @app.command(rich_help_panel=STAGES)

@@ -29,7 +29,20 @@ PROFILES = Path("profiles")
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
-PerCategory = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _check_amount(amount: int | float) -> int | float:
+    number = isinstance(amount, int) and 1 <= amount <= 10_000
+    if not (number or (isinstance(amount, float) and 0 < amount < 1)):
+        raise ValueError(
+            f"{amount} must be a number of pictures, 1 to 10000, or a share of them such as 0.6"
+        )
+    return amount
+
+
+Amount = Annotated[int | float, AfterValidator(_check_amount)]
+"""So many of a category's pictures, or that share of them."""
+
 Template = Annotated[str, Field(min_length=2, max_length=300)]
 
 
@@ -67,32 +80,51 @@ class Dataset(_Section):
     source: Folder | None = None
     splits: Folder | None = None
     seed: Seed
-    gallery_per_category: PerCategory | None
-    training_per_category: PerCategory | None
+    gallery_per_category: Amount | None
+    training_per_category: Amount | None
     min_pictures: Count
     leave_out_unreadable: bool = False
 
     @model_validator(mode="after")
     def _fits_the_adapter(self) -> Dataset:
-        if self.adapter in ("emblems", "folder"):
+        if self.adapter == "emblems":
             self.numbers()
+        if self.adapter == "folder":
+            self.amounts()
         if self.adapter != "emblems":
             self.folder()
         elif self.splits is not None:
             raise ValueError("emblems have a split of their own: set splits to null")
         return self
 
-    def numbers(self) -> tuple[int, int]:
-        """Gallery and training pictures of a category, for an adapter that needs numbers.
+    def amounts(self) -> tuple[int | float, int | float]:
+        """Gallery and training pictures of a category, for an adapter that deals them out itself.
 
         ``null`` means all, which only a benchmark with an official split can give.
-        Raises ``ValueError``.
+        Raises ``ValueError`` for that, and for shares of more than all pictures.
         """
-        if self.gallery_per_category is None or self.training_per_category is None:
+        gallery, training = self.gallery_per_category, self.training_per_category
+        if gallery is None or training is None:
             raise ValueError(
-                f"{self.adapter} needs numbers for gallery_per_category and training_per_category"
+                f"{self.adapter} needs numbers{'' if self.adapter == 'emblems' else ' or shares'}"
+                " for gallery_per_category and training_per_category"
             )
-        return self.gallery_per_category, self.training_per_category
+        if isinstance(gallery, float) and isinstance(training, float) and gallery + training > 1:
+            raise ValueError(
+                f"gallery_per_category {gallery} and training_per_category {training} are more"
+                " than all pictures: shares add up to 1 at most"
+            )
+        return gallery, training
+
+    def numbers(self) -> tuple[int, int]:
+        """As :meth:`amounts`, for an adapter that draws. Raises ``ValueError`` for shares too."""
+        gallery, training = self.amounts()
+        if isinstance(gallery, float) or isinstance(training, float):
+            raise ValueError(
+                f"{self.adapter} are drawn: gallery_per_category and training_per_category must"
+                " be numbers"
+            )
+        return gallery, training
 
     def folder(self) -> Path:
         """The folder that an adapter reads. Raises ``ValueError`` when none is named."""

@@ -48,6 +48,8 @@ def test_every_profile_is_valid_and_named_after_its_file() -> None:
         ("generator.batch", 0),
         ("encoders.clip_revision", "71153311"),
         ("dataset.adapter", "imagenet"),
+        ("dataset.gallery_per_category", 1.0),
+        ("dataset.training_per_category", 0),
         ("encoders.prompts", []),
         ("encoders.prompts", ["{} and {}"]),
         ("train.learning_rate", -1),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from components import config, manifest
 from components.datasets import cub200, folder, oxford102
@@ -161,6 +162,30 @@ def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Pa
         (2, 0),
         (2, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("gallery", "training", "counts"),
+    [
+        # of 6, 2, 5, 3 and, unseen, 4 pictures
+        (0.6, 0.4, [(4, 2), (1, 1), (3, 2), (2, 1), (2, 0)]),
+        (0.1, 0.1, [(1, 1), (1, 1), (1, 1), (1, 1), (1, 0)]),
+        (0.9, 0.1, [(5, 1), (1, 1), (4, 1), (2, 1), (4, 0)]),
+        (2, 0.5, [(2, 3), (1, 1), (2, 2), (2, 1), (2, 0)]),
+    ],
+)
+def test_a_tree_is_dealt_out_by_shares(
+    animals: Path, gallery: float, training: float, counts: list[tuple[int, int]]
+) -> None:
+    given = lists(animals / ".lists", ["Ibex", "Red_Fox", "lynx"], ["sea__otter"], ["wolf"])
+    chosen = params("folder", animals, gallery_per_category=gallery, training_per_category=training)
+    sources = folder.sources(animals, given, 0, *chosen.amounts())
+    assert [(len(s.gallery), len(s.training)) for s in sources] == counts
+
+
+def test_shares_of_more_than_all_are_refused(animals: Path) -> None:
+    with pytest.raises(ValidationError, match="shares add up to 1 at most"):
+        params("folder", animals, gallery_per_category=0.7, training_per_category=0.4)
 
 
 @pytest.mark.parametrize("adapter", ["cub200", "oxford102", "folder"])

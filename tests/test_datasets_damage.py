@@ -316,7 +316,8 @@ def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"adapter": "emblems", "gallery_per_category": None}, "emblems needs numbers"),
-        ({"adapter": "folder", "training_per_category": None}, "folder needs numbers"),
+        ({"adapter": "folder", "training_per_category": None}, "folder needs numbers or shares"),
+        ({"adapter": "emblems", "gallery_per_category": 0.5}, "emblems are drawn: .* numbers"),
         ({"adapter": "cub200", "source": None}, "cub200 needs a source"),
         ({"adapter": "emblems", "splits": "lists"}, "emblems have a split of their own"),
     ],

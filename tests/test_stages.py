@@ -149,7 +149,9 @@ def test_an_empty_category_and_a_missing_source_are_named(copy: Path) -> None:
     (source / "empty_one").mkdir()
     with pytest.raises(EidolonError, match="empty_one has no pictures"):
         build(params.model_copy(update={"source": source}))
-    with pytest.raises(EidolonError, match="is no folder"):
+    with pytest.raises(
+        EidolonError, match="nowhere does not exist: give a folder with one folder per"
+    ):
         build(params.model_copy(update={"source": copy / "nowhere"}))
 
 

@@ -71,7 +71,7 @@ def _sources(params: config.Dataset, left: LeftOut) -> list[Source]:
             return list(emblems.sources(params.seed, *params.numbers()))
         case "folder":
             source = params.folder()
-            return folder.sources(source, params.splits, params.seed, *params.numbers(), left)
+            return folder.sources(source, params.splits, params.seed, *params.amounts(), left)
         case "cub200":
             return cub200.sources(params.folder(), params.splits, gallery, training)
         case "oxford102":

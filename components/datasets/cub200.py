@@ -39,7 +39,7 @@ LAYOUT = Layout(
 
 
 def sources(
-    folder: Path, lists: Path | None, gallery: int | None, training: int | None
+    folder: Path, lists: Path | None, gallery: int | float | None, training: int | float | None
 ) -> list[Source]:
     """The 200 categories in the official order.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from components import names, pictures
 from components.datasets import splits
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
-from components.datasets.source import Source, Split
+from components.datasets.source import Source, Split, taken, wrong_with
 from components.errors import EidolonError
 from components.progress import track
 
@@ -22,25 +22,25 @@ def sources(
     source: Path,
     lists: Path | None,
     seed: int,
-    gallery: int,
-    training: int,
+    gallery: int | float,
+    training: int | float,
     left: LeftOut | None = None,
 ) -> list[Source]:
     """One category for each folder, named as the folder with spaces for underscores.
 
     The split is that of the class ``lists``, or else 25 % unseen, 15 % validation and 60 % train in
     the order of a seeded hash of the names. Each category gives its first ``gallery`` pictures, by
-    file name, to the gallery and the next ``training`` to training; one that trains keeps at least
-    one picture for that. Files are told by their content, and those that give a picture are
-    decoded. What is not taken goes to ``left``, but for what starts with a dot: files that are no
-    pictures or cannot be read, what lies in sub-folders or beside the categories. Raises
-    :class:`EidolonError` for a missing or empty folder or category, and for folders that are named
-    as splits.
+    file name, to the gallery and the next ``training`` to training, each a number or a share of the
+    category's pictures; one that trains keeps at least one picture for that. Files are told by
+    their content, and those that give a picture are decoded. What is not taken goes to ``left``,
+    but for what starts with a dot: files that are no pictures or cannot be read, what lies in
+    sub-folders or beside the categories. Raises :class:`EidolonError` for a missing or empty folder
+    or category, and for folders that are named as splits.
     """
     left = left or LeftOut()
-    if not source.is_dir():
-        what = "is no folder" if source.exists() else "does not exist"
-        raise EidolonError(f"dataset.source {source} {what}: give a tree of categories")
+    wrong = wrong_with(source)
+    if wrong is not None:
+        raise EidolonError(f"dataset.source {wrong}: give a folder with one folder per category")
     entries = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
     folders = [path for path in entries if path.is_dir()]
     if folders and all(path.name.lower() in _SPLITS for path in folders):
@@ -59,9 +59,10 @@ def sources(
     for path in entries:
         if not path.is_dir():
             left.add(path, LOOSE, f"{path} lies in no category's folder")
+    shares = isinstance(gallery, float) or isinstance(training, float)
+    wanted = None if shares else gallery + training
     found = {
-        path.name: _pictures(path, gallery + training, left)
-        for path in track(folders, "check", "categories")
+        path.name: _pictures(path, wanted, left) for path in track(folders, "check", "categories")
     }
     left.check()
     split_of = splits.read(lists, found) if lists else _splits(list(found), seed)
@@ -71,8 +72,8 @@ def sources(
     ]
 
 
-def _pictures(folder: Path, wanted: int, left: LeftOut) -> list[Path]:
-    """The first ``wanted`` pictures of a category's folder that can be read."""
+def _pictures(folder: Path, wanted: int | float | None, left: LeftOut) -> list[Path]:
+    """The first ``wanted`` readable pictures of a category's folder; all for ``None``."""
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -84,7 +85,7 @@ def _pictures(folder: Path, wanted: int, left: LeftOut) -> list[Path]:
         try:
             pictures.kind(path)
             recognised = True
-            if len(found) < wanted:
+            if wanted is None or len(found) < wanted:
                 pictures.read(path, side=_CHECKED_AT)
                 found.append(path)
         except EidolonError as error:
@@ -101,7 +102,11 @@ def _nested(folder: Path, left: LeftOut) -> None:
 
 
 def _category(
-    path: Path, files: Sequence[Path], split: Split, gallery: int, training: int
+    path: Path,
+    files: Sequence[Path],
+    split: Split,
+    gallery: int | float,
+    training: int | float,
 ) -> Source:
     if not files:
         deeper = next((p for p in sorted(path.iterdir()) if p.is_dir()), None)
@@ -113,12 +118,12 @@ def _category(
     unseen = split == "unseen"
     if not unseen and len(files) < 2:
         raise EidolonError(f"category {path} has one picture only: training needs another")
-    shown = min(gallery, len(files) if unseen else len(files) - 1)
+    shown = min(taken(gallery, len(files)), len(files) if unseen else len(files) - 1)
     return Source(
         category=category,
         split=split,
         gallery=files[:shown],
-        training=[] if unseen else files[shown : shown + training],
+        training=[] if unseen else files[shown : shown + taken(training, len(files))],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.datasets.source import Source, Split
+from components.datasets.source import Source, Split, taken
 from components.errors import EidolonError
 
 
@@ -14,12 +14,12 @@ def source(
     split: Split,
     train: Sequence[Path],
     test: Sequence[Path],
-    gallery: int | None,
-    training: int | None,
+    gallery: int | float | None,
+    training: int | float | None,
     sides: Path,
 ) -> Source:
     """The gallery has official test pictures, training has official train pictures, each the first
-    so many in the official order, or all for ``None``.
+    so many in the official order, a share of them, or all for ``None``.
 
     So every category is searched under one protocol, and the train pictures of an unseen category
     are not used at all. Raises :class:`EidolonError` that names ``sides``, the file with the
@@ -34,6 +34,6 @@ def source(
     return Source(
         category=category,
         split=split,
-        gallery=test[:gallery],
-        training=[] if split == "unseen" else train[:training],
+        gallery=test[: taken(gallery, len(test))],
+        training=[] if split == "unseen" else train[: taken(training, len(train))],
     )

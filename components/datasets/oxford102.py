@@ -45,7 +45,7 @@ _UNSEEN = frozenset({5, 9, 15, 19, 35, 40, 41, 42, 45, 46, 65, 85, 89, 94, 96, 9
 
 
 def sources(
-    folder: Path, lists: Path | None, gallery: int | None, training: int | None
+    folder: Path, lists: Path | None, gallery: int | float | None, training: int | float | None
 ) -> list[Source]:
     """The 102 categories in the official order.
 

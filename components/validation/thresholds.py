@@ -10,6 +10,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from components.validation.measure import Measured, Meter, agreement
 Values = npt.NDArray[np.float64]
 
 _PICTURES, _WRONG = "#2c6e8f", "#d98f2b"
+_DIGITS = 4  # of a bound that is proposed
 _PLANTED = 200  # wrong ones of each kind
 
 
@@ -50,14 +52,20 @@ class Distribution:
         return float(self.limit.broken(frame).mean()) if values.size else np.nan
 
     def cutting(self, share: float) -> tuple[float | None, float | None]:
-        """The limit's bounds, moved so that each cuts ``share`` of the pictures; none for none."""
+        """The limit's bounds, moved so that each cuts ``share`` of the pictures at most; none for
+        none. They have four digits, rounded so that they cut no more."""
         if not self.pictures.size:
             return None, None
-        low, high = np.quantile(self.pictures, [share, 1 - share])
+        low = np.quantile(self.pictures, share, method="lower")
+        high = np.quantile(self.pictures, 1 - share, method="higher")
         return (
-            None if self.limit.low is None else float(low),
-            None if self.limit.high is None else float(high),
+            None if self.limit.low is None else _rounded(float(low), ROUND_FLOOR),
+            None if self.limit.high is None else _rounded(float(high), ROUND_CEILING),
         )
+
+
+def _rounded(value: float, how: str) -> float:
+    return float(Context(prec=_DIGITS, rounding=how).create_decimal(value))
 
 
 def distributions(
