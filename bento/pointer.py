@@ -17,7 +17,11 @@ def place() -> Path:
 
 def current() -> dict[str, Any]:
     """The pointer. Raises :class:`EidolonError` when nothing has been deployed."""
-    value: dict[str, Any] = read_json(place(), "nothing is deployed yet; `make run` deploys")
+    remedy = (
+        "nothing is deployed yet; `make run` deploys what the gate lets pass, `eidolon promote N`"
+        " and then `python -m ops deploy` any version"
+    )
+    value: dict[str, Any] = read_json(place(), remedy)
     return value
 
 

@@ -52,14 +52,12 @@ def dataset() -> None:
 @app.command(rich_help_panel=DATA)
 def inspect() -> None:
     """Look at the dataset as a whole, and compare it with the champion's."""
-    from components.lifecycle import registry
+    from components.lifecycle.admission import admit
     from components.paths import INSPECTION
-    from components.validation.inspection import inspect as look
 
-    report = look(config.load().inspection, registry.champion_dataset())
+    report, compared = admit(config.load())
     for warning in report["warnings"]:
         print(f"warning: {warning}")
-    compared = "compared with the champion's" if report["compared"] else "with no champion yet"
     print(
         f"inspect: {report['categories']} categories, {report['pictures']} pictures, {compared}:"
         f" see {INSPECTION}/index.html"

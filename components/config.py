@@ -190,6 +190,7 @@ class Inspection(_Section):
     max_change: Annotated[float, Field(ge=0)]
     max_lost: Share
     max_drift: Share
+    max_spelled: Share
     mostly: Annotated[float, Field(gt=0, le=1)]
 
 

@@ -34,7 +34,7 @@ from ops.processes import end, family
 from ops.progress import Board, Display
 from ops.record import Event
 from ops.services import Supervisor
-from ops.summary import facts, figures, outcome, summarise
+from ops.summary import facts, figures, outcome, refusal, summarise
 
 AFTER = ["register", "gate", "build", "check", "promote", "deploy"]
 LOG = HOME / "logs" / "run.log"
@@ -113,10 +113,12 @@ def run(console: Console) -> dict[str, Any]:
             raise RunError(explained(error, log, events)) from None
     page = f"http://127.0.0.1:{ports(env).endpoint}"
     then = page if scheduled else f"make serve, then {page}"
+    if summary["bento"]["tag"] is None:
+        then = "see below: there is nothing to serve yet"
     console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
-    refused = outcome(events, "gate")
-    if refused is not None and refused.kind == "skipped":
-        console.print(refused.text, style="yellow", highlight=False, markup=False)
+    refused = refusal(events)
+    if refused is not None:
+        console.print(refused, style="yellow", highlight=False, markup=False, soft_wrap=True)
     return summary
 
 
@@ -193,9 +195,8 @@ def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
     query = json.loads(done.stdout.splitlines()[-1])
     live = release.deployed()
     summary = summarise(events, _metrics(), query, stages, live["bento"] if live else None)
-    if live is None:
-        gate = outcome(events, "gate")
-        raise RunError(f"nothing is deployed: {gate.text if gate else 'the gate did not run'}")
+    if live is None and refusal(events) is None:
+        raise RunError("nothing is deployed, though the gate refused nothing: run it again")
     write_json(SUMMARY, summary)
     for picture in EVALUATION.glob("*.png"):
         shutil.copy(picture, SUMMARY.parent)

@@ -68,11 +68,11 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
 
 def inspect(log: Log) -> dict[str, Any]:
     """Look at the dataset as a whole, beside the champion's."""
-    from components.lifecycle import registry
-    from components.validation.inspection import inspect as look
+    from components.lifecycle.admission import admit
 
     with _shown(INSPECTION / "index.html", log) as page:
-        report = look(config.load().inspection, registry.champion_dataset())
+        report, compared = admit(config.load())
+        log(f"inspect: {compared}")
         for warning in report["warnings"]:
             log(f"warning: {warning}")
         return {"warnings": len(report["warnings"])} | page
@@ -169,6 +169,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     """Let ``version`` pass, or raise :class:`NothingToDo` with the reason why it may not."""
     from components.lifecycle import registry
     from components.lifecycle.gate import compare
+    from components.lifecycle.yardstick import trained, yardstick
 
     champion = registry.by_alias(registry.CHAMPION)
     if champion is not None and str(champion.version) == version:
@@ -178,8 +179,11 @@ def gate(version: str, log: Log) -> dict[str, Any]:
             raise NothingToDo(
                 f"version {version} was rolled back: `eidolon promote {version}` lifts that"
             )
-        before = registry.metrics_of(str(champion.version)) if champion else None
         params = config.load()
+        against = yardstick(trained(version), params.inspection.max_lost)
+        if champion is not None and against.version is None:
+            log(against.words)
+        before = registry.metrics_of(against.version) if against.version else None
         verdict = compare(
             registry.metrics_of(version), before, params.gate, params.evaluate.min_categories
         )

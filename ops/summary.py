@@ -97,6 +97,21 @@ def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
     return table
 
 
+def refusal(events: list[Event]) -> str | None:
+    """Why the gate did not let the version pass, with the figure that it missed, and the commands
+    by which a person overrules it; nothing where it passed."""
+    gate = outcome(events, "gate")
+    if gate is None or gate.kind != "skipped":
+        return None
+    version = result(events, "register")["version"]
+    return (
+        f"{gate.text}\nto serve it all the same:\n"
+        '  eval "$(.venv/bin/python -m ops env)"\n'
+        f"  eidolon promote {version}\n"
+        "  python -m ops deploy"
+    )
+
+
 def _interval(value: Mapping[str, float], sign: str) -> str:
     figures = [format(value[k], f"{sign}.3f") for k in ("mean", "low", "high") if k in value]
     mean, *bounds = figures or ["none"]

@@ -15,6 +15,7 @@ from PIL import Image
 from components import config
 from components.errors import EidolonError
 from components.lifecycle import registry
+from components.lifecycle.yardstick import trained, yardstick
 from components.paths import DATASET, INSPECTION
 from components.validation.inspection import compare, inspect, summarise
 
@@ -145,11 +146,11 @@ def test_the_champions_dataset_is_what_is_compared_with(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
-    assert registry.champion_dataset() is None
     version = registry.register(config.load())
-    assert registry.champion_dataset() is None
+    now = trained(version.version)
+    assert now is not None and yardstick(now, 0.1).rows is None
     registry.promote(version.version)
-    before = registry.champion_dataset()
+    before = yardstick(now, 0.1).rows
     assert before == (DATASET / "manifest.csv").read_text()
     report = inspect(config.load().inspection, before, out=tmp_path / "inspection")
     assert report["compared"] and report["success"]

@@ -557,23 +557,34 @@ def test_make_run(tmp_path: Path) -> None:
     clone = Clone(tmp_path)
     interrupt_in(clone, "imagine@0")
 
+    params = clone.root / "params.yaml"
+    lenient = params.read_text()
+    strict_gate = yaml.safe_load(lenient)
+    strict_gate["gate"]["min_gain"] = 1.0  # which no version reaches
+    params.write_text(yaml.safe_dump(strict_gate))
     done = clone.ops("run")
     assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("mAP, with 95 %", "not above 1.0", "eidolon promote 1", "python -m ops deploy"):
+        assert part in done.stdout
     first = summary_of(clone)
     stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
     stages = stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
     assert set(first["stages"]) == stages
     assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
     assert len(first["query"]["hits"]) == 5
-    assert first["mlflow"]["version"] == clone.champion() == "1"
-    assert first["bento"]["tag"] in done.stdout
+    assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
+    served = clone.ops("serve")
+    assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
 
-    assert clone.ops("run").returncode == 0
+    params.write_text(lenient)
+    done = clone.ops("run")
     again = summary_of(clone)
-    assert cached(again) == stages
-    assert (again["mlflow"], again["bento"]) == (first["mlflow"], first["bento"])
+    assert cached(again) == stages  # the gate is no stage
+    assert again["mlflow"] == first["mlflow"]
+    assert clone.champion() == "1"
+    assert again["bento"]["tag"] in done.stdout
+    first = again
 
-    params = clone.root / "params.yaml"
     changed = yaml.safe_load(params.read_text())
     changed["train"]["seed"] = 1
     params.write_text(yaml.safe_dump(changed))

@@ -255,18 +255,6 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
     return texts
 
 
-def champion_dataset() -> str | None:
-    """The manifest of the dataset that the champion was trained on, as text; nothing where there is
-    no champion, or one that kept none."""
-    champion, path = by_alias(CHAMPION), "lineage/dataset.csv"
-    if champion is None:
-        return None
-    try:
-        return artifacts(registered(str(champion.version)), path)[path]
-    except MissingArtifactError:
-        return None
-
-
 @_reached()
 def by_alias(alias: str) -> ModelVersion | None:
     """The version that ``alias`` names, or nothing."""

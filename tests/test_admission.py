@@ -1,0 +1,128 @@
+"""Another dataset starts a new lineage; models are not asked for what they have no words for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from components import config
+from components.datasets.oxford102_names import NAMES
+from components.errors import EidolonError
+from components.lifecycle import registry
+from components.lifecycle.admission import admit, check_words
+from components.models.words import spelled
+from components.paths import BUNDLE, DATASET, LOCK
+from ops import steps
+from tests import toy
+
+METRIC = ("metrics", "map", "fused", "unseen", "mean")
+
+
+@pytest.fixture
+def champion(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the toy project, as the working directory, whose version 1 is the champion."""
+    root = tmp_path / "toy"
+    shutil.copytree(built_toy, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
+    change(gate={"tolerance": 0.0})
+    registry.promote(registry.register(config.load()).version)
+    return root
+
+
+def change(**sections: dict[str, Any]) -> None:
+    values = yaml.safe_load(config.PARAMS.read_text())
+    for name, section in sections.items():
+        values[name] |= section
+    config.PARAMS.write_text(yaml.safe_dump(values))
+
+
+def rename_categories(names: dict[str, str]) -> None:
+    path = DATASET / "manifest.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.assign(category=rows["category"].replace(names)).to_csv(path, index=False)
+
+
+def exchange(source: str) -> None:
+    """All categories are others, and the dataset is asked for from ``source``."""
+    rename_categories({name: f"{name} ring" for name in toy.NAMES})
+    change(dataset={"source": source})
+
+
+def register_worse() -> str:
+    """A second version, whose fused mAP is lower by a half."""
+    info = json.loads((BUNDLE / "bundle.json").read_text())
+    info["metrics"]["map"]["fused"]["unseen"]["mean"] -= 0.5
+    (BUNDLE / "bundle.json").write_text(json.dumps(info))
+    lock = yaml.safe_load(LOCK.read_text())
+    lock["stages"]["dataset"]["outs"][0]["md5"] = "1" * 32 + ".dir"
+    LOCK.write_text(yaml.safe_dump(lock))
+    return registry.register(config.load()).version
+
+
+def test_another_dataset_starts_a_new_lineage(champion: Path) -> None:
+    exchange("/elsewhere/animals")
+    report, told = admit(config.load())
+    assert report["success"] and not report["compared"]
+    assert f"version 1, the champion, is of another dataset (folder, {toy_source()})" in told
+    passed = steps.gate(register_worse(), print)
+    assert passed["reason"].startswith("first champion")
+
+
+def toy_source() -> str:
+    kept = registry.artifacts(registry.registered("1"), "lineage/params.yaml")
+    return str(yaml.safe_load(kept["lineage/params.yaml"])["dataset"]["source"])
+
+
+def test_categories_that_vanish_from_one_dataset_still_stop_the_run(champion: Path) -> None:
+    exchange(toy_source())
+    with pytest.raises(EidolonError, match="too many categories are gone"):
+        admit(config.load())
+    with pytest.raises(steps.NothingToDo, match="worse by more than"):
+        steps.gate(register_worse(), print)
+
+
+def test_a_folder_that_moved_is_still_the_same_dataset(champion: Path) -> None:
+    change(dataset={"source": "/elsewhere/pictures"})
+    report, told = admit(config.load())
+    assert report["compared"] and told == "compared with version 1, the champion"
+    with pytest.raises(steps.NothingToDo, match="worse by more than"):
+        steps.gate(register_worse(), print)
+
+
+def test_models_that_lack_the_words_are_refused_before_they_draw(champion: Path) -> None:
+    rename_categories(dict(zip(toy.NAMES, ANIMALS, strict=False)))
+    change(dataset={"source": "/elsewhere/animals"})
+    with pytest.raises(EidolonError) as refused:
+        admit(config.load())
+    for part in (
+        "models/generator",
+        "8 of 8 categories",
+        "eidolon use folder-sd-turbo",
+        "max_spelled: 1",
+    ):
+        assert part in str(refused.value)
+    assert not Path("artifacts/inspection").exists()
+    change(inspection={"max_spelled": 1.0})
+    assert admit(config.load())[0]["success"]
+
+
+ANIMALS = ("red fox", "sea otter", "wolf", "lynx", "ibex", "house sparrow", "heron", "hedgehog")
+
+
+def test_the_embedded_models_know_emblems_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toy.ROOT)
+    params = config.load(config.PROFILES / "embedded.yaml")
+    assert len(spelled(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
+    check_words(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
+    with pytest.raises(
+        EidolonError, match=r"8 of 8 categories \('red fox', 'sea otter', 'wolf', …"
+    ):
+        check_words(params, ANIMALS)
