@@ -40,6 +40,10 @@ class Hit(BaseModel):
     rank: int
     id: str
     category: str
+    source: str = Field(
+        default="",
+        description="the name by which the picture's owner knows the file; empty for a drawn one",
+    )
     score: float
     text_score: float
     image_score: float

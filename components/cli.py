@@ -387,7 +387,7 @@ def search(
     for hit in answer.hits:
         parts = (hit.score, hit.text_score, hit.image_score, hit.hubness)
         scores = (f"{part:.2f}" for part in parts)
-        table.add_row(Text(hit.category), *scores, Text(hit.id))
+        table.add_row(Text(hit.category), *scores, Text(hit.source or hit.id))
     Console().print(table)
 
 

@@ -12,9 +12,12 @@ from components.errors import EidolonError
 
 Manifest = NewType("Manifest", pd.DataFrame)
 
-DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash")
+DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash", "source")
 IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address")
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
+
+_ADDED = ("source",)
+"""Columns that the tables of older releases lack: empty there."""
 
 _NUMBERS = ("seed", "attempt")
 
@@ -26,7 +29,7 @@ def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     that makes it anew.
     """
     path = folder / "manifest.csv"
-    frame = tables.read(path, columns, f"run `{made_by}`", _NUMBERS)
+    frame = _completed(tables.read(path, _required(columns), f"run `{made_by}`", _NUMBERS), columns)
     if frame.empty:
         raise EidolonError(f"{path} has no rows: run `{made_by}`")
     return Manifest(frame)
@@ -38,9 +41,18 @@ def kept(text: str, columns: tuple[str, ...], name: str) -> Manifest:
     Raises :class:`EidolonError` when it is damaged.
     """
     remedy = "name another version, or restore the registry's artifacts"
-    return Manifest(tables.parse(text, columns, name, remedy, _NUMBERS))
+    frame = tables.parse(text, _required(columns), name, remedy, _NUMBERS)
+    return Manifest(_completed(frame, columns))
 
 
 def write(folder: Path, frame: pd.DataFrame) -> None:
     """Write ``frame`` as ``folder/manifest.csv``."""
     tables.write(folder / "manifest.csv", frame)
+
+
+def _required(columns: tuple[str, ...]) -> list[str]:
+    return [column for column in columns if column not in _ADDED]
+
+
+def _completed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    return frame.assign(**{c: "" for c in _ADDED if c in columns and c not in frame})

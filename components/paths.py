@@ -35,7 +35,7 @@ INBOX = Path("inbox")
 
 INGESTED = Path("outbox/ingested")
 QUARANTINE = Path("outbox/quarantine")
-REASONS = ("file", "category", "kind", "reason", "copy")
+REASONS = ("file", "category", "kind", "reason", "like", "copy")
 """What was taken from the inbox; what was refused; a folder for each time. The columns of a
 refusal's reasons.csv."""
 

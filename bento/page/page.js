@@ -42,6 +42,7 @@ function card(hit) {
     picture(hit.picture, `Picture of ${hit.category}`),
     make("p", { className: "category", title: hit.id },
       make("span", { className: "rank" }, `${hit.rank}`), hit.category),
+    ...(hit.source ? [make("p", { className: "source", title: hit.source }, hit.source)] : []),
     ...SCORES.map(([kind, field]) => bar(kind, hit[field])));
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -40,7 +41,8 @@ _LOCK = HOME / "ingest.lock"
 @dataclass(frozen=True)
 class Picture:
     """One row. ``path`` lies under pictures/; ``sha256`` is the file's, ``pixels`` and ``dhash``
-    are its :class:`components.data.likeness.Likeness`; ``source`` is what it was ingested from."""
+    are its :class:`components.data.likeness.Likeness`; ``source`` is what it was ingested from,
+    ``file`` the name in it by which the giver knows the picture."""
 
     path: str
     category: str
@@ -49,6 +51,7 @@ class Picture:
     dhash: str
     bytes: int
     source: str
+    file: str
 
 
 COLUMNS = [field.name for field in fields(Picture)]
@@ -65,7 +68,9 @@ def read(folder: Path = COLLECTION) -> pd.DataFrame:
     path = folder / "manifest.csv"
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    frame = tables.read(path, COLUMNS, f"`git checkout {path}`")
+    frame = tables.read(path, COLUMNS[:-1], f"`git checkout {path}`")
+    if list(frame.columns) == COLUMNS[:-1]:  # of an older release
+        frame = frame.assign(file=frame["source"])
     if list(frame.columns) != COLUMNS:
         raise EidolonError(f"{path} has not the columns {COLUMNS}: `git checkout {path}`")
     return frame
@@ -78,6 +83,15 @@ def files(folder: Path = COLLECTION) -> list[Path]:
     if missing is not None:
         raise EidolonError(f"{missing} is missing: `dvc pull {folder}/pictures.dvc`")
     return paths
+
+
+def printable(name: str) -> str:
+    """``name`` with a mark for each character that no table can hold: control characters, line
+    ends, and bytes that are not UTF-8."""
+    odd = ("Cc", "Cs", "Zl", "Zp")
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in odd else c for c in name
+    )
 
 
 @contextmanager

@@ -95,14 +95,16 @@ class Refused:
     candidate: Candidate
     kind: str
     reason: str
+    like: str
 
 
 class Rejected(Exception):  # noqa: N818 - of a file, not an error of ours
-    """A file that is not taken. ``kind`` is counted, the text says it in full."""
+    """A file that is not taken. ``kind`` is counted, the text says it in full; ``like`` names the
+    picture that it is a copy of."""
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str, like: str = "") -> None:
         super().__init__(reason)
-        self.kind = kind
+        self.kind, self.like = kind, like
 
 
 def ingest(
@@ -127,7 +129,6 @@ def ingest(
         raise EidolonError(f"{given} leads out of {below}: put the files themselves there")
     if source.is_relative_to(home) or home.is_relative_to(source):
         raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
-    name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.name)
     with (
         collection.locked(),
         _candidates(source, params, below) as candidates,
@@ -141,9 +142,9 @@ def ingest(
         try:
             for candidate in track(candidates, "ingest", "files"):
                 try:
-                    added.append(judge.take(candidate, name))
+                    added.append(judge.take(candidate, source))
                 except Rejected as reason:
-                    refused.append(Refused(candidate, reason.kind, str(reason)))
+                    refused.append(Refused(candidate, reason.kind, str(reason), reason.like))
             aside = put_aside(map(_item, refused), quarantine) if refused else None
             collection.append(added, folder)
         except BaseException:
@@ -175,32 +176,35 @@ class Judge:
         collected = collection.read(self.folder)
         self._known = Known(self.params.max_hamming, self.params.max_difference)
         self._category_of: dict[Path, str] = {}
+        self._owned: dict[Path, str] = {}
         paths = [*(self.dataset / p for p in present["path"]), *collection.files(self.folder)]
-        both = pd.concat([present, collected])
-        for path, category, pixels, dhash in zip(
-            paths, both["category"], both["pixels"], both["dhash"], strict=True
-        ):
-            self._remember(path, category, Likeness(pixels, dhash))
+        both = pd.concat([present, collected.assign(source=collected["file"])])
+        columns = (both[name] for name in ("category", "pixels", "dhash", "source"))
+        for path, category, pixels, dhash, file in zip(paths, *columns, strict=True):
+            self._remember(path, category, Likeness(pixels, dhash), file)
         self.categories = {clean(name).casefold(): name for name in both["category"].unique()}
 
-    def take(self, candidate: Candidate, source: str) -> Picture:
-        """Put a fit and new picture into its place and return its row, not yet in the manifest.
-        Raises :class:`Rejected`."""
+    def take(self, candidate: Candidate, source: Path) -> Picture:
+        """Put a fit and new picture of ``source`` into its place and return its row, not yet in the
+        manifest. Raises :class:`Rejected`."""
         category = self._category(candidate)
         data = _bytes(candidate)
         image, kind = decode(data, self.params.max_pixels)
         known_by = likeness(image)
         same = self._known.same(known_by)
         if same is not None:
-            raise Rejected("duplicate", f"is the same picture as {self._named(same, category)}")
+            reason = f"is the same picture as {self._named(same, category)}"
+            raise Rejected("duplicate", reason, self._owned[same])
         near = self._known.near(known_by, image)
         if near is not None:
-            raise Rejected("near-duplicate", f"is nearly {self._named(near, category)}")
+            reason = f"is nearly {self._named(near, category)}"
+            raise Rejected("near-duplicate", reason, self._owned[near])
         digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = collection.pictures_folder(self.folder) / path
         put(data, place, self.within)
-        self._remember(place, category, known_by)
+        file = owned(candidate, source)
+        self._remember(place, category, known_by, file)
         self.categories.setdefault(category.casefold(), category)
         return Picture(
             path=path.as_posix(),
@@ -208,7 +212,8 @@ class Judge:
             sha256=digest,
             **asdict(known_by),
             bytes=len(data),
-            source=source,
+            source=collection.printable(source.name),
+            file=file,
         )
 
     def _category(self, candidate: Candidate) -> str:
@@ -223,13 +228,25 @@ class Judge:
             )
         return self.categories.get(name.casefold(), name)
 
-    def _remember(self, path: Path, category: str, known_by: Likeness) -> None:
+    def _remember(self, path: Path, category: str, known_by: Likeness, file: str) -> None:
         self._known.add(known_by, path)
         self._category_of[path] = category
+        self._owned[path] = file or str(path)  # what was drawn has no owner
 
     def _named(self, path: Path, category: str) -> str:
         other = self._category_of[path]
         return str(path) if other == category else f"{path}, which shows {other!r}"
+
+
+def owned(candidate: Candidate, source: Path) -> str:
+    """The name by which the owner knows a file, from that of ``source`` on: ``photos/fox/1.png`` of
+    a folder, ``photos.zip!fox/1.png`` of an archive, and as it is seen from a list."""
+    name = Path(candidate.name)
+    if name.is_relative_to(source):
+        within = name.relative_to(source).as_posix()
+        return collection.printable(f"{source.name}{'/' if source.is_dir() else '!'}{within}")
+    beside = name.is_relative_to(source.parent)
+    return collection.printable(str(name.relative_to(source.parent) if beside else name))
 
 
 def decode(data: bytes, max_pixels: int = pictures.MAX_PIXELS) -> tuple[Image.Image, str]:
@@ -274,7 +291,8 @@ def _item(refused: Refused) -> Item:
         with suppress(Rejected):  # no file, or too big: the reason says so
             data = _bytes(candidate)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
-    return Item(candidate.name, candidate.category, refused.kind, f"{refused.reason}{where}", data)
+    reason = f"{refused.reason}{where}"
+    return Item(candidate.name, candidate.category, refused.kind, reason, data, refused.like)
 
 
 @contextmanager

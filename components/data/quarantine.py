@@ -16,13 +16,15 @@ from components.paths import QUARANTINE, REASONS
 @dataclass(frozen=True)
 class Item:
     """A file that was not taken: the name that its giver knows it by, the category that it was said
-    to show, the kind of reason and the reason, and its bytes where they are to be kept."""
+    to show, the kind of reason and the reason, its bytes where they are to be kept, and the name of
+    the picture that it is ``like``, where the reason is one."""
 
     file: str
     category: str | None
     kind: str
     reason: str
     data: bytes | None
+    like: str = ""
 
 
 def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
@@ -36,7 +38,7 @@ def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
                 name = re.sub(r"[^\w.-]", "_", Path(item.file).name)
                 copy = f"{i:05d}-{name[-100:]}"
                 (aside / copy).write_bytes(item.data)
-            rows.append((item.file, item.category, item.kind, item.reason, copy))
+            rows.append((item.file, item.category, item.kind, item.reason, item.like, copy))
         write_reasons(aside, rows)
     return target
 

@@ -3,7 +3,8 @@
 data/dataset/gallery/<category>/<number>.*     what is searched: all categories
 data/dataset/training/<category>/<number>.*    what training sees: no unseen category
 data/dataset/manifest.csv                      path, category, split, subset, and what a picture is
-                                               recognised by: pixels, dhash
+                                               recognised by: pixels, dhash;
+                                               source: the name that its owner knows it by
 
 A picture that is a file is copied byte by byte once it has been decoded: encoding a benchmark's
 JPEGs anew would cost time and space and gain nothing. A drawn picture is written as PNG.
@@ -12,6 +13,7 @@ JPEGs anew would cost time and space and gain nothing. A drawn picture is writte
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from components import config, manifest, names, pictures
+from components.data import collection
 from components.data.likeness import likeness
 from components.datasets import cub200, emblems, folder, oxford102
 from components.datasets.left_out import UNREADABLE, LeftOut
@@ -41,6 +44,7 @@ def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
     own = _sources(params, left)
     names.distinct(source.category for source in own)
     sources = merge(own, params.seed, params.min_pictures)
+    ingested = _ingested()
     rows = []
     with folder_aside(out) as aside:
         for source in track(sources, "dataset", "pictures", weigh=_count):
@@ -55,7 +59,8 @@ def build(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
                         continue
                     path = (place / name).as_posix()
                     known_by = astuple(likeness(image))
-                    rows.append((path, source.category, source.split, subset, *known_by))
+                    file = _owned(picture, params.source, ingested)
+                    rows.append((path, source.category, source.split, subset, *known_by, file))
         left.check()
         frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
         manifest.write(aside, frame)
@@ -76,6 +81,23 @@ def _sources(params: config.Dataset, left: LeftOut) -> list[Source]:
             return cub200.sources(params.folder(), params.splits, gallery, training)
         case "oxford102":
             return oxford102.sources(params.folder(), params.splits, gallery, training)
+
+
+def _ingested() -> dict[Path, str]:
+    """The name by which its giver knows each picture of the collection, by where it lies."""
+    return dict(zip(collection.files(), collection.read()["file"], strict=True))
+
+
+def _owned(picture: Picture, source: Path | None, ingested: Mapping[Path, str]) -> str:
+    """The name by which its owner knows a picture: below dataset.source, or as it was ingested.
+    What is drawn has none."""
+    if not isinstance(picture, Path):
+        return ""
+    if picture in ingested:
+        return ingested[picture]
+    if source is not None and picture.is_relative_to(source):
+        picture = picture.relative_to(source)
+    return collection.printable(picture.as_posix())
 
 
 def _count(source: Source) -> int:

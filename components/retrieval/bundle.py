@@ -4,7 +4,7 @@
     aggregator.safetensors    the attention network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
     queries.safetensors       text (C, d), image (C, d): the known categories' vectors
-    gallery.csv               path, category of each gallery row
+    gallery.csv               path, category, source of each gallery row
     categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
                               seeds (of those pictures, in their order)
     pictures.zip              gallery/ and imagined/ pictures, to be shown beside results

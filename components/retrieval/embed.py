@@ -32,7 +32,8 @@ def embed(
 
     sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
     for subset in ("gallery", "training"):
-        part = frame.loc[frame["subset"] == subset, ["path", "category"]].reset_index(drop=True)
+        rows = frame.loc[frame["subset"] == subset, ["path", "category", "source"]]
+        part = rows.reset_index(drop=True)
         both = encode([dataset / p for p in part["path"]], subset, clip, vision)
         sides[subset] = (part, both[0], both[1])
 

@@ -40,7 +40,7 @@ class Features:
     ``text`` (C, d_clip); ``imagined`` (C, K, d_vision), zero where ``accepted`` (C, K) is false;
     ``gallery_clip`` (N, d_clip), ``gallery_vision`` (N, d_vision); likewise ``training_*`` (M, ·).
     ``categories`` has a row (category, split) per category; ``gallery`` and ``training`` have a row
-    (path, category) per picture.
+    (path, category, source) per picture: where it lies in the dataset, and its owner's name for it.
     """
 
     categories: pd.DataFrame

@@ -29,11 +29,13 @@ Imagination = tuple[np.ndarray, list[bytes], list[int]]
 class Hit:
     """One gallery picture: ``score`` fuses its similarities to the query, less its ``hubness``
     (:mod:`components.retrieval.search`), which is 0 where the query is no known category. Numbers
-    have :data:`DIGITS` decimals."""
+    have :data:`DIGITS` decimals. ``source`` is the name that its owner knows it by, empty for one
+    that was drawn."""
 
     rank: int
     id: str
     category: str
+    source: str
     score: float
     text_score: float
     image_score: float
@@ -96,6 +98,7 @@ class Retriever:
                 rank=rank,
                 id=table["path"][i],
                 category=table["category"][i],
+                source=table["source"][i] if "source" in table else "",  # not in older bundles
                 score=_clean(scores.fused[0, i]),
                 text_score=_clean(scores.text[0, i]),
                 image_score=_clean(scores.image[0, i]),

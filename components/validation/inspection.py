@@ -26,6 +26,8 @@ from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
 _COMPARED = ("category", "split")  # what is compared with the dataset of the champion
+_NEAREST = ("copy", "leak", "label", "near")
+_SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "height", *_NEAREST)
 _CHUNK = 512  # rows of a table of pairwise differences
 _OUTLINE = 10  # bits of two difference hashes that may differ where one outline is meant
 _NEARLY = 3  # times the difference of copies: a near-copy, where the outline is the same too
@@ -55,10 +57,13 @@ def inspect(
         old = manifest.kept(before, _COMPARED, "the champion's lineage/dataset.csv")
     looked, categories = measure(dataset, rows), compare(rows, old)
     of_pictures = of_a_picture(params)
-    marked = looked.assign(reason="")
+    marked = looked.assign(reason="", like="")
     for rule in of_pictures:
+        new = rule.broken(marked) & (marked["reason"] == "")
+        if rule.column in _NEAREST:
+            marked.loc[new, "like"] = marked.loc[new, f"{rule.column}_of"]
         mark(marked, rule)
-    offending = marked[marked["reason"] != ""]
+    offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
     with folder_aside(out) as aside:
         failures = suites.run(
             [
@@ -97,11 +102,12 @@ def inspect(
 
 
 def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per picture: path, category, subset, ``decodes``, ``width``, ``height``, and the
-    colour difference at 8x8 pixels to the most similar picture of its own category and subset
+    """One row per picture: path, category, subset, source, ``decodes``, ``width``, ``height``, and
+    the colour difference at 8x8 pixels to the most similar picture of its own category and subset
     (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
     another category with the same outline by the difference hash (``near``). They are missing where
-    there is none to compare with."""
+    there is none to compare with. ``copy_of`` and so on name that picture as its owner does, or by
+    its path where it was drawn."""
     found = []
     outlines = np.zeros(len(rows), dtype=np.uint64)
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
@@ -114,17 +120,20 @@ def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
         thumbnails[i], outlines[i] = thumbnail(image), difference_hash(image)
         found.append((True, image.width, image.height))
     seen = pd.DataFrame(found, columns=["decodes", "width", "height"])
-    table = rows[["path", "category", "subset"]].join(seen)
+    table = rows[["path", "category", "subset", "source"]].join(seen)
     fine = np.flatnonzero(table["decodes"])
-    nearest = _nearest(
+    nearest, of = _nearest(
         thumbnails[fine],
         outlines[fine],
         pd.factorize(table["category"].iloc[fine])[0],
         pd.factorize(table["subset"].iloc[fine])[0],
     )
+    called = table["path"].where(table["source"] == "", table["source"]).to_numpy(dtype=object)
     for name, values in nearest.items():
-        table[name] = np.nan
-        table.loc[fine, name] = np.where(np.isfinite(values), values, np.nan)
+        there = np.isfinite(values)
+        table[name], table[f"{name}_of"] = np.nan, ""
+        table.loc[fine, name] = np.where(there, values, np.nan)
+        table.loc[fine, f"{name}_of"] = np.where(there, called[fine][of[name]], "")
     return table
 
 
@@ -172,9 +181,11 @@ def _nearest(
     outlines: npt.NDArray[np.uint64],
     category: npt.NDArray[np.intp],
     subset: npt.NDArray[np.intp],
-) -> dict[str, npt.NDArray[np.float64]]:
-    """The columns of :func:`measure`, infinite where there is none to compare with."""
-    found = {name: np.full(len(thumbnails), np.inf) for name in ("copy", "leak", "label", "near")}
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.intp]]]:
+    """The columns of :func:`measure`, infinite where there is none to compare with, and the index
+    of the picture that each is about."""
+    found = {name: np.full(len(thumbnails), np.inf) for name in _NEAREST}
+    of = {name: np.zeros(len(thumbnails), dtype=np.intp) for name in _NEAREST}
     for start in range(0, len(thumbnails), _CHUNK):
         part = slice(start, start + _CHUNK)
         block = differences(thumbnails[part], thumbnails)
@@ -188,8 +199,9 @@ def _nearest(
             ("label", ~own),
             ("near", ~own & alike),
         ):
-            found[name][part] = np.where(among, block, np.inf).min(axis=1)
-    return found
+            apart = np.where(among, block, np.inf)
+            of[name][part], found[name][part] = apart.argmin(axis=1), apart.min(axis=1)
+    return found, of
 
 
 def of_a_picture(params: config.Inspection) -> list[Rule]:

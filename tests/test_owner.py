@@ -1,0 +1,120 @@
+"""Whose file is this? The owner's name goes along, from the source to the answer and every page."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bento.api import BundleName, result
+from components import config, manifest
+from components.data import collection
+from components.data.ingest import Outcome, ingest
+from components.datasets.build import build
+from components.paths import BUNDLE, COLLECTION, DATASET, INSPECTION
+from components.retrieval.bundle import load
+from components.retrieval.retrieve import Retriever
+from components.validation.inspection import inspect
+from tests.test_ingest import KNOWN, NEW, photo, tree
+
+
+@pytest.fixture
+def project(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy project's dataset, with an empty collection, as the working directory."""
+    shutil.copytree(built_toy / DATASET, tmp_path / DATASET)
+    shutil.copy(built_toy / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def take(source: Path) -> Outcome:
+    return ingest(source, config.load().ingest)
+
+
+def reasons(outcome: Outcome) -> pd.DataFrame:
+    assert outcome.quarantine is not None
+    return pd.read_csv(outcome.quarantine / "reasons.csv", keep_default_na=False)
+
+
+def test_an_ingested_picture_keeps_its_givers_name(project: Path) -> None:
+    folder = KNOWN.replace(" ", "_")
+    take(tree(project / "mine", {KNOWN: 1}))
+    photo(KNOWN, 1).save(project / "1.png")
+    with zipfile.ZipFile(project / "photos.zip", "w") as archive:
+        archive.write(project / "1.png", f"holidays/{folder}/one.png")
+    take(project / "photos.zip")
+    photo(KNOWN, 2).save(project / "2.png")
+    (project / "list.csv").write_text(f"2.png,{KNOWN}\n")
+    take(project / "list.csv")
+    names = [f"mine/{folder}/0.png", f"photos.zip!holidays/{folder}/one.png", "2.png"]
+    assert collection.read()["file"].tolist() == names
+    assert collection.read()["source"].tolist() == ["mine", "photos.zip", "list.csv"]
+    rows = build(config.load().dataset).set_index("source")
+    assert set(names) <= set(rows.index)
+    assert f"{folder}/0.png" in rows.index  # below dataset.source
+    read = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    assert read["source"].tolist() == rows.index.tolist()
+
+
+def test_a_name_stays_as_it_is_but_for_what_no_table_holds() -> None:
+    kept = '\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} früh, "x".png'
+    assert collection.printable(kept) == kept
+    assert collection.printable("a\nb\udcff\x1b") == "a\ufffdb\ufffd\ufffd"
+
+
+def test_a_refusal_names_the_picture_that_it_is_like(project: Path) -> None:
+    take(tree(project / "mine", {NEW: 1}))
+    again = take(tree(project / "again", {NEW: 1}))
+    (row,) = reasons(again).to_dict("records")
+    assert row["like"] == f"mine/{NEW.replace(' ', '_')}/0.png"
+    assert row["file"].endswith(f"again/{NEW.replace(' ', '_')}/0.png")
+    place = project / "known" / KNOWN.replace(" ", "_")
+    place.mkdir(parents=True)
+    known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "").query("category == @KNOWN")
+    shutil.copy(DATASET / known["path"].iloc[0], place)
+    (row,) = reasons(take(project / "known")).to_dict("records")
+    assert row["like"] == known["source"].iloc[0] == f"{KNOWN.replace(' ', '_')}/0.png"
+
+
+def test_tables_of_older_releases_are_read(project: Path) -> None:
+    take(tree(project / "mine", {NEW: 1}))
+    path = COLLECTION / "manifest.csv"
+    collection.read().drop(columns="file").to_csv(path, index=False)
+    assert collection.read()["file"].tolist() == ["mine"]
+    take(tree(project / "more", {NEW: 2}))
+    assert collection.read()["file"].tolist() == ["mine", f"more/{NEW.replace(' ', '_')}/1.png"]
+    rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
+    rows.drop(columns="source").to_csv(DATASET / "manifest.csv", index=False)
+    assert set(manifest.read(DATASET, manifest.DATASET_COLUMNS, "")["source"]) == {""}
+
+
+def test_a_drawn_picture_has_no_owner(project: Path) -> None:
+    values = config.load().dataset.model_dump() | {"adapter": "emblems", "source": None}
+    values |= {"gallery_per_category": 1, "training_per_category": 1}
+    assert set(build(config.Dataset.model_validate(values))["source"]) == {""}
+
+
+def test_an_answer_names_the_owners_file(in_toy: Path) -> None:
+    params, bundle = config.load(), load(BUNDLE)
+    answer = Retriever(bundle, params.generator, params.encoders).search("red plain star", 3)
+    given = result(answer, BundleName(version=1, digest="0" * 12), bundle.info["models"])
+    for hit in given.hits:
+        assert params.dataset.source is not None
+        owned = params.dataset.source / hit.source
+        assert owned.read_bytes() == (DATASET / hit.id).read_bytes()
+
+
+def test_the_inspections_page_names_the_files(project: Path) -> None:
+    rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
+    gallery = rows[(rows["category"] == KNOWN) & (rows["subset"] == "gallery")]
+    shutil.copy(DATASET / gallery["path"].iloc[0], DATASET / gallery["path"].iloc[1])
+    inspect(config.load().inspection, None)
+    found = pd.read_csv(INSPECTION / "measurements.csv", keep_default_na=False).set_index("path")
+    copies = found[found["reason"] == "is there twice"]
+    assert copies["source"].tolist() == gallery["source"].iloc[:2].tolist()
+    assert copies["like"].tolist() == gallery["source"].iloc[1::-1].tolist()
+    page = (INSPECTION / "index.html").read_text()
+    assert all(f"<td>{name}</td>" in page for name in copies["source"])
