@@ -202,7 +202,7 @@ def _head(source: Path | bytes) -> bytes:
 def _what(head: bytes) -> str:
     """The end of a sentence on a file that begins with ``head`` and is no picture."""
     if not head:
-        return "is empty: remove or replace it"
+        return "cannot be decoded (it is empty): remove or replace it"
     for at, magic, what in _KNOWN:
         if head[at:].lower().startswith(magic.lower()):
             return f"is {what}"

@@ -185,7 +185,7 @@ def test_heic_and_avif_are_read() -> None:
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        (b"", "is empty"),
+        (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\n", "`git lfs pull`"),
         (b"<!DOCTYPE html><html>", "is a web page"),
         (b"\0\0\0\x18ftypmp42", "is a video"),
