@@ -223,7 +223,7 @@ def test_a_source_or_a_picture_that_is_not_there_is_called_so(
     animals: Path, tmp_path: Path
 ) -> None:
     numbers = {"gallery_per_category": 9, "training_per_category": 9}
-    with pytest.raises(EidolonError, match=r"dataset\.source /nowhere does not exist: give a tree"):
+    with pytest.raises(EidolonError, match=r"dataset\.source /nowhere does not exist: give a"):
         build(params("folder", Path("/nowhere"), **numbers), tmp_path / "out")
     (animals / "wolf" / "1.png").unlink()
     (animals / "wolf" / "1.png").symlink_to("gone.png")
