@@ -36,14 +36,15 @@ def scratch(parent: Path) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(parent)
-    with ExitStack() as locked:
-        place = _own(parent, locked)
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-    with suppress(OSError):
-        place.rmdir()  # NFS keeps the lock file's place until it is closed
+    locked = ExitStack()
+    place = _own(parent, locked)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        locked.close()
+        with suppress(OSError):
+            place.rmdir()  # NFS keeps the place of a lock file until that is closed
 
 
 def remove_leftovers(parent: Path) -> None:

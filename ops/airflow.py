@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from ops.environment import environment, ports
 
 
@@ -44,11 +44,14 @@ class Airflow:
     def _ask(
         self, method: str, path: str, body: Any = None, *, missing: bool = False
     ) -> httpx.Response:
-        """Raises :class:`EidolonError` for an error, unless it is 404 and ``missing`` allows it."""
+        """Raises :class:`TransientError` when Airflow does not answer or is out of order, and
+        :class:`EidolonError` for what it refuses, unless that is 404 and ``missing`` allows it."""
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise EidolonError(f"Airflow at {self._url} does not answer ({error})") from None
+            raise TransientError(f"Airflow at {self._url} does not answer ({error})") from None
+        if answer.is_server_error:
+            raise TransientError(f"Airflow fails at {method} {path}: {answer.text}")
         if answer.is_error and not (missing and answer.status_code == 404):
             raise EidolonError(f"Airflow refuses {method} {path}: {answer.text}")
         return answer

@@ -21,7 +21,7 @@ import yaml
 from rich.console import Console
 
 from components import config
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from components.files import read_json, write_json
 from components.paths import EVALUATION
 from components.variables import without_airflow
@@ -109,7 +109,7 @@ def run(console: Console) -> dict[str, Any]:
                 _follow(display, events, scheduled)
                 display.say("asking the example query")
                 summary = _report(events, stages)
-        except (RunError, EidolonError) as error:
+        except (RunError, EidolonError, TransientError) as error:
             raise RunError(explained(error, log, events)) from None
     page = f"http://127.0.0.1:{ports(env).endpoint}"
     then = page if scheduled else f"make serve, then {page}"

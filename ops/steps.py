@@ -17,7 +17,7 @@ from typing import Any
 
 from components import config
 from components.data.remote import has_remote
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from components.paths import INBOX, INSPECTION, VALIDATION
 from ops import inbox, release
 from ops import stage as stages
@@ -59,7 +59,10 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
         if page is not None and written():
             from components.lifecycle import registry
 
-            log(f"kept in MLflow: {registry.keep(page.parent, str(error))}")
+            try:
+                log(f"kept in MLflow: {registry.keep(page.parent, str(error))}")
+            except (EidolonError, TransientError) as other:  # the first one is what matters
+                log(f"not kept in MLflow: {other}")
         raise
     finally:
         if page is not None and written():

@@ -30,6 +30,7 @@ from components.models.batches import Batches
 from components.models.encoders import ClipEncoder, VisionEncoder
 from tests import families, toy
 from tests.clones import Clone
+from tests.neighbours import answering
 from tests.rounding import of_dot
 from zoo.pictures import Category, draw
 
@@ -558,11 +559,11 @@ def test_a_model_out_of_reach_is_one_sentence(kind: Any) -> None:
 
 _UNREACHED = """
 import sys
-from components.errors import EidolonError
+from components.errors import TransientError
 from components.models.encoders import ClipEncoder
 try:
     ClipEncoder("org/name", sys.argv[1])
-except EidolonError as error:
+except TransientError as error:
     print(error)
 """
 
@@ -578,6 +579,20 @@ def test_a_hub_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
         check=True,
     )
     assert out_of_reach("org/name", "the hub is out of reach").fullmatch(done.stdout.strip())
+
+
+def test_a_hub_that_is_out_of_order_is_asked_again(tmp_path: Path) -> None:
+    with answering(501) as url:  # huggingface_hub itself waits minutes for 503 to pass
+        here = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": url}
+        done = subprocess.run(
+            [sys.executable, "-c", _UNREACHED, COMMIT],
+            cwd=toy.ROOT,
+            env=os.environ | here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "the hub is out of order (" in done.stdout
 
 
 def test_a_model_of_a_hub_must_be_pinned(models: Path) -> None:

@@ -138,9 +138,12 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Write within this block, which removes what killed writers left."""
-        with scratch(self.root) as self._scratch:
-            yield
-        self._scratch = None
+        with scratch(self.root) as place:
+            self._scratch = place
+            try:
+                yield
+            finally:
+                self._scratch = None
 
     def _write(self, address: str, data: bytes) -> None:
         if self._scratch is None:

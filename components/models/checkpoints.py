@@ -87,7 +87,7 @@ def load(loader: Callable[..., Any], model: str, revision: str | None, **options
     """Call a ``from_pretrained``: of a folder without a ``revision``, else of a hub's commit.
 
     Raises :class:`EidolonError` that names the model and the remedy when a file is missing or
-    damaged.
+    damaged, and :class:`TransientError` when the hub is out of reach.
     """
     local = _is_local(model, revision)
     try:
@@ -226,6 +226,11 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
         try:
             kinds |= {Path(name).suffix for name in list_repo_files(model, revision=revision)}
         except HfHubHTTPError as refusal:
+            if refusal.response.status_code in (429, *range(500, 600)):
+                raise TransientError(
+                    f"cannot load {pinned_name(model, revision)}: the hub is out of order"
+                    f" ({_first_sentence(refusal)}): try again"
+                ) from None
             return (
                 f"the hub refuses it ({_first_sentence(refusal)}): check its name and commit, and"
                 " for a gated one `hf auth login`"
@@ -233,7 +238,11 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
         except Exception:  # whatever the way to the hub brings
             why = "HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub is out of reach"
             if not kinds & _PICKLES:
-                return f"the cache does not hold it whole, and {why}: `{fetch}` fetches it"
+                cause = f"the cache does not hold it whole, and {why}: `{fetch}` fetches it"
+                if is_offline_mode():
+                    return cause
+                sentence = f"cannot load {pinned_name(model, revision)}: {cause}"
+                raise TransientError(sentence) from None
     if ".safetensors" not in kinds and kinds & _PICKLES:
         return (
             "no safetensors weights are there, and pickled ones (.bin, .pt) are never opened, since"
