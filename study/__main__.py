@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -80,16 +80,21 @@ def broad(world: World, on: Pictures, scores: Array) -> dict[str, float]:
 def compare(world: World) -> Iterator[dict[str, Any]]:
     """A row (seed, method, and :func:`maps`) for each method, bank and control."""
     rankings: dict[Method, Ranking] = {}
-    for name, method in methods.ALL.items():
-        if method not in rankings:
-            rankings[method] = method(world)
-        yield {"method": name} | maps(world, rankings[method])
+
+    def fitted(chosen: Mapping[str, Method]) -> Iterator[dict[str, Any]]:
+        for name, method in chosen.items():
+            if method not in rankings:
+                rankings[method] = method(world)
+            yield {"method": name} | maps(world, rankings[method])
+
+    yield from fitted(methods.BASELINES | methods.DEFAULTS)
     for name in methods.OFFSET:
         shifted = banks.offset(world, rankings[methods.ALL[name]])
         yield {"method": f"{name}{methods.SHIFTED}"} | maps(world, shifted)
     for name, bank in banks.BANKS.items():
         ranking, difference = banks.choose(world, bank)
         yield {"method": name, "difference": difference} | maps(world, ranking)
+    yield from fitted(methods.WITHOUT | methods.IDEAS)
 
 
 def study(seeds: int) -> None:
