@@ -45,16 +45,16 @@ def fixed_best(world: World) -> Ranking:
 
 def papers(world: World) -> Ranking:
     """Published architecture and initialisation; λ learned with it, by in-batch contrast."""
-    return aggregated(world, tuned(world, published, loss=in_batch_contrast, calibrated=False))
+    return aggregated(world, tuned(world, published, in_batch_contrast, calibrated=False))
 
 
 def papers_calibrated(world: World) -> Ranking:
     """As :func:`papers`, with λ chosen on validation categories."""
-    return aggregated(world, tuned(world, published, loss=in_batch_contrast))
+    return aggregated(world, tuned(world, published, in_batch_contrast))
 
 
 def papers_corrected(world: World) -> Ranking:
     """As :func:`papers_calibrated`, with our correction for hubness."""
     strength = world.train.hubness
-    model = tuned(world, published, loss=in_batch_contrast, hubness=strength)
+    model = tuned(world, published, in_batch_contrast, hubness=strength)
     return aggregated(world, model, strength)

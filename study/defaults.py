@@ -7,7 +7,7 @@ from functools import cache
 from components.retrieval import train
 from components.retrieval.aggregator import Aggregator
 from study.ideas import expanded
-from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
+from study.networks import aggregated, averaging, in_batch_contrast, published, tuned, untuned
 from study.ranking import WEIGHTS, Ranking, best, fused, weighted_mean
 from study.world import World
 
@@ -27,10 +27,9 @@ def default_expanded(world: World) -> Ranking:
     return expanded(world, default(world))
 
 
-@cache
 def uncorrected(world: World) -> Aggregator:
     """As :func:`shipped`, chosen without a correction for hubness."""
-    return train.fit(world.features, world.train.model_copy(update={"hubness": 0.0}))[0]
+    return untuned(world, averaging, train.ranking_loss)
 
 
 def hubness_stays(world: World) -> Ranking:
@@ -38,24 +37,28 @@ def hubness_stays(world: World) -> Ranking:
 
 
 def contrast_instead(world: World) -> Ranking:
-    model, _ = train.fit(world.features, world.train, loss=in_batch_contrast)
-    return aggregated(world, model, world.train.hubness)
+    strength = world.train.hubness
+    model = untuned(world, averaging, in_batch_contrast, hubness=strength)
+    return aggregated(world, model, strength)
 
 
 def contrast_tuned(world: World) -> Ranking:
     strength = world.train.hubness
-    model = tuned(world, averaging, loss=in_batch_contrast, hubness=strength)
+    model = tuned(world, averaging, in_batch_contrast, hubness=strength)
     return aggregated(world, model, strength)
 
 
 def published_start_instead(world: World) -> Ranking:
-    model, _ = train.fit(world.features, world.train, published(world))
-    return aggregated(world, model, world.train.hubness)
+    strength = world.train.hubness
+    model = untuned(world, published, train.ranking_loss, hubness=strength)
+    return aggregated(world, model, strength)
 
 
 def published_start_tuned(world: World) -> Ranking:
     strength = world.train.hubness
-    return aggregated(world, tuned(world, published, hubness=strength), strength)
+    return aggregated(
+        world, tuned(world, published, train.ranking_loss, hubness=strength), strength
+    )
 
 
 def mean_instead(world: World) -> Ranking:

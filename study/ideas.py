@@ -33,12 +33,12 @@ TEMPERATURES = (0.1, 0.25, 0.5, 1.0)  # of the correction for hubness
 
 def ranking_loss(world: World) -> Ranking:
     """The paper's aggregator with our loss."""
-    return aggregated(world, tuned(world, published))
+    return aggregated(world, tuned(world, published, train.ranking_loss))
 
 
 def start_at_mean(world: World) -> Ranking:
     """The paper's aggregator whose projections start as the identity."""
-    return aggregated(world, tuned(world, averaging, loss=in_batch_contrast))
+    return aggregated(world, tuned(world, averaging, in_batch_contrast))
 
 
 def corrected(world: World) -> Ranking:
@@ -90,7 +90,7 @@ def text_token(world: World) -> Ranking:
         torch.manual_seed(world.seed)
         return TextToken(features.imagined.shape[2], text.shape[1])
 
-    model = tuned(world, start, loss=in_batch_contrast, features=given)
+    model = tuned(replace(world, features=given), start, in_batch_contrast)
     return linear(text, train.aggregate(model, given), model.fusion_weight)
 
 

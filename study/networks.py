@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from components.retrieval import train
 from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Features
 from study.ranking import Ranking, fused
 from study.world import World
 
@@ -40,31 +42,56 @@ def averaging(world: World) -> Aggregator:
     return train.new_aggregator(world.features, world.train)
 
 
+Start = Callable[[World], Aggregator]
+
+
+class Trained(NamedTuple):
+    """A network and the validation mAP that it was chosen for."""
+
+    validation_map: float
+    model: Aggregator
+
+
+@cache
+def trained(
+    world: World, start: Start, loss: train.Loss, learning_rate: float, temperature: float
+) -> dict[tuple[bool, float], Trained]:
+    """The network from one run of training, as it is chosen (calibrated?, hubness): with the
+    learned λ, with λ by validation, and with that and our correction."""
+    chosen = ((False, 0.0), (True, 0.0), (True, world.train.hubness))
+    selections = [train.Selection(hubness, calibrated) for calibrated, hubness in chosen]
+    params = world.train.model_copy(
+        update={"learning_rate": learning_rate, "temperature": temperature}
+    )
+    model = start(world)
+    train.follow(world.features, params, model, loss, selections)
+    return {
+        how: _chosen(model, selection) for how, selection in zip(chosen, selections, strict=True)
+    }
+
+
+def _chosen(model: Aggregator, selection: train.Selection) -> Trained:
+    model = deepcopy(model)
+    model.load_state_dict(selection.best)
+    best = max(row["validation_map"] for row in selection.history)
+    return Trained(best, model.eval())
+
+
+def untuned(
+    world: World, start: Start, loss: train.Loss, *, calibrated: bool = True, hubness: float = 0.0
+) -> Aggregator:
+    """The network that is trained from ``start`` with the parameters of params.yaml."""
+    found = trained(world, start, loss, world.train.learning_rate, world.train.temperature)
+    return found[calibrated, hubness].model
+
+
 def tuned(
-    world: World,
-    start: Callable[[World], Aggregator],
-    *,
-    loss: train.Loss | None = None,
-    calibrated: bool = True,
-    hubness: float = 0.0,
-    features: Features | None = None,
+    world: World, start: Start, loss: train.Loss, *, calibrated: bool = True, hubness: float = 0.0
 ) -> Aggregator:
     """The network with the best validation mAP of those trained from ``start`` with each learning
     rate and temperature of :data:`GRID`."""
-    found = []
-    for learning_rate, temperature in GRID:
-        params = world.train.model_copy(
-            update={
-                "learning_rate": learning_rate,
-                "temperature": temperature,
-                "hubness": hubness,
-            }
-        )
-        model, history = train.fit(
-            features or world.features, params, start(world), loss=loss, calibrated=calibrated
-        )
-        found.append((float(history["validation_map"].max()), model))
-    return max(found, key=lambda pair: pair[0])[1]
+    found = [trained(world, start, loss, *pair)[calibrated, hubness] for pair in GRID]
+    return max(found, key=lambda one: one.validation_map).model
 
 
 def aggregated(world: World, model: Aggregator, temperature: float = 0.0) -> Ranking:

@@ -49,3 +49,24 @@ def test_an_end_of_lambda_is_chosen_saved_and_served(
     np.testing.assert_array_equal(scores.fused, getattr(scores, right))
     again, _ = train.fit(features, PARAMS, loaded)  # it can be trained on
     assert again.weight.isfinite().all()
+
+
+def test_one_run_serves_several_selections(tmp_path: Path) -> None:
+    """Each gets what a run of its own would give it, though they stop at different epochs."""
+    features = planted.features()
+    params = PARAMS.model_copy(update={"epochs": 12, "patience": 2})
+    settings = ((0.0, True), (0.5, True), (0.0, False))
+
+    def followed(*chosen: train.Selection) -> tuple[train.Selection, ...]:
+        model = train.new_aggregator(features, params)
+        train.follow(features, params, model, train.ranking_loss, chosen)
+        return chosen
+
+    together = followed(*(train.Selection(*setting) for setting in settings))
+    for setting, shared in zip(settings, together, strict=True):
+        (alone,) = followed(train.Selection(*setting))
+        assert alone.history == shared.history
+        assert alone.waited == params.patience or len(alone.history) == params.epochs
+        for name, values in alone.best.items():
+            assert values.equal(shared.best[name])
+    assert len({len(selection.history) for selection in together}) > 1

@@ -10,6 +10,7 @@ kept. What each of these choices is worth is measured by `make ablation` (docs/r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,24 +55,66 @@ def ranking_loss(scores: Tensor, positive: Tensor, temperature: float, _: Rng) -
     return (torch.logaddexp(logits, others) - logits)[positive].mean()
 
 
+@dataclass
+class Selection:
+    """Chooses an epoch and a λ: those with the best validation mAP, corrected for hubness at the
+    temperature ``hubness``. Unless ``calibrated``, λ is the learned one, as in the paper.
+
+    ``history`` gets a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
+    ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. ``best`` is the
+    state of the network at the best epoch, with that λ.
+    """
+
+    hubness: float
+    calibrated: bool = True
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def look(self, model: Aggregator, features: Features, epoch: int, loss: float) -> None:
+        """Take in the network after ``epoch``, which it leaves as it is."""
+        weights = WEIGHTS if self.calibrated else (model.fusion_weight,)
+        rows = features.rows("validation")
+        weight, found = calibrate(model, features, rows, self.hubness, weights)
+        row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
+        self.history.append(row | {"lambda": weight, "validation_map": found})
+        if self.waited == 0:
+            self.best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            self.best["lamda"] = torch.logit(torch.tensor([weight]), eps=_SURE)
+
+    @property
+    def waited(self) -> int:
+        """Epochs since the best one; the first of equals is the best."""
+        found = [row["validation_map"] for row in self.history]
+        return len(found) - 1 - int(np.argmax(found))
+
+
 def fit(
-    features: Features,
-    params: config.Train,
-    model: Aggregator | None = None,
-    *,
-    loss: Loss | None = None,
-    calibrated: bool = True,
+    features: Features, params: config.Train, model: Aggregator | None = None
 ) -> tuple[Aggregator, pd.DataFrame]:
-    """Train on ``features`` and return the best aggregator and the history.
+    """Train on ``features`` and return the best aggregator and the history of its selection.
 
-    ``model`` is what to start from, :func:`new_aggregator` by default; ``loss`` is
-    :func:`ranking_loss` by default. Unless ``calibrated``, the learned λ is kept, as in the paper.
-
-    The history has a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
-    ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. Seeded: on a CPU
-    the same features and parameters give the same weights.
+    ``model`` is what to start from, :func:`new_aggregator` by default. Seeded: on a CPU the same
+    features and parameters give the same weights.
 
     Raises :class:`EidolonError` when the training or validation split has no categories.
+    """
+    model = new_aggregator(features, params) if model is None else model
+    selection = Selection(params.hubness)
+    follow(features, params, model, ranking_loss, [selection])
+    model.load_state_dict(selection.best)
+    return model.eval(), pd.DataFrame(selection.history)
+
+
+def follow(
+    features: Features,
+    params: config.Train,
+    model: Aggregator,
+    loss: Loss,
+    selections: Sequence[Selection],
+) -> None:
+    """Train ``model`` until each of ``selections`` has waited ``patience`` epochs for a better one.
+
+    A selection does not touch the training, so one run serves several. Raises as :func:`fit`.
     """
     train, validation = features.rows("train"), features.rows("validation")
     train = train[features.accepted[train].any(1)]
@@ -80,36 +123,23 @@ def fit(
             f"{train.size} training and {validation.size} validation categories are too few"
             " to train on: add categories to the dataset"
         )
-    model = new_aggregator(features, params) if model is None else model
-    loss = ranking_loss if loss is None else loss
     torch.manual_seed(params.seed)
     rng = np.random.default_rng(params.seed)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    examples = _Examples(features, train)
-    best, best_map, waited = model.state_dict(), -1.0, 0
-    history = []
+    examples, looking = _Examples(features, train), list(selections)
     for epoch in track(range(params.epochs), "train", "epochs"):
         model.train()
         losses = [
             _step(model, optimiser, examples, loss, params, rng)
             for _ in range(params.steps_per_epoch)
         ]
-        weights = WEIGHTS if calibrated else (model.fusion_weight,)
-        weight, found = calibrate(model, features, validation, params.hubness, weights)
-        row = {"epoch": epoch, "loss": float(np.mean(losses)), "learned": model.fusion_weight}
-        history.append(row | {"lambda": weight, "validation_map": found})
-        if found > best_map:
-            best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            best["lamda"] = torch.logit(torch.tensor([weight]), eps=_SURE)
-            best_map, waited = found, 0
-        else:
-            waited += 1
-            if waited >= params.patience:
-                break
-    model.load_state_dict(best)
-    return model.eval(), pd.DataFrame(history)
+        for selection in looking:
+            selection.look(model, features, epoch, float(np.mean(losses)))
+        looking = [selection for selection in looking if selection.waited < params.patience]
+        if not looking:
+            break
 
 
 class _Examples:
