@@ -231,6 +231,9 @@ class Train(_Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     temperature: Annotated[float, Field(gt=0, le=10)]
     patience: Count
+
+
+class Search(_Section):
     hubness: Annotated[float, Field(ge=0, le=100)]
 
 
@@ -261,6 +264,7 @@ class Params(_Section):
     validation: Validation
     encoders: Encoders
     train: Train
+    search: Search
     evaluate: Evaluate
     gate: Gate
     serve: Serve

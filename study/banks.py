@@ -8,19 +8,19 @@ no such difference to be gained: on validation categories among their own pictur
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import hmean
 
 from components.retrieval import train
 from components.retrieval.features import Array
+from components.retrieval.metrics import mean_average_precision
 from components.retrieval.search import Gallery, hubness
 from study import covering, defaults
 from study.ideas import TEMPERATURES
 from study.ranking import (
-    WEIGHTS,
     Pictures,
     Ranking,
     Rows,
@@ -108,28 +108,24 @@ BANKS: Mapping[str, Bank] = {
 
 
 def choose(world: World, bank: Bank) -> Choice:
-    """``bank`` under the network that was trained without a correction, with the temperature and λ
-    that are best on validation categories."""
-    text = world.features.text
-    image = train.aggregate(defaults.uncorrected(world), world.features)
+    """``bank`` under the default's network and λ, with the temperature that is best on validation
+    categories."""
+    model, text = defaults.shipped(world), world.features.text
+    image, weight = train.aggregate(model, world.features), model.fusion_weight
 
     def gallery(on: Pictures, temperature: float) -> Gallery:
         by_text = bank(world, text, on.clip, on, temperature)
         return Gallery(on.clip, on.vision, by_text, bank(world, image, on.vision, on, temperature))
 
-    def ranked(temperature: float, weight: float) -> Ranking:
+    def ranked(temperature: float) -> Ranking:
         return lambda on: gallery(on, temperature).score(text, image, weight).fused
 
-    temperatures = TEMPERATURES if bank not in (none, mean_query) else TEMPERATURES[:1]
-    temperature, weight = max(
-        itertools.product(temperatures, WEIGHTS),
-        key=lambda pair: validation_map(world, ranked(*pair)),
-    )
+    temperature = max(TEMPERATURES, key=lambda value: validation_map(world, ranked(value)))
     on = gallery_pictures(world.features)
     taken_off = gallery(on, temperature).score(text[:1], image[:1], weight).hubness[0]
     seen, unseen = (np.isin(on.labels, world.features.rows(split)) for split in ("train", "unseen"))
     difference = float(taken_off[seen].mean() - taken_off[unseen].mean())
-    return Choice(ranked(temperature, weight), difference)
+    return Choice(ranked(temperature), difference)
 
 
 def offset(world: World, ranking: Ranking) -> Ranking:
@@ -137,9 +133,9 @@ def offset(world: World, ranking: Ranking) -> Ranking:
     (calibrated stacking: Chao et al., "An Empirical Study and Analysis of Generalized Zero-Shot
     Learning for Object Recognition in the Wild", ECCV 2016).
 
-    The constant is the best on validation categories, of 0 to 1 standard deviations of the scores.
-    It needs the pictures' labels, so it is a control and no method: it shows how far pushing down
-    what was seen goes by itself.
+    The constant is the best for the harmonic mean of training and validation categories over the
+    training pictures, of 0 to 1 standard deviations of the scores. It needs the pictures' labels,
+    so it is a control and no method: it shows how far pushing down what was seen goes by itself.
     """
     on = training_pictures(world.features)
     scores = ranking(on)
@@ -151,6 +147,15 @@ def offset(world: World, ranking: Ranking) -> Ranking:
 
     constant = max(
         (share * spread for share in np.linspace(0, 1, 21)),
-        key=lambda value: validation_map(world, lambda on: less(value, scores, on.labels)),
+        key=lambda value: _harmonic(world, less(value, scores, on.labels)),
     )
     return lambda on: less(constant, ranking(on), on.labels)
+
+
+def _harmonic(world: World, scores: Array) -> float:
+    """Of the mAP of training and of validation categories, by ``scores`` of the training
+    pictures."""
+    labels = training_pictures(world.features).labels
+    groups = (world.features.rows(split) for split in ("train", "validation"))
+    maps = [mean_average_precision(scores[rows], labels == rows[:, None]) for rows in groups]
+    return float(hmean(maps))

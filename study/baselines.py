@@ -15,7 +15,7 @@ def text_alone(world: World) -> Ranking:
 
 def text_corrected(world: World) -> Ranking:
     text, nothing = world.features.text, np.zeros_like(world.features.imagined[:, 0])
-    return fused(text, nothing, 0.0, world.train.hubness)
+    return fused(text, nothing, 0.0, world.hubness)
 
 
 def single_image(world: World) -> Ranking:
@@ -27,7 +27,7 @@ def mean_image(world: World) -> Ranking:
 
 
 def mean_image_corrected(world: World) -> Ranking:
-    return fused(world.features.text, weighted_mean(world), 1.0, world.train.hubness)
+    return fused(world.features.text, weighted_mean(world), 1.0, world.hubness)
 
 
 def joint(world: World) -> Ranking:
@@ -55,6 +55,4 @@ def papers_calibrated(world: World) -> Ranking:
 
 def papers_corrected(world: World) -> Ranking:
     """As :func:`papers_calibrated`, with our correction for hubness."""
-    strength = world.train.hubness
-    model = tuned(world, published, in_batch_contrast, hubness=strength)
-    return aggregated(world, model, strength)
+    return aggregated(world, tuned(world, published, in_batch_contrast), world.hubness)

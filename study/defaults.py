@@ -8,7 +8,7 @@ from components.retrieval import train
 from components.retrieval.aggregator import Aggregator
 from study.ideas import expanded
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned, untuned
-from study.ranking import WEIGHTS, Ranking, best, fused, weighted_mean
+from study.ranking import WEIGHTS, Ranking, fused, linear, validation_map, weighted_mean
 from study.world import World
 
 
@@ -19,7 +19,7 @@ def shipped(world: World) -> Aggregator:
 
 
 def default(world: World) -> Ranking:
-    return aggregated(world, shipped(world), world.train.hubness)
+    return aggregated(world, shipped(world), world.hubness)
 
 
 def default_expanded(world: World) -> Ranking:
@@ -27,42 +27,28 @@ def default_expanded(world: World) -> Ranking:
     return expanded(world, default(world))
 
 
-def uncorrected(world: World) -> Aggregator:
-    """As :func:`shipped`, chosen without a correction for hubness."""
-    return untuned(world, averaging, train.ranking_loss)
-
-
-def hubness_stays(world: World) -> Ranking:
-    return aggregated(world, uncorrected(world))
+def not_corrected(world: World) -> Ranking:
+    return aggregated(world, shipped(world))
 
 
 def contrast_instead(world: World) -> Ranking:
-    strength = world.train.hubness
-    model = untuned(world, averaging, in_batch_contrast, hubness=strength)
-    return aggregated(world, model, strength)
+    return aggregated(world, untuned(world, averaging, in_batch_contrast), world.hubness)
 
 
 def contrast_tuned(world: World) -> Ranking:
-    strength = world.train.hubness
-    model = tuned(world, averaging, in_batch_contrast, hubness=strength)
-    return aggregated(world, model, strength)
+    return aggregated(world, tuned(world, averaging, in_batch_contrast), world.hubness)
 
 
 def published_start_instead(world: World) -> Ranking:
-    strength = world.train.hubness
-    model = untuned(world, published, train.ranking_loss, hubness=strength)
-    return aggregated(world, model, strength)
+    return aggregated(world, untuned(world, published, train.ranking_loss), world.hubness)
 
 
 def published_start_tuned(world: World) -> Ranking:
-    strength = world.train.hubness
-    return aggregated(
-        world, tuned(world, published, train.ranking_loss, hubness=strength), strength
-    )
+    return aggregated(world, tuned(world, published, train.ranking_loss), world.hubness)
 
 
 def mean_instead(world: World) -> Ranking:
-    """The mean instead of the aggregator, λ chosen on validation."""
+    """The mean instead of the aggregator, λ chosen on validation as the default's."""
     text, image = world.features.text, weighted_mean(world)
-    strength = world.train.hubness
-    return best(world, (fused(text, image, lam, strength) for lam in WEIGHTS))
+    weight = max(WEIGHTS, key=lambda lam: validation_map(world, linear(text, image, lam)))
+    return fused(text, image, weight, world.hubness)

@@ -43,7 +43,7 @@ IDEAS: dict[str, Method] = {
 }
 
 WITHOUT: dict[str, Method] = {
-    "not corrected for hubness": defaults.hubness_stays,
+    "not corrected for hubness": defaults.not_corrected,
     "in-batch contrast instead of the ranking loss": defaults.contrast_instead,
     "in-batch contrast, best of four pairs": defaults.contrast_tuned,
     "the published start instead of the mean": defaults.published_start_instead,

@@ -55,19 +55,16 @@ class Trained(NamedTuple):
 @cache
 def trained(
     world: World, start: Start, loss: train.Loss, learning_rate: float, temperature: float
-) -> dict[tuple[bool, float], Trained]:
-    """The network from one run of training, as it is chosen (calibrated?, hubness): with the
-    learned λ, with λ by validation, and with that and our correction."""
-    chosen = ((False, 0.0), (True, 0.0), (True, world.train.hubness))
-    selections = [train.Selection(hubness, calibrated) for calibrated, hubness in chosen]
+) -> dict[bool, Trained]:
+    """The network from one run of training, as it is chosen with the learned λ (False), and with λ
+    by validation (True)."""
+    selections = {calibrated: train.Selection(calibrated) for calibrated in (False, True)}
     params = world.train.model_copy(
         update={"learning_rate": learning_rate, "temperature": temperature}
     )
     model = start(world)
-    train.follow(world.features, params, model, loss, selections)
-    return {
-        how: _chosen(model, selection) for how, selection in zip(chosen, selections, strict=True)
-    }
+    train.follow(world.features, params, model, loss, list(selections.values()))
+    return {calibrated: _chosen(model, found) for calibrated, found in selections.items()}
 
 
 def _chosen(model: Aggregator, selection: train.Selection) -> Trained:
@@ -77,20 +74,16 @@ def _chosen(model: Aggregator, selection: train.Selection) -> Trained:
     return Trained(best, model.eval())
 
 
-def untuned(
-    world: World, start: Start, loss: train.Loss, *, calibrated: bool = True, hubness: float = 0.0
-) -> Aggregator:
+def untuned(world: World, start: Start, loss: train.Loss) -> Aggregator:
     """The network that is trained from ``start`` with the parameters of params.yaml."""
     found = trained(world, start, loss, world.train.learning_rate, world.train.temperature)
-    return found[calibrated, hubness].model
+    return found[True].model
 
 
-def tuned(
-    world: World, start: Start, loss: train.Loss, *, calibrated: bool = True, hubness: float = 0.0
-) -> Aggregator:
+def tuned(world: World, start: Start, loss: train.Loss, *, calibrated: bool = True) -> Aggregator:
     """The network with the best validation mAP of those trained from ``start`` with each learning
     rate and temperature of :data:`GRID`."""
-    found = [trained(world, start, loss, *pair)[calibrated, hubness] for pair in GRID]
+    found = [trained(world, start, loss, *pair)[calibrated] for pair in GRID]
     return max(found, key=lambda one: one.validation_map).model
 
 

@@ -20,7 +20,7 @@ def unseen_map(world: World, model: Aggregator, imagined: Array) -> float:
     with torch.inference_mode():
         image = model(torch.from_numpy(np.ascontiguousarray(imagined))).numpy()
     known = train.aggregate(model, features)
-    gallery = train.searched(features, known, world.train.hubness)
+    gallery = train.searched(features, known, world.hubness)
     fused = gallery.score(features.text[rows], image, model.fusion_weight).fused
     positive = features.labels(features.gallery)[None, :] == rows[:, None]
     return float(average_precisions(fused, positive).mean())

@@ -52,7 +52,7 @@ PROMPTS = (
 @dataclass(frozen=True, eq=False)
 class World:
     """``features`` is what the stage `embed` writes, with the texts of :mod:`study.covering` as
-    further rows; ``train`` has this world's seed.
+    further rows; ``train`` has this world's seed, and ``hubness`` is the correction's temperature.
 
     ``imagined_clip`` (C, K, d_clip): the accepted pictures through CLIP, zero where there is none.
     ``ensemble`` (C, d_clip): the text vectors by :data:`PROMPTS`.
@@ -62,6 +62,7 @@ class World:
 
     seed: int
     train: config.Train
+    hubness: float
     features: Features
     imagined_clip: Array
     ensemble: Array
@@ -124,6 +125,7 @@ def make(params: config.Params, seed: int) -> World:
         return World(
             seed=seed,
             train=chosen.train,
+            hubness=chosen.search.hubness,
             features=features,
             imagined_clip=_through_clip(features, clip),
             ensemble=clip.describe(features.categories["category"].tolist(), PROMPTS),
@@ -150,7 +152,9 @@ def _stages(params: config.Params) -> None:
     models = [params.generator.model, params.encoders.clip, params.encoders.vision]
     wanted_now = {
         "models": [fingerprint(model, None) for model in models],
-        "params": params.model_dump(mode="json", exclude={"train", "evaluate", "gate", "serve"}),
+        "params": params.model_dump(
+            mode="json", exclude={"train", "search", "evaluate", "gate", "serve"}
+        ),
     }
     done = Path("done.json")
     if done.exists() and read_json(done, "delete it") == wanted_now:

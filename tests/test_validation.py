@@ -170,7 +170,7 @@ def test_no_more_pictures_may_be_asked_for_than_are_drawn(toy_models: Path) -> N
 
 def test_training_leaves_out_a_category_without_pictures(in_toy: Path) -> None:
     """As if it were of another split: it moves neither the network nor λ."""
-    params, features = config.load().train.model_copy(update={"hubness": 0.0}), Features.load()
+    params, features = config.load().train, Features.load()
     row = features.rows("train")[0]
     accepted, elsewhere = features.accepted.copy(), features.categories.copy()
     accepted[row], elsewhere.loc[row, "split"] = False, "unseen"

@@ -80,7 +80,7 @@ def pack(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
         image = aggregate(model, features)
-        gallery = searched(features, image, params.train.hubness)
+        gallery = searched(features, image, params.search.hubness)
         save_file(vars(gallery), aside / "gallery.safetensors")
         save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
         tables.write(aside / "gallery.csv", features.gallery)

@@ -178,7 +178,7 @@ def evaluate(
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
     image, weight = aggregate(model, found), model.fusion_weight
-    gallery = searched(found, image, params.train.hubness)
+    gallery = searched(found, image, params.search.hubness)
     frame, curve = per_category(found, gallery, image, weight), sweep(found, gallery, image)
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
     shown = best_and_worst(found, gallery, image, weight, frame)

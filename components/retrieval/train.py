@@ -57,15 +57,14 @@ def ranking_loss(scores: Tensor, positive: Tensor, temperature: float, _: Rng) -
 
 @dataclass
 class Selection:
-    """Chooses an epoch and a λ: those with the best validation mAP, corrected for hubness at the
-    temperature ``hubness``. Unless ``calibrated``, λ is the learned one, as in the paper.
+    """Chooses an epoch and a λ: those with the best validation mAP. Unless ``calibrated``, λ is the
+    learned one, as in the paper.
 
     ``history`` gets a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
     ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. ``best`` is the
     state of the network at the best epoch, with that λ.
     """
 
-    hubness: float
     calibrated: bool = True
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -73,8 +72,7 @@ class Selection:
     def look(self, model: Aggregator, features: Features, epoch: int, loss: float) -> None:
         """Take in the network after ``epoch``, which it leaves as it is."""
         weights = WEIGHTS if self.calibrated else (model.fusion_weight,)
-        rows = features.rows("validation")
-        weight, found = calibrate(model, features, rows, self.hubness, weights)
+        weight, found = calibrate(model, features, weights)
         row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
         self.history.append(row | {"lambda": weight, "validation_map": found})
         if self.waited == 0:
@@ -99,7 +97,7 @@ def fit(
     Raises :class:`EidolonError` when the training or validation split has no categories.
     """
     model = new_aggregator(features, params) if model is None else model
-    selection = Selection(params.hubness)
+    selection = Selection()
     follow(features, params, model, ranking_loss, [selection])
     model.load_state_dict(selection.best)
     return model.eval(), pd.DataFrame(selection.history)
@@ -187,40 +185,33 @@ def aggregate(model: Aggregator, features: Features) -> np.ndarray:
         ).numpy()
 
 
-def searched(
-    features: Features, image: Array, temperature: float, *, training: bool = False
-) -> Gallery:
-    """The gallery, or the training pictures, corrected by the queries of all their categories.
+def searched(features: Features, image: Array, temperature: float) -> Gallery:
+    """The gallery, corrected by the queries of all its categories.
 
     The bank holds every category that is searched, seen in training or not, so the correction
     prefers neither: each picture's own query is in it. ``image`` (C, d_vision) is what
     :func:`aggregate` gives.
     """
-    clip, vision, pictures = features.gallery_clip, features.gallery_vision, features.gallery
-    if training:
-        clip, vision, pictures = (
-            features.training_clip,
-            features.training_vision,
-            features.training,
-        )
-    known = np.unique(features.labels(pictures))
-    return Gallery.among(clip, vision, features.text[known], image[known], temperature)
+    known = np.unique(features.labels(features.gallery))
+    return Gallery.among(
+        features.gallery_clip,
+        features.gallery_vision,
+        features.text[known],
+        image[known],
+        temperature,
+    )
 
 
 def calibrate(
-    model: Aggregator,
-    features: Features,
-    rows: np.ndarray,
-    temperature: float,
-    weights: Sequence[float] = WEIGHTS,
+    model: Aggregator, features: Features, weights: Sequence[float] = WEIGHTS
 ) -> tuple[float, float]:
-    """The λ of ``weights`` with the best fused mAP for the categories ``rows``, and that mAP.
+    """The λ of ``weights`` with the best fused mAP for the validation categories, and that mAP.
 
-    It is measured over the training pictures, never over the gallery, corrected for hubness at
-    ``temperature`` as the gallery is.
+    It is measured over the training pictures, never over the gallery, and without a correction for
+    hubness: λ also serves texts that get none.
     """
-    image = aggregate(model, features)
-    gallery = searched(features, image, temperature, training=True)
+    image, rows = aggregate(model, features), features.rows("validation")
+    gallery = Gallery(features.training_clip, features.training_vision)
     positive = features.labels(features.training)[None, :] == rows[:, None]
     found = {
         lam: mean_average_precision(
