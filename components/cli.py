@@ -188,6 +188,9 @@ def ingest(
     source: Annotated[
         Path, typer.Argument(help="a folder of categories, a zip or tar, or a list (.csv, .txt)")
     ],
+    keep_near: Annotated[
+        bool, typer.Option("--keep-near", help="add near-duplicates of known pictures too")
+    ] = False,
 ) -> None:
     """Check new pictures and add those that are fit to the dataset, as a new version of it."""
     from components.data import workspace
@@ -195,7 +198,7 @@ def ingest(
 
     params = config.load().ingest
     workspace.prepare(print)
-    outcome = add(source, params)
+    outcome = add(source, params, keep_near=keep_near)
     if outcome.unfit:
         raise EidolonError(f"nothing in {source} is fit: {outcome.sentence()}")
     print(f"ingest: {outcome.sentence()}")

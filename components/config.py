@@ -139,7 +139,7 @@ class Ingest(_Section):
     max_ratio: Annotated[float, Field(ge=1)]
     max_pixels: Annotated[int, Field(ge=1, le=178_956_970)]  # pictures.MAX_PIXELS
     max_hamming: Annotated[int, Field(ge=0, le=64)]
-    max_difference: Share
+    max_distance: Annotated[float, Field(ge=0)]
     settled_seconds: Annotated[float, Field(ge=0)]
 
 

@@ -1,59 +1,37 @@
-"""Ingesting: pictures from outside are checked one by one, and join the collection or do not.
-
-A source is a folder, an archive, or a list of files. A picture's category is the folder that it
-lies in, unless a list names another.
-"""
+"""Ingesting: pictures from outside are checked one by one, and join the collection or do not."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 from PIL import Image
 
 from components import config, manifest, pictures
-from components.data import archives, collection, jpeg, lists
+from components.data import collection, jpeg
+from components.data.candidates import Candidate, candidates
 from components.data.collection import Picture
-from components.data.likeness import Known, Likeness, likeness
+from components.data.known import Known
+from components.data.likeness import Likeness, likeness
 from components.data.quarantine import Item, put_aside
 from components.data.reading import UNLINK, Unreadable, locate, open_regular
 from components.errors import EidolonError
 from components.files import put, scratch
-from components.names import clean, is_text
-from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
+from components.names import clean, fold, is_text
+from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.progress import track
 
 MAX_NAME = 100  # bytes of a category's name
 MAX_FILE = 256 << 20  # bytes of one picture
-_PRESENT = ("duplicate", "near-duplicate")  # of what is there already
-_JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file, the category that it is said to show (nothing where none was named), and the name by
-    which its giver knows it: that of an archive's member, where it was unpacked from one.
-
-    ``below`` is the folder outside of which it is not read. ``given``: it lies in what was given,
-    so the quarantine may keep a copy whatever it is. ``line``: of the list that names it.
-    """
-
-    path: Path
-    category: str | None
-    name: str
-    below: Path | None
-    given: bool = True
-    line: int | None = None
+_NEAR = "near-duplicate"
+_PRESENT = ("duplicate", _NEAR)  # of what is there already
 
 
 @dataclass(frozen=True)
@@ -84,6 +62,9 @@ class Outcome:
             parts.append(f"refused: {counts}; see {self.quarantine}/reasons.csv")
         if "link" in self.rejected:
             parts.append(UNLINK)
+        if _NEAR in self.rejected:
+            again = f"eidolon ingest {self.quarantine}/reasons.csv --keep-near"
+            parts.append(f"if the near-duplicates are other pictures, `{again}` adds them")
         return "; ".join(parts)
 
 
@@ -114,8 +95,11 @@ def ingest(
     folder: Path = COLLECTION,
     quarantine: Path = QUARANTINE,
     below: Path | None = None,
+    *,
+    keep_near: bool = False,
 ) -> Outcome:
-    """Check every file of ``source`` and add what is fit and new to the collection in ``folder``.
+    """Check every file of ``source`` and add what is fit and new to the collection in ``folder``;
+    with ``keep_near`` near-duplicates too.
 
     The rest goes to a folder of its own under ``quarantine``. ``below`` is for a source that was
     not named at this machine: nothing outside of that folder is read, whatever a link or a list
@@ -131,28 +115,29 @@ def ingest(
         raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
     with (
         collection.locked(),
-        _candidates(source, params, below) as candidates,
+        candidates(source, params, below) as found,
         scratch(folder) as within,
     ):
         collection.sweep(folder, quarantine)
-        judge = Judge(params, dataset, folder, within)
+        judge = Judge(params, dataset, folder, within, keep_near)
         before = set(judge.categories.values())
         added: list[Picture] = []
         refused: list[Refused] = []
         try:
-            for candidate in track(candidates, "ingest", "files"):
+            for candidate in track(found, "ingest", "files"):
                 try:
                     added.append(judge.take(candidate, source))
                 except Rejected as reason:
                     refused.append(Refused(candidate, reason.kind, str(reason), reason.like))
             aside = put_aside(map(_item, refused), quarantine) if refused else None
             collection.append(added, folder)
+            judge.done()
         except BaseException:
             for picture in added:
                 (collection.pictures_folder(folder) / picture.path).unlink(missing_ok=True)
             raise
     return Outcome(
-        files=len(candidates),
+        files=len(found),
         added=len(added),
         rejected=dict(Counter(one.kind for one in refused)),
         new_categories=sorted({picture.category for picture in added} - before),
@@ -163,18 +148,19 @@ def ingest(
 @dataclass
 class Judge:
     """What is known already, and the checks. ``categories`` maps folded names to names. Pictures
-    are written by way of ``within``."""
+    are written by way of ``within``. With ``keep_near`` a near-duplicate is fit."""
 
     params: config.Ingest
     dataset: Path
     folder: Path
     within: Path
+    keep_near: bool
     categories: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         present = manifest.read(self.dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
         collected = collection.read(self.folder)
-        self._known = Known(self.params.max_hamming, self.params.max_difference)
+        self._known = Known(self.params.max_hamming, self.params.max_distance)
         self._category_of: dict[Path, str] = {}
         self._owned: dict[Path, str] = {}
         paths = [*(self.dataset / p for p in present["path"]), *collection.files(self.folder)]
@@ -182,7 +168,7 @@ class Judge:
         columns = (both[name] for name in ("category", "pixels", "dhash", "source"))
         for path, category, pixels, dhash, file in zip(paths, *columns, strict=True):
             self._remember(path, category, Likeness(pixels, dhash), file)
-        self.categories = {clean(name).casefold(): name for name in both["category"].unique()}
+        self.categories = {fold(name): name for name in both["category"].unique()}
 
     def take(self, candidate: Candidate, source: Path) -> Picture:
         """Put a fit and new picture of ``source`` into its place and return its row, not yet in the
@@ -195,17 +181,17 @@ class Judge:
         if same is not None:
             reason = f"is the same picture as {self._named(same, category)}"
             raise Rejected("duplicate", reason, self._owned[same])
-        near = self._known.near(known_by, image)
+        near = None if self.keep_near else self._known.near(image)
         if near is not None:
             reason = f"is nearly {self._named(near, category)}"
-            raise Rejected("near-duplicate", reason, self._owned[near])
+            raise Rejected(_NEAR, reason, self._owned[near])
         digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = collection.pictures_folder(self.folder) / path
         put(data, place, self.within)
         file = owned(candidate, source)
-        self._remember(place, category, known_by, file)
-        self.categories.setdefault(category.casefold(), category)
+        self._remember(place, category, known_by, file, image)
+        self.categories.setdefault(fold(category), category)
         return Picture(
             path=path.as_posix(),
             category=category,
@@ -222,14 +208,26 @@ class Judge:
         if not is_text(candidate.category):
             raise Rejected("no category", "its folder's name is not UTF-8: rename the folder")
         name = clean(candidate.category)
-        if not name or len(name.encode()) > MAX_NAME:
+        known = self.categories.get(fold(name))
+        if known is None and not 0 < len(name.encode()) <= MAX_NAME:
             raise Rejected(
                 "no category", f"its category's name is empty or longer than {MAX_NAME} bytes"
             )
-        return self.categories.get(name.casefold(), name)
+        return known or name
 
-    def _remember(self, path: Path, category: str, known_by: Likeness, file: str) -> None:
-        self._known.add(known_by, path)
+    def done(self) -> None:
+        """Keep what the next ingestion would have to read pictures for."""
+        self._known.save()
+
+    def _remember(
+        self,
+        path: Path,
+        category: str,
+        known_by: Likeness,
+        file: str,
+        image: Image.Image | None = None,
+    ) -> None:
+        self._known.add(known_by, path, image)
         self._category_of[path] = category
         self._owned[path] = file or str(path)  # what was drawn has no owner
 
@@ -293,85 +291,3 @@ def _item(refused: Refused) -> Item:
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
     reason = f"{refused.reason}{where}"
     return Item(candidate.name, candidate.category, refused.kind, reason, data, refused.like)
-
-
-@contextmanager
-def _candidates(
-    source: Path, params: config.Ingest, below: Path | None
-) -> Iterator[list[Candidate]]:
-    """The files of a source; those of an archive while the block lasts."""
-    if source.is_dir():
-        yield _of_folder(source, params, below or source)
-        return
-    try:
-        raw = open_regular(source, below)
-    except Unreadable as error:
-        raise EidolonError(f"{source} {error}") from None
-    with raw:
-        if archives.is_archive(raw):
-            HOME.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=HOME, prefix=collection.UNPACKED) as place:
-                caps = archives.Caps(params.max_files, params.max_bytes, params.max_ratio)
-                root = Path(os.path.realpath(place))
-                archives.extract(source, raw, root, caps)
-                yield _of_folder(root, params, root, archive=source)
-        elif source.suffix.lower() in lists.SUFFIXES:
-            yield _of_list(source, raw, params, below)
-        else:
-            raise EidolonError(
-                f"{source} is neither a folder nor a zip or tar archive nor a list"
-                f" ({', '.join(lists.SUFFIXES)})"
-            )
-
-
-def _of_folder(
-    root: Path, params: config.Ingest, below: Path, *, archive: Path | None = None
-) -> list[Candidate]:
-    """Every file below ``root`` but hidden ones; links are not followed. The name of ``root`` is
-    the category of the files in it, unless ``archive`` was unpacked there."""
-    found: list[Candidate] = []
-    total = 0
-    for place, folders, files in os.walk(root, onerror=_unreadable):
-        folders[:] = sorted(f for f in folders if not _hidden(f))
-        links = [f for f in folders if (Path(place) / f).is_symlink()]
-        category = Path(place).name if archive is None or Path(place) != root else None
-        for file in [*links, *sorted(f for f in files if not _hidden(f))]:
-            path = Path(place) / file
-            name = str((archive or root) / path.relative_to(root))
-            found.append(Candidate(path, category, name, below))
-            total += path.lstat().st_size
-            _within(root, len(found), total, params)
-    return found
-
-
-def _unreadable(error: OSError) -> None:
-    raise EidolonError(f"{error.filename} cannot be read ({error.strerror}): nothing was taken")
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in _JUNK
-
-
-def _of_list(
-    path: Path, raw: IO[bytes], params: config.Ingest, below: Path | None
-) -> list[Candidate]:
-    """The files that a list names. Of those in its own folder the quarantine may keep copies."""
-    found: list[Candidate] = []
-    total = 0
-    for line, file, named in lists.read(path, raw):
-        given = file.is_relative_to(path.parent)
-        root = below or (path.parent if given else None)
-        category = file.parent.name if named is None else named
-        found.append(Candidate(file, category, str(file), root, given, line))
-        with suppress(OSError):
-            total += file.lstat().st_size if root is None or file.is_relative_to(root) else 0
-        _within(path, len(found), total, params)
-    return found
-
-
-def _within(source: Path, count: int, total: int, params: config.Ingest) -> None:
-    if count > params.max_files or total > params.max_bytes:
-        raise EidolonError(
-            f"{source} has more than {params.max_files} files or {params.max_bytes} bytes:"
-            " split it, or raise ingest.max_files and ingest.max_bytes in params.yaml"
-        )

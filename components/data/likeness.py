@@ -1,23 +1,24 @@
-"""Whether two pictures are the same: exactly, however encoded, or nearly, by perceptual hash."""
+"""What a picture is recognised by: exactly, however encoded, or roughly, by perceptual hash."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components import pictures
-
 SIDE = 8  # of a thumbnail, in pixels
+_FLAT = 2  # levels of 255, up to which noise can turn a rise of brightness into a fall
+_GROUND = 16  # levels of 255, within which a pixel has the ground's colour
+_BAR = 0.7  # share of a line with the ground's colour, so that signs may lie in it
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """``pixels``: SHA-256 over size and RGB values; ``dhash``: the 64-bit difference hash, in hex.
+    """``pixels``: SHA-256 over size and RGB values; ``dhash``: the 64-bit difference hash in hex,
+    and behind it, of a picture with a plain border, that of what the border surrounds.
 
     Both are text, so that a table can hold them.
     """
@@ -25,19 +26,55 @@ class Likeness:
     pixels: str
     dhash: str
 
+    @property
+    def hashes(self) -> list[int]:
+        """One for each of :func:`views`."""
+        return [int(self.dhash[i : i + 16], 16) for i in range(0, len(self.dhash), 16)]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A difference hash to search with: its bits, and which of them noise cannot change."""
+
+    bits: int
+    certain: int
+
 
 def likeness(image: Image.Image) -> Likeness:
     """What ``image`` is recognised by."""
     rgb = image.convert("RGB")
     digest = hashlib.sha256(f"{rgb.width}x{rgb.height}".encode() + rgb.tobytes())
-    return Likeness(digest.hexdigest(), f"{difference_hash(rgb):016x}")
+    hashes = [f"{difference_hash(view):016x}" for view in views(rgb)]
+    return Likeness(digest.hexdigest(), "".join(hashes))
 
 
 def difference_hash(image: Image.Image) -> int:
     """64 bits: whether brightness rises from each cell of a 9x8 grid to the next on its right."""
-    grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    bits = (grid[:, 1:] > grid[:, :-1]).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return _pack(_rises(image) > 0)
+
+
+def outlines(image: Image.Image) -> tuple[Outline, Outline]:
+    """The hash of ``image``, and that of its mirror image."""
+    rises = _rises(image)
+    both = (rises, -rises[:, ::-1])
+    as_it_is, mirrored = (Outline(_pack(way > 0), _pack(np.abs(way) > _FLAT)) for way in both)
+    return as_it_is, mirrored
+
+
+def views(image: Image.Image) -> list[Image.Image]:
+    """The whole picture and, where it has a plain border, what the border surrounds."""
+    ground = _ground(image)
+    inner = None if ground is None else _within(ground, 0)
+    return [image] if inner is None else [image, _cut(image, inner)]
+
+
+def without_bars(image: Image.Image) -> Image.Image | None:
+    """What bars surround, such as those of a screen, in which there may be signs."""
+    ground = _ground(image)
+    if ground is None:
+        return None
+    inner = _within(ground, 1 - _BAR)
+    return None if inner is None else _cut(image, inner)
 
 
 def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
@@ -54,45 +91,42 @@ def differences(
     return np.sqrt(np.maximum(squares, 0) / np.float32(one.shape[1])).astype(np.float32)
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean absolute difference of two pictures' RGB values at 8x8 pixels, in [0, 1]."""
-    small = [
-        np.asarray(i.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
-        for i in (one, other)
-    ]
-    return float(np.abs(small[0] - small[1]).mean() / 255)
+def _rises(image: Image.Image) -> npt.NDArray[np.int16]:
+    """(8, 8): by how much brightness rises to the right, from cell to cell."""
+    grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return grid[:, 1:] - grid[:, :-1]
 
 
-class Known:
-    """Pictures that are there already. A near-duplicate is one whose difference hash lies within
-    ``max_hamming`` bits of another's and whose colours differ by at most ``max_difference``: the
-    hash finds candidates fast, the colours tell them from different pictures of like outline."""
+def _pack(bits: npt.NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
 
-    def __init__(self, max_hamming: int, max_difference: float) -> None:
-        self._max_hamming, self._max_difference = max_hamming, max_difference
-        self._by_pixels: dict[str, Path] = {}
-        self._paths: list[Path] = []
-        self._hashes: npt.NDArray[np.uint64] = np.empty(1024, dtype=np.uint64)
 
-    def add(self, what: Likeness, path: Path) -> None:
-        """Remember the picture at ``path``."""
-        count = len(self._paths)
-        if count == len(self._hashes):
-            self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)])
-        self._hashes[count] = int(what.dhash, 16)
-        self._paths.append(path)
-        self._by_pixels.setdefault(what.pixels, path)
+def _ground(image: Image.Image) -> npt.NDArray[np.bool_] | None:
+    """Which pixels of a reduced picture do not have its first pixel's colour; None where no edge of
+    the picture has that colour nearly throughout."""
+    small = image.reduce(max(1, min(image.size) // 96))
+    values = np.asarray(small, dtype=np.int16)
+    other = (np.abs(values - values[0, 0]) > _GROUND).any(axis=2)
+    edges = (other[0], other[-1], other[:, 0], other[:, -1])
+    return other if min(edge.mean() for edge in edges) <= 1 - _BAR else None
 
-    def same(self, what: Likeness) -> Path | None:
-        """A picture with the same pixels."""
-        return self._by_pixels.get(what.pixels)
 
-    def near(self, what: Likeness, image: Image.Image) -> Path | None:
-        """The first near-duplicate of ``image``. Raises :class:`EidolonError` when a candidate
-        cannot be read."""
-        bits = np.uint64(int(what.dhash, 16))
-        distances = np.bitwise_count(self._hashes[: len(self._paths)] ^ bits)
-        for i in np.flatnonzero(distances <= self._max_hamming):
-            if difference(image, pictures.read(self._paths[i])) <= self._max_difference:
-                return self._paths[i]
-        return None
+def _within(other: npt.NDArray[np.bool_], share: float) -> tuple[float, float, float, float] | None:
+    """The box, as shares of the sides, from the first to the last line of which more than ``share``
+    is ``other``; None where that is all or nearly nothing."""
+    ends = []
+    for axis in (0, 1):
+        lines = np.flatnonzero(other.mean(axis=axis) > share)
+        if not len(lines):
+            return None
+        ends.append((lines[0] / other.shape[1 - axis], (lines[-1] + 1) / other.shape[1 - axis]))
+    (left, right), (top, bottom) = ends
+    return (left, top, right, bottom) if 0.02 < (right - left) * (bottom - top) < 0.97 else None
+
+
+def _cut(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    left, top, right, bottom = box
+    width, height = image.size
+    return image.crop(
+        (round(left * width), round(top * height), round(right * width), round(bottom * height))
+    )

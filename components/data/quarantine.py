@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
+from components.errors import EidolonError
 from components.files import folder_aside
 from components.paths import QUARANTINE, REASONS
 
@@ -58,3 +61,30 @@ def new_folder(root: Path) -> Path:
             return folder
         except FileExistsError:
             continue  # another process makes one in the same microsecond
+
+
+def is_reasons(name: str, raw: IO[bytes]) -> bool:
+    """Whether ``raw``, a file called ``name``, is a quarantine's reasons.csv."""
+    if name != "reasons.csv":
+        return False
+    header = raw.readline(256).decode(errors="replace").strip()
+    raw.seek(0)
+    return header == ",".join(REASONS)
+
+
+def copies(reasons: Path, raw: IO[bytes]) -> list[tuple[Path, str | None, str]]:
+    """The copy, the category and the name of each file that ``raw``, which lies at ``reasons``,
+    keeps a copy of; no category where none was named. Raises :class:`EidolonError` for a damaged
+    list."""
+    found = []
+    try:
+        text = io.StringIO(raw.read().decode(), newline="")
+        for row in csv.DictReader(text, strict=True):
+            if row["copy"]:
+                copy = reasons.parent / Path(row["copy"]).name
+                found.append((copy, row["category"] or None, row["file"]))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise EidolonError(
+            f"{reasons} is damaged ({error}): name a folder with its copies"
+        ) from None
+    return found
