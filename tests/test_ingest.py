@@ -22,11 +22,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from benchmarks.lookalikes import KINDS
 from components import config
 from components.data import archives, collection
 from components.data.ingest import Outcome, ingest
@@ -36,7 +38,16 @@ from components.datasets.build import build
 from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
 from components.names import clean
-from components.paths import COLLECTION, DATASET, HOME, INBOX, INGESTED, OUTBOX, QUARANTINE
+from components.paths import (
+    COLLECTION,
+    DATASET,
+    HOME,
+    INBOX,
+    INGESTED,
+    OUTBOX,
+    QUARANTINE,
+    REASONS,
+)
 from ops import inbox, steps
 from tests import toy
 from tests.clones import Clone
@@ -195,6 +206,60 @@ def test_near_duplicates_are_found_and_other_pictures_are_not(project: Path) -> 
     assert near.added <= 0.05 * count
     fresh = take(tree(project / "fresh", dict.fromkeys(toy.NAMES, 20)))
     assert fresh.added >= 0.99 * fresh.files
+
+
+def products(root: Path, count: int) -> Path:
+    """Shirts of one cut on a white ground."""
+    place = root / "shirt"
+    place.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        KINDS["garments on white"](rng).save(place / f"{i}.png")
+    return root
+
+
+def test_products_on_a_white_ground_are_different_pictures(project: Path) -> None:
+    assert take(products(project / "new", 40)).added >= 39
+
+
+def test_a_person_can_keep_what_is_taken_for_a_copy(project: Path) -> None:
+    take(products(project / "new", 2))
+    for path in (project / "new" / "shirt").iterdir():
+        Image.open(path).convert("RGB").resize((200, 200)).save(path)
+    (project / "new" / "shirt" / "text.png").write_text("no picture")
+    refused = take(project / "new")
+    assert refused.rejected == {"near-duplicate": 2, "not decoded": 1}
+    for row in reasons(refused).to_dict("records"):
+        if row["kind"] == "near-duplicate":
+            assert Path(row["file"]).is_file() and str(COLLECTION) in row["reason"]
+    again = f"eidolon ingest {refused.quarantine}/reasons.csv --keep-near"
+    assert again in refused.sentence()
+    assert refused.quarantine is not None
+    listed = refused.quarantine / "reasons.csv"
+    assert take(listed).rejected == {"near-duplicate": 2, "not decoded": 1}
+    kept = ingest(listed, config.load().ingest, keep_near=True)
+    assert (kept.files, kept.added, kept.rejected) == (3, 2, {"not decoded": 1})
+    assert collection.read()["category"].tolist() == ["shirt"] * 4
+
+
+def test_the_command_adds_near_duplicates_when_asked(project: Path) -> None:
+    take(products(project / "new", 1))
+    (path,) = (project / "new" / "shirt").iterdir()
+    Image.open(path).convert("RGB").resize((200, 200)).save(path)
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True)
+    ingest_them = [sys.executable, "-m", "components.cli", "ingest", str(project / "new")]
+    env = {**os.environ, "PYTHONPATH": str(toy.ROOT)}
+    for option, added in (([], 1), (["--keep-near"], 2)):
+        done = subprocess.run([*ingest_them, *option], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert len(collection.read()) == added
+
+
+def test_damaged_reasons_are_told(project: Path) -> None:
+    (project / "reasons.csv").write_bytes(",".join(REASONS).encode() + b'\na,b,c,d,"e')
+    with pytest.raises(EidolonError, match=r"reasons\.csv is damaged"):
+        take(project / "reasons.csv")
 
 
 def bomb_png(side: int) -> bytes:
@@ -372,7 +437,10 @@ def test_a_full_disk_leaves_nothing_behind(project: Path) -> None:
     command = [sys.executable, "-B", "-c", _LIMIT + _INGEST, str(project / "new")]
     done = subprocess.run(
         command,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(toy.ROOT)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(toy.ROOT),
+        },
         capture_output=True,
         text=True,
     )

@@ -45,8 +45,8 @@ class Known:
 
     A near-duplicate of one differs from it in at most the share ``max_hamming`` / 64 of those bits
     of the difference hash that noise cannot change, and by at most ``max_distance``
-    (:func:`components.data.resemblance.distances`). It may be mirrored, have a plain border, or lie
-    between the bars of a screen. ``file`` keeps sketches from one time to the next.
+    (:func:`components.data.resemblance.distances`). It may have a plain border or lie between the
+    bars of a screen; without those it may be mirrored. ``file`` keeps sketches from one time to the next.
     """
 
     def __init__(self, max_hamming: int, max_distance: float, file: Path = SKETCHES) -> None:
@@ -146,13 +146,15 @@ def _sketches(image: Image.Image) -> Sketches:
 
 
 def _searches(image: Image.Image) -> Iterator[_Search]:
-    """The views of ``image`` that may be copies, each as it is and mirrored."""
+    """The views of ``image`` that may be copies; and its mirror image, but not on a plain ground,
+    where arrows to the left and to the right are two pictures."""
     inner = without_bars(image)
     parts = [*views(image), *([] if inner is None else [inner])]
     for i, view in enumerate(parts):
         as_it_is, mirrored = outlines(view)
         yield _Search(view, as_it_is, part=i > 0)
-        yield _Search(ImageOps.mirror(view), mirrored, part=i > 0)
+    if len(parts) == 1:
+        yield _Search(ImageOps.mirror(image), mirrored, part=False)
 
 
 def _fits(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops
 
 SIDE = 8  # of a thumbnail, in pixels
 _FLAT = 2  # levels of 255, up to which noise can turn a rise of brightness into a fall
@@ -63,18 +63,13 @@ def outlines(image: Image.Image) -> tuple[Outline, Outline]:
 
 def views(image: Image.Image) -> list[Image.Image]:
     """The whole picture and, where it has a plain border, what the border surrounds."""
-    ground = _ground(image)
-    inner = None if ground is None else _within(ground, 0)
-    return [image] if inner is None else [image, _cut(image, inner)]
+    inner = _within(image, 0)
+    return [image] if inner is None else [image, inner]
 
 
 def without_bars(image: Image.Image) -> Image.Image | None:
     """What bars surround, such as those of a screen, in which there may be signs."""
-    ground = _ground(image)
-    if ground is None:
-        return None
-    inner = _within(ground, 1 - _BAR)
-    return None if inner is None else _cut(image, inner)
+    return _within(image, 1 - _BAR)
 
 
 def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
@@ -101,32 +96,32 @@ def _pack(bits: npt.NDArray[np.bool_]) -> int:
     return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
 
 
-def _ground(image: Image.Image) -> npt.NDArray[np.bool_] | None:
-    """Which pixels of a reduced picture do not have its first pixel's colour; None where no edge of
-    the picture has that colour nearly throughout."""
-    small = image.reduce(max(1, min(image.size) // 96))
-    values = np.asarray(small, dtype=np.int16)
-    other = (np.abs(values - values[0, 0]) > _GROUND).any(axis=2)
+def _within(image: Image.Image, share: float) -> Image.Image | None:
+    """What lies from the first to the last line of which more than ``share`` does not have the
+    colour of the picture's first pixel; None where that is all, nearly nothing, or where no edge
+    has that colour."""
+    ground = _pixel(image)
+    small = np.asarray(image.reduce(max(1, min(image.size) // 64)), dtype=np.int16)
+    other = (np.abs(small - np.array(ground)) > _GROUND).any(axis=2)
     edges = (other[0], other[-1], other[:, 0], other[:, -1])
-    return other if min(edge.mean() for edge in edges) <= 1 - _BAR else None
-
-
-def _within(other: npt.NDArray[np.bool_], share: float) -> tuple[float, float, float, float] | None:
-    """The box, as shares of the sides, from the first to the last line of which more than ``share``
-    is ``other``; None where that is all or nearly nothing."""
-    ends = []
-    for axis in (0, 1):
-        lines = np.flatnonzero(other.mean(axis=axis) > share)
-        if not len(lines):
+    if min(float(edge.mean()) for edge in edges) > 1 - _BAR:
+        return None
+    apart = ImageChops.difference(image, Image.new("RGB", image.size, ground))
+    red, green, blue = apart.split()
+    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    mask = most.point([255 * (level > _GROUND) for level in range(256)])
+    box: list[int] = []
+    for size in ((image.width, 1), (1, image.height)):
+        line = np.asarray(mask.resize(size, Image.Resampling.BOX)).ravel()
+        inside = np.flatnonzero(line > 255 * share)
+        if not len(inside):
             return None
-        ends.append((lines[0] / other.shape[1 - axis], (lines[-1] + 1) / other.shape[1 - axis]))
-    (left, right), (top, bottom) = ends
-    return (left, top, right, bottom) if 0.02 < (right - left) * (bottom - top) < 0.97 else None
+        box += [int(inside[0]), int(inside[-1]) + 1]
+    left, right, top, bottom = box
+    area = (right - left) * (bottom - top) / (image.width * image.height)
+    return image.crop((left, top, right, bottom)) if 0.02 < area < 0.97 else None
 
 
-def _cut(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    left, top, right, bottom = box
-    width, height = image.size
-    return image.crop(
-        (round(left * width), round(top * height), round(right * width), round(bottom * height))
-    )
+def _pixel(image: Image.Image) -> tuple[int, int, int]:
+    red, green, blue = np.asarray(image.crop((0, 0, 1, 1)))[0, 0].tolist()
+    return red, green, blue

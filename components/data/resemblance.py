@@ -129,7 +129,7 @@ def _sketch(double: Image.Image, size: tuple[int, int]) -> np.void:
     smooth = _BLURRED @ light @ _BLURRED.T
     colour = _BLURRED_COLOUR @ colour.transpose(2, 0, 1) @ _BLURRED_COLOUR.T
     cells = np.concatenate([255 * smooth.ravel(), 128 + np.float32(127 / _CHROMA) * colour.ravel()])
-    coarse = 255 * _blocks(smooth.reshape(-1)).ravel()
+    coarse = 255 * _blocks(smooth.astype(np.float32).ravel()).ravel()
     return np.array([(size, np.rint(coarse), np.rint(cells))], dtype=SKETCH)[0]
 
 

@@ -1,0 +1,82 @@
+"""How often different pictures are taken for near-duplicates, and how often copies are not.
+
+`python -m benchmarks.duplicates` prints the tables of docs/data.md: a row for each kind of picture,
+and for each thing that is done to a copy. All pictures are made, so that the figures need no data.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.alterations import ALTERATIONS
+from benchmarks.lookalikes import KINDS
+from components import config
+from components.data.known import Known
+from components.data.likeness import likeness
+from components.errors import one_sentence
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one kind: the share of different pictures that were refused, the pictures looked at in a
+    second of processor time, and the share of copies that were recognised, by alteration."""
+
+    refused: float
+    per_second: float
+    recall: dict[str, float]
+
+
+def measure(kind: str, params: config.Ingest, count: int, copies: int, seed: int = 0) -> Measured:
+    """Look for each of ``count`` pictures of ``kind`` among those before it, then for altered
+    copies of ``copies`` of them among all."""
+    rng = np.random.default_rng([seed, [*KINDS].index(kind)])
+    images = [KINDS[kind](rng) for _ in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        known = Known(params.max_hamming, params.max_distance, Path(folder) / "sketches.sqlite")
+        refused = 0
+        began = time.process_time()
+        for i, image in enumerate(images):
+            refused += known.near(image) is not None
+            known.add(likeness(image), Path(str(i)), image)
+        took = time.process_time() - began
+        chosen = rng.choice(count, size=copies, replace=False)
+        recall = {
+            name: float(np.mean([known.near(alter(images[i], rng)) is not None for i in chosen]))
+            for name, alter in ALTERATIONS.items()
+        }
+    return Measured(refused / count, count / took, recall)
+
+
+def main(
+    count: Annotated[int, typer.Option(min=2, help="pictures of each kind")] = 500,
+    copies: Annotated[int, typer.Option(min=1, help="pictures of each kind to alter")] = 60,
+) -> None:
+    """Measure near-duplicates on made pictures of several kinds (docs/data.md)."""
+    params = config.load().ingest
+    found = {kind: measure(kind, params, count, min(copies, count)) for kind in KINDS}
+    errors = Table("kind", "refused", "pictures/s", "least recall")
+    for kind, row in found.items():
+        worst = min(row.recall, key=lambda name: row.recall[name])
+        errors.add_row(
+            kind, f"{row.refused:.3f}", f"{row.per_second:.0f}", f"{row.recall[worst]:.2f} {worst}"
+        )
+    recall = Table("copy", *KINDS)
+    for name in ALTERATIONS:
+        recall.add_row(name, *(f"{row.recall[name]:.2f}" for row in found.values()))
+    console = Console(width=160)
+    console.print(errors)
+    console.print(recall)
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        typer.run(main)
