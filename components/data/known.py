@@ -46,7 +46,7 @@ class Known:
     A near-duplicate of one differs from it in at most the share ``max_hamming`` / 64 of those bits
     of the difference hash that noise cannot change, and by at most ``max_distance``
     (:func:`components.data.resemblance.distances`). It may have a plain border or lie between the
-    bars of a screen; without those it may be mirrored. ``file`` keeps sketches from one time to the next.
+    bars of a screen; without those it may be mirrored. ``file`` keeps sketches for the next time.
     """
 
     def __init__(self, max_hamming: int, max_distance: float, file: Path = SKETCHES) -> None:
