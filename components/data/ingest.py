@@ -285,7 +285,7 @@ def _item(refused: Refused) -> Item:
     """What the quarantine keeps. Of a duplicate no bytes: its picture is here already. Of what a
     list names elsewhere only pictures: a list may be a stranger's, and name any file."""
     candidate, data = refused.candidate, None
-    if refused.kind == "near-duplicate" or (candidate.given and refused.kind != "duplicate"):
+    if refused.kind == _NEAR or (candidate.given and refused.kind != "duplicate"):
         with suppress(Rejected):  # no file, or too big: the reason says so
             data = _bytes(candidate)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
