@@ -161,6 +161,18 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
         assert hit.score == pytest.approx(hit.text_score - hit.hubness, abs=2e-6)
 
 
+def test_the_same_pictures_give_the_same_pages(copy: Path) -> None:
+    """Whenever they are judged: else dvc.lock would change with every first run."""
+
+    def pages() -> dict[Path, bytes]:
+        validate(config.load())
+        return {path: path.read_bytes() for path in VALIDATION.rglob("*") if path.is_file()}
+
+    first = pages()
+    assert any(path.suffix == ".html" and "validations" in path.parts for path in first)
+    assert pages() == first
+
+
 def test_no_more_pictures_may_be_asked_for_than_are_drawn(toy_models: Path) -> None:
     values = toy.params(toy_models, toy_models)
     values["validation"]["min_accepted"] = values["generator"]["images_per_category"] + 1
