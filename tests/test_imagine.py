@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import re
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from components.imagining.seeds import seed_of
 from components.imagining.store import Store, Wanted, address_of, draw, recipe_of, wanted
 from components.paths import DATASET, SHARDS
 from tests import toy
+from tests.kills import Changes
 
 KILLS = 20
 IDENTITY = {"model": "m@1", "steps": 2, "guidance": 3.0, "size": 32, "dtype": "float32"}
@@ -204,8 +206,9 @@ class Project:
     def store(self) -> Store:
         return Store(self.root / ".eidolon" / "imagined")
 
-    def start(self) -> BaseProcess:
-        process = CONTEXT.Process(target=_imagine, args=(self.root,))
+    def start(self, last: int = 0) -> BaseProcess:
+        """Start it; just before it changes the file number ``last`` it is killed."""
+        process = CONTEXT.Process(target=_imagine, args=(self.root, last))
         process.start()
         return process
 
@@ -240,8 +243,8 @@ class Project:
         return pd.read_csv(self.root / SHARDS / "0" / "manifest.csv")
 
 
-def _imagine(root: Path) -> None:
-    """In a child process: the command `eidolon imagine 0`."""
+def _imagine(root: Path, last: int = 0) -> None:
+    """In a child process: the command `eidolon imagine 0`; see :meth:`Project.start`."""
     from components.cli import app
 
     os.chdir(root)
@@ -249,7 +252,9 @@ def _imagine(root: Path) -> None:
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    app(["imagine", "0"])
+    changes = Changes(root, last)
+    app(["imagine", "0"], standalone_mode=False)
+    (root / "changes").write_text(str(changes.seen))
 
 
 @pytest.fixture
@@ -279,26 +284,21 @@ def test_killed_at_any_moment_a_run_resumes_where_it_was(
 ) -> None:
     """kill -9 at random moments, each followed by a resume that must equal the whole run.
 
-    A moment is a number of pictures stored, from none to all, and a little more.
+    A moment is a number of files changed, from none to all.
     """
     whole = project("whole")
-    whole.run()  # warms the caches of the disk
-    (warm := whole.store.root).rename(warm.with_name("warm"))
-    began = time.monotonic()
     total = whole.run()
-    lasted = time.monotonic() - began
     expected = whole.manifest()
     assert total == len(expected) == 3 * len(toy.NAMES)
+    changes = int((whole.root / "changes").read_text())
+    assert changes > 2 * total  # each picture is written aside and renamed
 
     moments, partly = random.Random(0), 0
     for i in range(KILLS):
         killed = project(f"killed-{i}")
-        process, so_many = killed.start(), moments.randint(0, total)
-        while len(killed.stored()) < so_many and process.is_alive():
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, lasted / len(toy.NAMES)))
-        process.kill()
+        process = killed.start(moments.randint(1, changes))
         process.join()
+        assert process.exitcode == -signal.SIGKILL
         before = killed.stored()
         assert all(killed.store.get(at) for at in before), "torn"
         again = killed.run()
