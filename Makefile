@@ -6,7 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-PARALLEL := -n 2 --dist loadfile --durations=25
+# two test files at a time, each with one thread
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the targets
@@ -50,20 +51,20 @@ browser: $(READY) ## bring a Chromium into .venv for the tests of the page, if n
 
 .PHONY: test
 test: $(READY) browser ## all tests, two files at a time
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(PARALLEL) --durations=25
 
 .PHONY: quick
 quick: $(READY) ## the tests that need no servers
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+	$(PARALLEL) -m "not slow"
 
 # Nehalem is before AVX, Zen has AVX2; the machine's own kernel is what the other tests run on. numpy
 # takes OPENBLAS_CORETYPE, PyTorch takes MKL_CBWR for its matrices and ATEN_CPU_CAPABILITY for sums.
 .PHONY: kernels
-kernels: $(READY) ## the numeric tests on two other BLAS kernels, with one thread
-	OPENBLAS_CORETYPE=Nehalem MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 \
-	  $(BIN)/python -m pytest $(PARALLEL) -m "numeric and not slow"
-	OPENBLAS_CORETYPE=Zen MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 \
-	  $(BIN)/python -m pytest $(PARALLEL) -m "numeric and not slow"
+kernels: $(READY) ## the numeric tests on two other BLAS kernels
+	OPENBLAS_CORETYPE=Nehalem MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default \
+	  $(PARALLEL) -m "numeric and not slow"
+	OPENBLAS_CORETYPE=Zen MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+	  $(PARALLEL) -m "numeric and not slow"
 
 .PHONY: check
 check: $(READY) ## lint, format and types

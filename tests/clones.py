@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import chdir
+from functools import cache
 from pathlib import Path
 
 from tests import toy
 
 _OURS = ("AIRFLOW", "MLFLOW", "EIDOLON", "BENTOML", "PYTEST")
+_PORTS = range(20_000, 32_768)  # below those that Linux gives to whoever asks for any
+_taken: list[socket.socket] = []
 
 
 def clean_environment() -> dict[str, str]:
@@ -24,12 +30,49 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    free = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
+    """Loopback ports that nothing listens on, and that are this process's own until it ends.
+
+    A port that the system picks and that is closed again may be picked for anybody else. These it
+    does not pick, and each is claimed among all processes that run tests, by the name of a socket.
+    """
+    free: list[int] = []
+    while len(free) < count:
+        port = random.SystemRandom().choice(_PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0eidolon-test-port-{port}")
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            claim.close()
+            continue
+        _taken.append(claim)
+        free.append(port)
     return free
+
+
+@cache
+def _template() -> Path:
+    """This checkout's files with toy models and toy parameters, in a git repository: made once."""
+    root = Path(tempfile.mkdtemp(prefix="eidolon-clone-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=toy.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        source = toy.ROOT / name
+        if not name.startswith("zoo/models/") and source.is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, root / name)
+    with chdir(root):
+        toy.make_project(Path())
+    author = ["-c", "user.name=toy", "-c", "user.email=toy@localhost"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "toy"]):
+        subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+    return root
 
 
 class Clone:
@@ -38,23 +81,7 @@ class Clone:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.env = clean_environment()
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-            cwd=toy.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\0")
-        for name in filter(None, listed):
-            source = toy.ROOT / name
-            if not name.startswith("zoo/models/") and source.is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, root / name)
-        with chdir(root):
-            toy.make_project(Path())
-        author = ["-c", "user.name=toy", "-c", "user.email=toy@localhost"]
-        for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "toy"]):
-            subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+        shutil.copytree(_template(), root, symlinks=True, dirs_exist_ok=True)
 
     def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m ops` here."""
@@ -80,19 +107,24 @@ class Clone:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
+    def shell(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command here, in a shell that has taken over the environment."""
+        shell = f'eval "$({sys.executable} -m ops env)" && exec "$@"'
+        return subprocess.run(
+            ["bash", "-c", shell, "-", *command],
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def champion(self) -> str:
         """The version with the alias `champion`, as MLflow tells it."""
         code = (
             "from components.lifecycle import registry;"
             " print(registry.by_alias('champion').version)"
         )
-        uri = f"sqlite:///{self.root / '.eidolon' / 'mlflow.db'}"
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=self.root,
-            env=self.env | {"MLFLOW_TRACKING_URI": uri},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = self.shell(sys.executable, "-c", code)
+        assert done.returncode == 0, done.stderr
         return done.stdout.split()[-1]

@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import time
 import unicodedata
 import zipfile
 import zlib

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import fcntl
-import json
 import os
 import re
 import runpy
@@ -20,10 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import psutil
 import pytest
-import yaml
-from mlflow import MlflowClient
 from rich.console import Console
 
 from components.data.remote import has_remote
@@ -50,7 +46,7 @@ from ops.run import explained, stage_names
 from ops.services import MARK, Service, configuration, marked, services
 from ops.summary import facts, figures, outcome, refusal, summarise
 from ops.up import addresses, check_ports
-from tests.clones import Clone, clean_environment, free_ports
+from tests.clones import clean_environment, free_ports
 from tests.toy import ROOT
 
 STAGES = ["dataset", "train"]
@@ -524,152 +520,3 @@ def test_up_refuses_a_port_that_is_none() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: EIDOLON_MLFLOW_PORT")
-
-
-def summary_of(clone: Clone) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((clone.root / "reports" / "summary.json").read_text())
-    return value
-
-
-def cached(summary: dict[str, Any]) -> set[str]:
-    return {name for name, stage in summary["stages"].items() if stage["cached"]}
-
-
-def interrupt_in(clone: Clone, stage: str) -> None:
-    """Stop a run as Ctrl-C does, once ``stage`` has begun; nothing of it may live on."""
-    process = clone.start("run")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.split() == [stage, "running"]:
-            break
-    time.sleep(2)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert family
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
-    assert not psutil.wait_procs(family, timeout=10)[1]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2700)
-def test_make_run(tmp_path: Path) -> None:
-    """One clone's life: interrupted, run, run again, changed, damaged, rolled back, repaired."""
-    clone = Clone(tmp_path)
-    interrupt_in(clone, "imagine@0")
-
-    params = clone.root / "params.yaml"
-    lenient = params.read_text()
-    strict_gate = yaml.safe_load(lenient)
-    strict_gate["gate"]["min_gain"] = 1.0  # which no version reaches
-    params.write_text(yaml.safe_dump(strict_gate))
-    done = clone.ops("run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    for part in ("mAP, with 95 %", "not above 1.0", "eidolon promote 1", "python -m ops deploy"):
-        assert part in done.stdout
-    first = summary_of(clone)
-    stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
-    stages = stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
-    assert set(first["stages"]) == stages
-    assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
-    assert len(first["query"]["hits"]) == 5
-    assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
-    served = clone.ops("serve")
-    assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
-
-    params.write_text(lenient)
-    done = clone.ops("run")
-    again = summary_of(clone)
-    assert cached(again) == stages  # the gate is no stage
-    assert again["mlflow"] == first["mlflow"]
-    assert clone.champion() == "1"
-    assert again["bento"]["tag"] in done.stdout
-    first = again
-
-    changed = yaml.safe_load(params.read_text())
-    changed["train"]["seed"] = 1
-    params.write_text(yaml.safe_dump(changed))
-    assert clone.ops("run").returncode == 0
-    third = summary_of(clone)
-    assert cached(third) == stages - {"train", "evaluate", "bundle"}
-    assert third["mlflow"]["version"] == clone.champion() == "2"
-    assert third["bento"]["tag"] != first["bento"]["tag"]
-
-    weights = clone.root / "models" / "dino" / "model.safetensors"
-    good = weights.read_bytes()
-    weights.write_bytes(good[:1000])
-    failed = clone.ops("run")
-    assert failed.returncode == 1
-    sentences = [s for s in failed.stderr.splitlines() if s.startswith("error: ")]
-    assert len(sentences) == 1 and "models/dino" in sentences[0]
-    assert "Traceback" not in failed.stdout + failed.stderr
-    assert clone.champion() == "2"
-
-    weights.write_bytes(good)
-    strict = changed | {"validation": changed["validation"] | {"min_contrast": 0.5, "attempts": 0}}
-    params.write_text(yaml.safe_dump(strict))
-    failed = clone.ops("run")
-    assert failed.returncode == 1
-    assert "validation of the imagined pictures failed" in failed.stderr
-    assert "artifacts/validation/index.html" in failed.stderr
-    assert (clone.root / "artifacts" / "validation" / "index.html").is_file()
-    assert clone.champion() == "2"  # nothing was trained, and nothing was promoted
-    kept_in_mlflow(clone, "validation")
-
-    other = changed | {"dataset": changed["dataset"] | {"seed": 7}}  # so that it is read again
-    params.write_text(yaml.safe_dump(other))
-    lose_half_of(clone.root / "pictures")
-    failed = clone.ops("run")
-    assert failed.returncode == 1
-    assert "the dataset is not fit to train on" in failed.stderr
-    assert clone.champion() == "2"  # nothing was drawn
-    kept_in_mlflow(clone, "inspection")
-    give_back(clone.root / "pictures")
-
-    params.write_text(yaml.safe_dump(changed))
-    roll_back(clone)
-    repaired = clone.ops("run")
-    assert repaired.returncode == 0
-    assert cached(summary_of(clone)) == stages
-    assert summary_of(clone)["mlflow"] == third["mlflow"]
-    assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
-    assert clone.champion() == "1"
-    assert summary_of(clone)["bento"] == first["bento"]
-
-
-def kept_in_mlflow(clone: Clone, what: str) -> None:
-    """The page of the failed check is linked in the run's log, and among a run's artifacts."""
-    log = (clone.root / ".eidolon" / "logs" / "run.log").read_text()
-    linked = re.search(r"what was found: (file://\S+)", log)
-    assert linked and linked[1].endswith(f"/{what}/index.html")
-    run = re.search(r"kept in MLflow: .* run (\w+)", log)
-    assert run
-    client = MlflowClient(f"sqlite:///{clone.root / '.eidolon' / 'mlflow.db'}")
-    assert client.get_run(run[1]).info.status == "FAILED"
-    assert f"{what}/index.html" in {a.path for a in client.list_artifacts(run[1], what)}
-
-
-def lose_half_of(pictures: Path) -> None:
-    """Every other category is no longer there."""
-    for folder in sorted(pictures.iterdir())[::2]:
-        folder.rename(pictures.parent / f"lost-{folder.name}")
-
-
-def give_back(pictures: Path) -> None:
-    for folder in pictures.parent.glob("lost-*"):
-        folder.rename(pictures / folder.name.removeprefix("lost-"))
-
-
-def roll_back(clone: Clone) -> None:
-    """Version 1 is promoted by hand and deployed."""
-    uri = f"sqlite:///{clone.root / '.eidolon' / 'mlflow.db'}"
-    subprocess.run(
-        [sys.executable, "-m", "components.cli", "promote", "1"],
-        cwd=clone.root,
-        env=clone.env | {"MLFLOW_TRACKING_URI": uri},
-        check=True,
-        capture_output=True,
-    )
-    deployed = clone.ops("deploy")
-    assert deployed.returncode == 0, deployed.stderr
-    pointer = json.loads((clone.root / ".eidolon" / "deployed.json").read_text())
-    assert str(pointer["version"]) == clone.champion() == "1"

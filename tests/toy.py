@@ -93,11 +93,15 @@ def make_project(root: Path) -> Path:
     """Write models, pictures, params.yaml and an empty collection under ``root``; run no stage."""
     save_models(root / "models")
     save_pictures(root / "pictures")
-    text = yaml.safe_dump(params(root / "models", root / "pictures"))
-    (root / "params.yaml").write_text(text)
-    (root / "collection").mkdir(exist_ok=True)
-    (root / "collection" / "manifest.csv").write_text(",".join(collection.COLUMNS) + "\n")
+    save_params(root, params(root / "models", root / "pictures"))
     return root
+
+
+def save_params(root: Path, values: dict[str, Any]) -> None:
+    """Write params.yaml and an empty collection under ``root``."""
+    (root / "collection").mkdir(parents=True, exist_ok=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    (root / "collection" / "manifest.csv").write_text(",".join(collection.COLUMNS) + "\n")
 
 
 def run_stages(root: Path) -> None:

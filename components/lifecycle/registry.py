@@ -66,8 +66,8 @@ _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
 _ERRORS = (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError)
 _REPEATED = {str(SHARDS), str(SOURCE), str(VALIDATION)}
 """What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
-what lay in the source beside the dataset's pictures, and pages about them. data/imagined, data/dataset, data/accepted
-and report.json pin all that counts."""
+what lay in the source beside the dataset's pictures, and pages about them. data/imagined,
+data/dataset, data/accepted and report.json pin all that counts."""
 
 
 @dataclass(frozen=True)

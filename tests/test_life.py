@@ -1,0 +1,184 @@
+"""One clone's life on Airflow: interrupted, run, changed, damaged, rolled back, repaired."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.clones import Clone
+
+pytestmark = pytest.mark.slow
+_STAGE = """
+import sys
+from components.errors import EidolonError
+from ops import steps
+try:
+    steps.stage(sys.argv[1], print)
+except EidolonError as error:
+    sys.exit(f"error: {error}")
+"""
+_AGAIN = """
+from ops import steps
+version = steps.register(print)["version"]
+steps.gate(version, print)
+tag = steps.build(version, print)["tag"]
+try:
+    steps.check(version, tag, print)
+except steps.NothingToDo as reason:
+    print(reason)
+"""
+
+
+@pytest.mark.timeout(2700)
+def test_make_run(tmp_path: Path) -> None:
+    """Each run of Airflow takes a minute or two, so what does not need the DAG asks its steps."""
+    clone = Clone(tmp_path)
+    interrupt_in(clone, "imagine@0")
+
+    params = clone.root / "params.yaml"
+    lenient = yaml.safe_load(params.read_text())
+    demanding = lenient | {"gate": lenient["gate"] | {"min_gain": 1.0}}  # which no version reaches
+    params.write_text(yaml.safe_dump(demanding))
+    done = clone.ops("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = summary_of(clone)
+    stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
+    stages = stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
+    assert set(first["stages"]) == stages
+    assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
+    assert len(first["query"]["hits"]) == 5
+    assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
+    for part in ("mAP, with 95 %", "not above 1.0", "eidolon promote 1", "python -m ops deploy"):
+        assert part in done.stdout
+    served = clone.ops("serve")
+    assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
+    tag = promote_and_deploy(clone, "1")  # the commands that the refusal names
+
+    params.write_text(yaml.safe_dump(lenient))
+    again = clone.shell(sys.executable, "-c", _AGAIN)
+    assert again.returncode == 0, again.stderr
+    assert "version 1 was registered before" in again.stdout
+    assert "unchanged: version 1 is the champion" in again.stdout
+    assert again.stdout.splitlines()[-1] == f"{tag} is live already"
+
+    changed = lenient | {"train": lenient["train"] | {"seed": 1}}
+    params.write_text(yaml.safe_dump(changed))
+    assert clone.ops("run").returncode == 0
+    second = summary_of(clone)
+    assert cached(second) == stages - {"train", "evaluate", "bundle"}
+    assert second["mlflow"]["version"] == clone.champion() == "2"
+    assert second["bento"]["tag"] != tag
+
+    weights = clone.root / "models" / "dino" / "model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:1000])
+    failed = clone.shell(sys.executable, "-c", _STAGE, "validate")
+    assert failed.returncode == 1
+    assert "models/dino" in failed.stderr and "Traceback" not in failed.stdout + failed.stderr
+
+    weights.write_bytes(good)
+    strict = changed | {"validation": changed["validation"] | {"min_contrast": 0.5, "attempts": 0}}
+    params.write_text(yaml.safe_dump(strict))
+    failed = clone.shell(sys.executable, "-c", _STAGE, "validate")
+    assert failed.returncode == 1
+    assert "validation of the imagined pictures failed" in failed.stderr
+    assert "artifacts/validation/index.html" in failed.stderr
+    assert (clone.root / "artifacts" / "validation" / "index.html").is_file()
+    kept_in_mlflow(clone, "validation", failed.stdout)
+
+    other = changed | {"dataset": changed["dataset"] | {"seed": 7}}  # so that it is read again
+    params.write_text(yaml.safe_dump(other))
+    lose_half_of(clone.root / "pictures")
+    failed = clone.ops("run")
+    assert failed.returncode == 1
+    (sentence,) = [s for s in failed.stderr.splitlines() if s.startswith("error: ")]
+    assert "the dataset is not fit to train on" in sentence
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert clone.champion() == "2"  # nothing was drawn, trained or promoted
+    kept_in_mlflow(clone, "inspection", (clone.root / ".eidolon/logs/run.log").read_text())
+    give_back(clone.root / "pictures")
+
+    params.write_text(yaml.safe_dump(changed))
+    promote_and_deploy(clone, "1")
+    repaired = clone.ops("run")
+    assert repaired.returncode == 0
+    assert cached(summary_of(clone)) == stages
+    assert summary_of(clone)["mlflow"] == second["mlflow"]
+    assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
+    assert clone.champion() == "1"
+    assert summary_of(clone)["bento"]["tag"] == tag
+
+
+def summary_of(clone: Clone) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((clone.root / "reports" / "summary.json").read_text())
+    return value
+
+
+def cached(summary: dict[str, Any]) -> set[str]:
+    return {name for name, stage in summary["stages"].items() if stage["cached"]}
+
+
+def interrupt_in(clone: Clone, stage: str) -> None:
+    """Stop a run as Ctrl-C does, while the command of ``stage`` runs; nothing of it may live on."""
+    command = ["eidolon", *stage.split("@")]
+    with clone.start("run") as process:
+        run = psutil.Process(process.pid)
+        while not any(named(child, command) for child in run.children(recursive=True)):
+            assert process.poll() is None, f"{stage} did not run"
+            time.sleep(0.05)
+        family = run.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        assert process.returncode == 130
+    assert not psutil.wait_procs(family, timeout=60)[1]
+
+
+def named(process: psutil.Process, command: list[str]) -> bool:
+    """Whether ``process`` runs ``command``."""
+    try:
+        words = [Path(word).name for word in process.cmdline()]
+    except psutil.Error:
+        return False
+    return words[-len(command) :] == command
+
+
+def kept_in_mlflow(clone: Clone, what: str, log: str) -> None:
+    """The page of the failed check is linked in the log, and among a run's artifacts."""
+    linked = re.search(r"what was found: (file://\S+)", log)
+    assert linked and linked[1].endswith(f"/{what}/index.html")
+    run = re.search(r"kept in MLflow: .* run (\w+)", log)
+    assert run
+    client = MlflowClient(f"sqlite:///{clone.root / '.eidolon' / 'mlflow.db'}")
+    assert client.get_run(run[1]).info.status == "FAILED"
+    assert f"{what}/index.html" in {a.path for a in client.list_artifacts(run[1], what)}
+
+
+def lose_half_of(pictures: Path) -> None:
+    """Every other category is no longer there."""
+    for folder in sorted(pictures.iterdir())[::2]:
+        folder.rename(pictures.parent / f"lost-{folder.name}")
+
+
+def give_back(pictures: Path) -> None:
+    for folder in pictures.parent.glob("lost-*"):
+        folder.rename(pictures / folder.name.removeprefix("lost-"))
+
+
+def promote_and_deploy(clone: Clone, version: str) -> str:
+    """A person makes ``version`` the champion and deploys it; the Bento's tag."""
+    assert clone.shell("eidolon", "promote", version).returncode == 0
+    deployed = clone.ops("deploy")
+    assert deployed.returncode == 0, deployed.stderr
+    pointer = json.loads((clone.root / ".eidolon" / "deployed.json").read_text())
+    assert str(pointer["version"]) == clone.champion() == version
+    return str(pointer["bento"])
