@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import marshal
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import toy
+from tests import checkout, toy
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -21,7 +19,6 @@ settings.register_profile("eidolon", deadline=None)  # a busy machine is no fail
 settings.load_profile("eidolon")
 
 LONGEST = ("test_life.py", "test_scheduler.py")
-CACHES = ("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".egg-info")
 BEFORE = pytest.StashKey[set[str]]()
 
 
@@ -32,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):  # one process looks, for all that run tests
-        session.config.stash[BEFORE] = state()
+        session.config.stash[BEFORE] = checkout.state(toy.ROOT)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -40,36 +37,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     before = session.config.stash.get(BEFORE, None)
     if before is None:
         return
-    changed = sorted(state() ^ before) + broken_bytecode()
+    changed = sorted(checkout.state(toy.ROOT) ^ before) + checkout.broken_bytecode(toy.ROOT)
     if changed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\nerror: the checkout is not as it was before the tests: {', '.join(changed)}")
-
-
-def state() -> set[str]:
-    """What git says of each file that is not as it was committed, ignored ones too, but for caches
-    and the virtual environment."""
-    listed = subprocess.run(
-        ["git", "status", "--porcelain", "--ignored", "--untracked-files=all", "-z"],
-        cwd=toy.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,  # not a clone: nothing is known
-    ).stdout.split("\0")
-    caches = (*CACHES, ".venv", ".ready")
-    return {line for line in listed if not any(cache in line for cache in caches)}
-
-
-def broken_bytecode() -> list[str]:
-    """Half-written .pyc files: Python would fail on them from now on."""
-    broken = []
-    for folder in ("components", "ops", "bento", "dags", "zoo", "study", "benchmarks", "tests"):
-        for file in (toy.ROOT / folder).rglob("*.pyc"):
-            try:
-                marshal.loads(file.read_bytes()[16:])  # behind the header
-            except (EOFError, ValueError, TypeError):
-                broken.append(file.relative_to(toy.ROOT).as_posix())
-    return broken
 
 
 @pytest.fixture(scope="session")
