@@ -31,7 +31,7 @@ from components.variables import without_airflow
 POINTER = COLLECTION / "pictures.dvc"
 _PICTURES = collection.pictures_folder()
 _PINNED = (LOCK, Path("params.yaml"), COLLECTION)  # kept with each version, so no part of its code
-_DATASET_BLOCK = re.compile(r"^  (?:dataset|source):\n(?:   .*\n)+", re.MULTILINE)
+_BLOCKS = [re.compile(rf"^  {s}:\n(?:   .*\n)+", re.MULTILINE) for s in ("dataset", "source")]
 
 Log = Callable[[str], None]
 
@@ -191,11 +191,13 @@ def checkout(lock: str, pointer: str | None, rows: str, source: str | None) -> N
 def _with_dataset(lock: str, other: str) -> str:
     """``lock`` with the stages `source` and `dataset` of ``other``, every other byte kept: a
     version is known by the hash of its dvc.lock."""
-    blocks = "".join(_DATASET_BLOCK.findall(other))
-    at = _DATASET_BLOCK.search(lock)
-    rest = _DATASET_BLOCK.sub("", lock)
-    place = len(rest) if at is None else at.start()
-    return rest[:place] + blocks + rest[place:]
+    for pattern in _BLOCKS:
+        block, here = pattern.search(other), pattern.search(lock)
+        if block and here:
+            lock = lock[: here.start()] + block[0] + lock[here.end() :]
+        elif block:  # a version of an older release has no `source`
+            lock += block[0]
+    return lock
 
 
 def dvc(*arguments: str, quiet: bool = True) -> str:
