@@ -134,10 +134,10 @@ class Known:
 
     def _take(self, first: int, end: int, made: Sketches, *, new: bool = True) -> None:
         rows = self._rows[first:end]
-        made = np.resize(made, len(rows))
-        self._sketches[first:end], rows["detail"], rows["sketched"] = made, detail(made), True
         if new:
             self._new[self._pictures[rows["picture"][0]][1]] = made.tobytes()
+        made = np.resize(made, len(rows))  # a row of an older manifest has one hash for two views
+        self._sketches[first:end], rows["detail"], rows["sketched"] = made, detail(made), True
 
 
 def _sketches(image: Image.Image) -> Sketches:
