@@ -187,6 +187,7 @@ class Inspection(_Section):
     min_gallery: Count
     min_side: Count
     min_difference: Share
+    max_distance: Annotated[float, Field(ge=0)]
     max_change: Annotated[float, Field(ge=0)]
     max_lost: Share
     max_drift: Share

@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmarks.lookalikes import KINDS as LOOKALIKES
 from components import config
+from components.data.likeness import differences, thumbnail
 from components.errors import EidolonError
 from components.lifecycle import registry
 from components.lifecycle.yardstick import trained, yardstick
 from components.paths import DATASET, INSPECTION
-from components.validation.inspection import compare, inspect, summarise
+from components.pictures import read
+from components.validation.inspection import compare, inspect, measure, summarise
 
 
 @pytest.fixture
@@ -168,3 +171,24 @@ def test_drift_is_the_share_of_pictures_that_changed_their_category() -> None:
     assert (row["drift"], row["lost"], row["new"]) == (0.5, pytest.approx(1 / 3), 1)
     table = compare(now, before).set_index("category")
     assert table.loc["a", "change"] == 0.5 and table.loc["d", "change"] == 1.0
+
+
+def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
+    """Nor is a picture of one in another category a wrong label; a true copy still is."""
+    rng, rows = np.random.default_rng(0), []
+    for i in range(40):
+        category = "letter" if i % 2 else "report"
+        path = f"gallery/{category}/{i}.png"
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        LOOKALIKES["pages of text"](rng).save(tmp_path / path)
+        rows.append((path, category, "gallery", ""))
+    shutil.copy(tmp_path / rows[0][0], tmp_path / rows[1][0])
+    table = pd.DataFrame(rows, columns=["path", "category", "subset", "source"])
+    params = config.load(Path(__file__).parents[1] / "params.yaml").inspection
+    thumbnails = np.array([thumbnail(read(tmp_path / path)) for path in table["path"]])
+    alike = differences(thumbnails, thumbnails) < params.min_difference
+    assert alike.sum() > 2 * len(table)  # colours at 8x8 pixels alone call most of them copies
+    looked = measure(tmp_path, table, params)
+    same = looked[["copy", "leak", "label"]].min(axis=1) < params.min_difference
+    assert looked["path"][same].tolist() == [rows[0][0], rows[1][0]]
+    assert looked["label_of"][:2].tolist() == [rows[1][0], rows[0][0]]

@@ -12,25 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from components import config, manifest, pictures, tables
-from components.data.likeness import SIDE, difference_hash, differences, thumbnail
+from components.data.likeness import SIDE, difference_hash, thumbnail
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
 from components.paths import DATASET, INSPECTION
 from components.progress import track
 from components.validation import page, suites
+from components.validation.copies import KINDS, NEARLY, nearest
 from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
 _COMPARED = ("category", "split")  # what is compared with the dataset of the champion
-_NEAREST = ("copy", "leak", "label", "near")
-_SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "height", *_NEAREST)
-_CHUNK = 512  # rows of a table of pairwise differences
-_OUTLINE = 10  # bits of two difference hashes that may differ where one outline is meant
-_NEARLY = 3  # times the difference of copies: a near-copy, where the outline is the same too
+_SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "height", *KINDS)
 
 
 def inspect(
@@ -55,12 +51,12 @@ def inspect(
     old = None
     if before is not None:
         old = manifest.kept(before, _COMPARED, "the champion's lineage/dataset.csv")
-    looked, categories = measure(dataset, rows), compare(rows, old)
+    looked, categories = measure(dataset, rows, params), compare(rows, old)
     of_pictures = of_a_picture(params)
     marked = looked.assign(reason="", like="")
     for rule in of_pictures:
         new = rule.broken(marked) & (marked["reason"] == "")
-        if rule.column in _NEAREST:
+        if rule.column in KINDS:
             marked.loc[new, "like"] = marked.loc[new, f"{rule.column}_of"]
         mark(marked, rule)
     offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
@@ -101,13 +97,13 @@ def inspect(
     return report
 
 
-def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
+def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspection) -> pd.DataFrame:
     """One row per picture: path, category, subset, source, ``decodes``, ``width``, ``height``, and
     the colour difference at 8x8 pixels to the most similar picture of its own category and subset
     (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
     another category with the same outline by the difference hash (``near``). They are missing where
-    there is none to compare with. ``copy_of`` and so on name that picture as its owner does, or by
-    its path where it was drawn."""
+    there is none to compare with (:func:`components.validation.copies.nearest`). ``copy_of`` and so
+    on name that picture as its owner does, or by its path where it was drawn."""
     found = []
     outlines = np.zeros(len(rows), dtype=np.uint64)
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
@@ -122,14 +118,16 @@ def measure(dataset: Path, rows: pd.DataFrame) -> pd.DataFrame:
     seen = pd.DataFrame(found, columns=["decodes", "width", "height"])
     table = rows[["path", "category", "subset", "source"]].join(seen)
     fine = np.flatnonzero(table["decodes"])
-    nearest, of = _nearest(
+    closest, of = nearest(
+        [dataset / path for path in table["path"].iloc[fine]],
         thumbnails[fine],
         outlines[fine],
         pd.factorize(table["category"].iloc[fine])[0],
         pd.factorize(table["subset"].iloc[fine])[0],
+        params,
     )
     called = table["path"].where(table["source"] == "", table["source"]).to_numpy(dtype=object)
-    for name, values in nearest.items():
+    for name, values in closest.items():
         there = np.isfinite(values)
         table[name], table[f"{name}_of"] = np.nan, ""
         table.loc[fine, name] = np.where(there, values, np.nan)
@@ -176,34 +174,6 @@ def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
     return pd.DataFrame([row])
 
 
-def _nearest(
-    thumbnails: npt.NDArray[np.float32],
-    outlines: npt.NDArray[np.uint64],
-    category: npt.NDArray[np.intp],
-    subset: npt.NDArray[np.intp],
-) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.intp]]]:
-    """The columns of :func:`measure`, infinite where there is none to compare with, and the index
-    of the picture that each is about."""
-    found = {name: np.full(len(thumbnails), np.inf) for name in _NEAREST}
-    of = {name: np.zeros(len(thumbnails), dtype=np.intp) for name in _NEAREST}
-    for start in range(0, len(thumbnails), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        block = differences(thumbnails[part], thumbnails)
-        own = category[part, None] == category[None]
-        beside = own & (subset[part, None] == subset[None])
-        beside[np.arange(len(block)), np.arange(start, start + len(block))] = False  # itself
-        alike = np.bitwise_count(outlines[part, None] ^ outlines[None]) <= _OUTLINE
-        for name, among in (
-            ("copy", beside),
-            ("leak", own & (subset[part, None] != subset[None])),
-            ("label", ~own),
-            ("near", ~own & alike),
-        ):
-            apart = np.where(among, block, np.inf)
-            of[name][part], found[name][part] = apart.argmin(axis=1), apart.min(axis=1)
-    return found, of
-
-
 def of_a_picture(params: config.Inspection) -> list[Rule]:
     """What a picture of the dataset must have."""
     close, mostly = params.min_difference, params.mostly
@@ -213,7 +183,7 @@ def of_a_picture(params: config.Inspection) -> list[Rule]:
         Rule("height", params.min_side, None, "is too small", "warning"),
         Rule("label", close, None, "is in another category too", "critical", mostly),
         Rule("leak", close, None, "is in gallery and training", "critical", mostly),
-        Rule("near", _NEARLY * close, None, "nearly is in another category too", "warning"),
+        Rule("near", NEARLY * close, None, "nearly is in another category too", "warning"),
         Rule("copy", close, None, "is there twice", "warning"),
     ]
 
