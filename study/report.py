@@ -132,22 +132,20 @@ def _banks(figures: Figures) -> str:
         "| bank | validation alone | validation | seen | unseen | unseen only | harmonic |"
         " broad texts | seen − unseen |"
     )
-    return (
-        "## Which queries measure hubness\n"
-        "A bank of training categories holds each seen picture's own query, and no unseen one's. It"
-        " corrects seen pictures\nmore (last column: the difference of the mean corrections), and"
-        ' so raises unseen mAP by itself; "validation" shares\nthat bias. So the bank is chosen by'
-        ' "validation alone": validation categories among their own pictures, none of which\nany'
-        " model was trained on. All rows have one network, trained without a correction;"
-        " temperature and λ are chosen\nfor each.\n\n"
-        + _table(head, rows)
-        + "\n\nA bank that leaves out each picture's own category needs the gallery's labels. It"
-        " would also treat right and wrong\npictures differently, so it is a control and cannot be"
-        " shipped. The names of the gallery's categories are known to the\nbundle, not which"
-        " picture bears which: the correction assumes that a gallery shows what the bundle has"
-        ' names for.\n"Broad texts" are those below; here they are corrected too, which hurts them,'
-        " so the service does not."
-    )
+    return f"""## Which queries measure hubness
+A bank of training categories holds each seen picture's own query, and no unseen one's. It corrects
+seen pictures more (last column: the difference of the mean corrections), and so raises unseen mAP
+by itself; "validation" shares that bias. So the bank is chosen by "validation alone": validation
+categories among their own pictures, none of which any model was trained on. All rows have the
+default's network and λ, which are chosen without a correction; the temperature is chosen for each.
+
+{_table(head, rows)}
+
+A bank that leaves out each picture's own category needs the gallery's labels, and would treat right
+and wrong pictures differently: it is a control and cannot be shipped. The shipped bank knows the
+names of the gallery's categories, not which picture bears which. It assumes that a gallery shows
+what the bundle has names for. "Broad texts" are those of the section after next; here they are
+corrected too, which hurts them, so the service does not correct them."""
 
 
 def _offsets(figures: Figures) -> str:
@@ -161,17 +159,14 @@ def _offsets(figures: Figures) -> str:
             f" {signed(figures.between(shifted, name, 'seen'))} |"
             f" {signed(figures.between(shifted, name, 'harmonic'))} |"
         )
-    return (
-        "## Control: a constant for seen pictures\n"
-        "A constant is subtracted from the scores of pictures of training categories (calibrated"
-        " stacking, Chao et al. 2016), the\nbest on validation categories. It needs labels, so it"
-        " is no method. It shows how far pushing down what was seen goes by\nitself: what it adds"
-        " to a row is what that row had not gained in this way. Unseen-only galleries cannot gain"
-        " by it.\n\n"
-        + _table(
-            "| | unseen | with the constant | unseen, gain | seen, gain | harmonic, gain |", rows
-        )
-    )
+    head = "| | unseen | with the constant | unseen, gain | seen, gain | harmonic, gain |"
+    return f"""## Control: a constant for seen pictures
+A constant is subtracted from the scores of pictures of training categories (calibrated stacking,
+Chao et al. 2016): the one that is best for the harmonic mean of training and validation categories.
+It needs labels, so it is no method. It shows how far pushing down what was seen goes by itself. A
+gallery of unseen pictures alone cannot gain by it.
+
+{_table(head, rows)}"""
 
 
 def _covering(figures: Figures) -> str:
@@ -181,6 +176,7 @@ def _covering(figures: Figures) -> str:
         for name in (
             "text alone",
             "mean of the imagined pictures alone",
+            "joint: their plain sum",
             SIMPLEST,
             PAPER,
             FAIREST,
@@ -188,15 +184,15 @@ def _covering(figures: Figures) -> str:
         )
     ]
     truth = figures.of(DEFAULT, "covering_truth")[0]
-    return (
-        "## Texts outside the bank\n"
-        f'"Red star" covers four categories. {len(TEXTS)} such texts, of a colour and a shape, are'
-        " drawn and ranked as a person's would be;\nthe emblems' own attributes say what is right."
-        " The default does not correct them: the table above shows what it would\ncost. The last"
-        " column is the share of seen categories among the right pictures that are found in the"
-        f" first places, as many\nas there are right ones; the truth is {truth:.3f}.\n\n"
-        + _table("| | mAP | seen pictures' share |", rows)
-    )
+    return f"""## Texts outside the bank
+"Red star" covers four categories. {len(TEXTS)} such texts, of a colour and a shape, are drawn and
+ranked as a person's would be; the emblems' own attributes say what is right. The default does not
+correct them. The last column is the share of seen categories among the right pictures that are
+found in the first places, as many as there are right ones; the truth is {truth:.3f}.
+
+{_table("| | mAP | seen pictures' share |", rows)}
+
+λ is chosen for categories, not for such texts."""
 
 
 def _without(figures: Figures) -> str:
