@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from components.errors import EidolonError
 from components.variables import of_endpoint
 
 STOP_SECONDS = 20.0
+PORTS = range(20_000, 32_768)
 GAVE_UP = "Application startup failed"  # uvicorn's words; the supervisor would try for ever
 
 
@@ -37,10 +39,15 @@ def environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nothing listens on.
+
+    It is none of those that Linux gives to whoever asks for any: one of these could be given away
+    before the server listens.
+    """
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def check_port(host: str, port: int) -> None:

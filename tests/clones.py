@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import shutil
 import signal
 import socket
@@ -15,11 +14,11 @@ from contextlib import chdir
 from functools import cache
 from pathlib import Path
 
+from bento import server
 from tests import toy
 
 _OURS = ("AIRFLOW", "MLFLOW", "EIDOLON", "BENTOML", "PYTEST")
-_PORTS = range(20_000, 32_768)  # below those that Linux gives to whoever asks for any
-_taken: list[socket.socket] = []
+_claims: list[socket.socket] = []
 
 
 def clean_environment() -> dict[str, str]:
@@ -30,22 +29,17 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on, and that are this process's own until it ends.
-
-    A port that the system picks and that is closed again may be picked for anybody else. These it
-    does not pick, and each is claimed among all processes that run tests, by the name of a socket.
-    """
+    """Loopback ports that nothing listens on, this process's own until it ends: each is claimed
+    among all processes that run tests, by the name of a socket."""
     free: list[int] = []
     while len(free) < count:
-        port = random.SystemRandom().choice(_PORTS)
-        claim = socket.socket(socket.AF_UNIX)
+        port, claim = server.free_port(), socket.socket(socket.AF_UNIX)
         try:
             claim.bind(f"\0eidolon-test-port-{port}")
-            socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             claim.close()
             continue
-        _taken.append(claim)
+        _claims.append(claim)
         free.append(port)
     return free
 

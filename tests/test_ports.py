@@ -1,0 +1,20 @@
+"""Ports that servers are started on are free, and stay free until these listen."""
+
+from __future__ import annotations
+
+import socket
+
+from bento import server
+from tests.clones import free_ports
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    for _ in range(50):
+        port = server.free_port()
+        assert port in server.PORTS
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_no_port_is_given_twice() -> None:
+    given = free_ports(50)
+    assert len(set(given)) == 50
