@@ -93,7 +93,7 @@ def refuse(entry: Entry, reason: str) -> bool:
     place = new_folder(QUARANTINE)
     # first, so that nothing lies there without a reason
     copy = f"{GIVEN}/{entry.path.name}"
-    write_reasons(place, [(entry.path, "", "source", reason, copy)])
+    write_reasons(place, [(entry.path, "", "source", reason, "", copy)])
     (place / GIVEN).mkdir()
     shutil.move(entry.path, place / copy)
     return True

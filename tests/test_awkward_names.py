@@ -28,6 +28,7 @@ from components.datasets.build import build
 from components.datasets.emblems import categories, draw
 from components.imagining import shards
 from components.lifecycle import lineage, registry, versions
+from components.lifecycle.yardstick import trained, yardstick
 from components.paths import BUNDLE, DATASET, INSPECTION, PLAN
 from components.retrieval.bundle import load
 from components.retrieval.retrieve import Retriever
@@ -131,7 +132,10 @@ def test_every_name_reaches_the_bundle(project: Path) -> None:
 
 def test_a_second_training_finds_the_champions_categories(registered: registry.Version) -> None:
     """All-digit categories were numbers in the champion's manifest, so all of them were lost."""
-    report = inspect(config.load().inspection, registry.champion_dataset())
+    params = config.load().inspection
+    champion = yardstick(trained("1"), params.max_lost)
+    assert champion.version == "1"
+    report = inspect(params, champion.rows)
     assert report["compared"] and report["success"]
     assert not [w for w in report["warnings"] if "gone" in w or "new categories" in w]
     assert (INSPECTION / "index.html").is_file()
