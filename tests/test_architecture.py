@@ -15,6 +15,7 @@ HOMES = {
     "diffusers": {"components/imagining/generator.py"},
     "transformers": {"components/models/encoders.py"},
     "huggingface_hub": {"components/models/checkpoints.py"},
+    "pi_heif": {"components/pictures.py"},
     "great_expectations": {"components/validation/suites.py"},
     "mlflow": {"components/lifecycle/registry.py"},
     "airflow": set(),
