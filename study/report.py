@@ -78,8 +78,9 @@ the training pictures, and so is which idea is kept: by the column "validation".
 are there to report. Each idea has one interval of its own: among so many, one may seem to help by
 chance.
 
-**On unseen categories the default is ahead of {gains[0]}, {gains[1]}, and {gains[2]}. With the same
-correction and a λ chosen the same way, it is ahead of the paper's aggregator by {same}.**"""
+**On unseen categories the default is ahead of {gains[0]}, {gains[1]}, and {gains[2]}. Where the
+paper's aggregator gets the same correction, and its λ chosen the same way, the default less it is
+{same}.**"""
 
 
 def _baselines(figures: Figures) -> str:
