@@ -49,6 +49,7 @@ from components.errors import EidolonError, one_sentence
 from components.imagining.generator import Generator
 from components.models.checkpoints import device, precision
 from components.models.encoders import ClipEncoder, VisionEncoder
+from components.profiles import PROFILES
 from zoo.tokenizer import train_tokenizer
 
 T = TypeVar("T")
@@ -293,7 +294,7 @@ def main() -> None:
             "there is no accelerator here, and a CPU takes hours for this: `make bench` measures"
             " the embedded models"
         )
-    turbo = config.load(config.PROFILES / "cub200-sdxl-turbo.yaml").generator
+    turbo = config.load(PROFILES / "cub200-sdxl-turbo.yaml").generator
     with tempfile.TemporaryDirectory(prefix="eidolon-models-") as folder:
         save_models(Path(folder))
         _forget()

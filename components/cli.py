@@ -301,10 +301,11 @@ def use(
     force: Annotated[bool, typer.Option(help="even if edits of params.yaml are lost")] = False,
 ) -> None:
     """Replace params.yaml by a profile."""
+    from components import profiles
     from components.data import workspace
 
     committed = workspace.committed(config.PARAMS)
-    chosen = config.use(profile, committed=committed, force=force)
+    chosen = profiles.use(profile, committed=committed, force=force)
     print(f"params.yaml is now the profile {chosen.profile}")
 
 

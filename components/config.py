@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,10 +20,8 @@ from pydantic import (
 
 from components import names
 from components.errors import EidolonError
-from components.files import write_text
 
 PARAMS = Path("params.yaml")
-PROFILES = Path("profiles")
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -315,53 +312,3 @@ def load(path: Path = PARAMS) -> Params:
             f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors()
         )
         raise EidolonError(f"{path}: {wrong}") from None
-
-
-def use(
-    profile: str, path: Path = PARAMS, *, committed: str | None = None, force: bool = False
-) -> Params:
-    """Make ``profile`` the current params.yaml, after checking it.
-
-    Raises :class:`EidolonError` when that would lose an edited params.yaml, one that is neither a
-    profile as it is nor ``committed``, what git has of it; unless ``force`` is set.
-    """
-    chosen = PROFILES / f"{profile}.yaml"
-    profiles = {p.stem: p.read_text() for p in sorted(PROFILES.glob("*.yaml"))}
-    if profile not in profiles:
-        raise EidolonError(f"unknown profile {profile!r}; profiles/ has: {', '.join(profiles)}")
-    params = load(chosen)
-    here = path.read_text() if path.is_file() else None
-    if not (force or here is None or here in (committed, *profiles.values())):
-        raise EidolonError(
-            f"{path} has been edited, and {_edits(here, profiles)} would be lost: keep them with"
-            f" `cp {path} {PROFILES}/NAME.yaml`, or give --force"
-        )
-    write_text(path, profiles[profile])
-    return params
-
-
-def _edits(text: str, profiles: Mapping[str, str]) -> str:
-    """What sets ``text`` apart from the profile that is nearest to it."""
-    try:
-        here = _flat(yaml.safe_load(text))
-        changed = []
-        for name, other in profiles.items():
-            there = _flat(yaml.safe_load(other))
-            keys = [k for k in {**there, **here} if here.get(k, ...) != there.get(k, ...)]
-            changed.append((len(keys), keys, name))
-    except yaml.YAMLError:
-        return "its changes"
-    count, keys, name = min(changed)
-    shown = ", ".join(keys[:10]) + (", …" if count > 10 else "")
-    return f"what differs from profiles/{name}.yaml ({shown or 'comments or layout'})"
-
-
-def _flat(value: object, key: str = "") -> dict[str, object]:
-    """The values of nested mappings by their dotted keys."""
-    if not isinstance(value, dict):
-        return {key: value}
-    return {
-        name: inner
-        for part, content in value.items()
-        for name, inner in _flat(content, f"{key}.{part}" if key else str(part)).items()
-    }

@@ -18,6 +18,7 @@ from components.lifecycle import registry
 from components.lifecycle.admission import admit, check_words
 from components.models.words import spelled
 from components.paths import BUNDLE, DATASET, LOCK
+from components.profiles import PROFILES
 from ops import steps
 from tests import toy
 
@@ -119,7 +120,7 @@ ANIMALS = ("red fox", "sea otter", "wolf", "lynx", "ibex", "house sparrow", "her
 
 def test_the_embedded_models_know_emblems_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toy.ROOT)
-    params = config.load(config.PROFILES / "embedded.yaml")
+    params = config.load(PROFILES / "embedded.yaml")
     assert len(spelled(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
     check_words(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
     with pytest.raises(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import config
+from components import config, profiles
 from components.errors import EXIT_CODE, EidolonError
 from tests.clones import clean_environment
 from tests.toy import ROOT
@@ -103,13 +103,13 @@ def test_use_replaces_params_and_refuses_the_unknown(
     (tmp_path / "profiles").mkdir()
     shipped = (ROOT / "profiles" / "embedded.yaml").read_text()
     (tmp_path / "profiles" / "embedded.yaml").write_text(shipped)
-    config.use("embedded")
+    profiles.use("embedded")
     assert (tmp_path / "params.yaml").read_text() == shipped
     with pytest.raises(EidolonError, match=r"unknown profile 'no'; profiles/ has: embedded"):
-        config.use("no")
+        profiles.use("no")
     (tmp_path / "profiles" / "broken.yaml").write_text("profile: broken\n")
     with pytest.raises(EidolonError):
-        config.use("broken")
+        profiles.use("broken")
     assert (tmp_path / "params.yaml").read_text() == shipped  # a broken profile changes nothing
 
 
@@ -121,7 +121,7 @@ def test_use_does_not_lose_an_edited_params_yaml(
     params = tmp_path / "params.yaml"
     shipped = {path.stem: path.read_text() for path in Path("profiles").glob("*.yaml")}
     for name in shipped:  # from one profile to the next, nothing is lost
-        config.use(name)
+        profiles.use(name)
     edited = yaml.safe_load(shipped["cub200-sdxl-turbo"])
     edited["train"]["epochs"] += 1
     del edited["serve"]["golden_queries"]
@@ -129,19 +129,19 @@ def test_use_does_not_lose_an_edited_params_yaml(
     message = r"profiles/cub200-sdxl-turbo\.yaml \(train\.epochs, serve\.golden_queries\)"
     for name in ("embedded", "cub200-sdxl-turbo"):
         with pytest.raises(EidolonError, match=message):
-            config.use(name)
+            profiles.use(name)
     for text, what in (
         (shipped["embedded"] + "# mine\n", "comments or layout"),
         ("a: [", "its ch"),
     ):
         params.write_text(text)
         with pytest.raises(EidolonError, match=what):
-            config.use("embedded")
+            profiles.use("embedded")
         assert params.read_text() == text
-    config.use("embedded", committed="a: [")  # git has it
+    profiles.use("embedded", committed="a: [")  # git has it
     assert params.read_text() == shipped["embedded"]
     params.write_text("a: [")
-    config.use("embedded", force=True)
+    profiles.use("embedded", force=True)
     assert params.read_text() == shipped["embedded"]
 
 

@@ -22,6 +22,7 @@ from components.data.ingest import ingest
 from components.errors import EidolonError
 from components.files import write_text
 from components.lifecycle import registry, versions
+from components.lifecycle.digest import lock_digest
 from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
 from components.retrieval import bundle
 from tests.clones import Clone
@@ -222,7 +223,7 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
 
 
 def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
-    """Neither pages with times in them, nor shards that are no more; but all else."""
+    """Neither validation's pages, nor shards that are no more; but all else."""
 
     def digest(shards: int, docs: str, cmd: str = "") -> str:
         def pinned(path: str, md5: str) -> list[dict[str, str]]:
@@ -232,7 +233,7 @@ def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
         stages["generate"] = {"cmd": "", "deps": pinned("data/shards", str(shards))}
         stages["validate"] = {"cmd": "", "outs": pinned("artifacts/validation", docs)}
         (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-        return registry.lock_digest(tmp_path / "dvc.lock")
+        return lock_digest(tmp_path / "dvc.lock")
 
     with chdir(built_toy):  # of two shards
         assert digest(2, "a") == digest(5, "b")

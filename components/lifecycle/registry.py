@@ -5,7 +5,6 @@ The alias ``champion`` alone says which model is live; ``challenger`` is the new
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -18,7 +17,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -29,6 +27,7 @@ from components import config, manifest, tables
 from components.data import workspace
 from components.errors import EidolonError
 from components.files import read_json
+from components.lifecycle.digest import lock_digest
 from components.lifecycle.registry_errors import GONE, code_of, translated
 from components.paths import (
     ACCEPTED,
@@ -39,7 +38,6 @@ from components.paths import (
     EVALUATION,
     INSPECTION,
     LOCK,
-    SHARDS,
     SOURCE,
     VALIDATION,
 )
@@ -64,10 +62,6 @@ _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
 """What MLflow says of a version, and of an alias, that is not there."""
 
 _ERRORS = (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError)
-_REPEATED = {str(SHARDS), str(SOURCE), str(VALIDATION)}
-"""What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
-what lay in the source beside the dataset's pictures, and pages about them. data/imagined,
-data/dataset, data/accepted and report.json pin all that counts."""
 
 
 @dataclass(frozen=True)
@@ -120,24 +114,6 @@ def client() -> MlflowClient:
 def tracking_uri() -> str:
     """The registry that is asked, for people: without a password."""
     return masked(mlflow.get_tracking_uri())
-
-
-def lock_digest(lock: Path = LOCK) -> str:
-    """What identifies a version: the hash of dvc.lock, which pins data, code and parameters.
-
-    Of its content, not its text: shards that run side by side are recorded in any order, and those
-    that params.yaml names no more stay in it.
-    """
-    drawn = {f"imagine@{shard}" for shard in config.load().generator.shards}
-    try:
-        stages = {
-            name: stage | {k: _once(stage[k]) for k in ("deps", "outs") if k in stage}
-            for name, stage in yaml.safe_load(lock.read_text())["stages"].items()
-            if name in drawn or not (name == "source" or name.startswith("imagine@"))
-        }
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
-        raise EidolonError(f"{lock} cannot be read ({error}): run `dvc repro`") from None
-    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @_reached()
@@ -305,10 +281,6 @@ def download(version: str, folder: Path) -> Path:
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
     )
     return Path(path)
-
-
-def _once(pins: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [pin for pin in pins if pin["path"] not in _REPEATED]
 
 
 def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:

@@ -53,12 +53,7 @@ def inspect(
         old = manifest.kept(before, _COMPARED, "the champion's lineage/dataset.csv")
     looked, categories = measure(dataset, rows, params), compare(rows, old)
     of_pictures = of_a_picture(params)
-    marked = looked.assign(reason="", like="")
-    for rule in of_pictures:
-        new = rule.broken(marked) & (marked["reason"] == "")
-        if rule.column in KINDS:
-            marked.loc[new, "like"] = marked.loc[new, f"{rule.column}_of"]
-        mark(marked, rule)
+    marked = _marked(looked, of_pictures)
     offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
     with folder_aside(out) as aside:
         failures = suites.run(
@@ -95,6 +90,17 @@ def inspect(
             " mend the dataset, or the limits under `inspection` in params.yaml"
         )
     return report
+
+
+def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
+    """``looked`` with the ``reason`` why a picture offends, and the picture that it is ``like``."""
+    marked = looked.assign(reason="", like="")
+    for rule in rules:
+        new = rule.broken(marked) & (marked["reason"] == "")
+        if rule.column in KINDS:
+            marked.loc[new, "like"] = marked.loc[new, f"{rule.column}_of"]
+        mark(marked, rule)
+    return marked
 
 
 def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspection) -> pd.DataFrame:
