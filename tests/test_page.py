@@ -76,6 +76,7 @@ def test_known_category_shows_results_and_imagined_pictures(
     expect(page.locator("#hits > li")).to_have_count(24)
     expect(page.locator("#imagined img")).to_have_count(2)
     assert page.locator("#hits .bar").count() == 4 * 24
+    expect(page.locator("#hits .hubness").first).to_be_visible()
     page.evaluate("Promise.all([...document.images].map((i) => i.decode()))")  # or rejects
     drawn = page.locator("#hits img").first.evaluate(
         "(i) => [i.width, i.height, getComputedStyle(i).imageRendering]"
@@ -95,6 +96,8 @@ def test_example_and_free_phrase_by_keyboard(page: Page, complaints: list[str]) 
             "no category, so it was imagined", timeout=PATIENCE
         )
         expect(page.locator("#imagined img")).to_have_count(2)
+        expect(page.locator("#hits .hubness").first).to_be_hidden()  # it is not corrected
+        expect(page.locator(".legend .hubness")).to_be_hidden()
         page.reload()
     with page.expect_download() as download:  # new text has no address on the server
         page.locator("#imagined a").first.click()

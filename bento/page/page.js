@@ -53,7 +53,9 @@ function show(answer, seconds) {
   at("no-imagined").hidden = imagined.length > 0;
   at("hits").replaceChildren(...answer.hits.map(card));
   at("weight").textContent = `λ = ${answer.lambda.toFixed(2)}`;
-  at("weight").title = "fused = (1 − λ) · text + λ · image − hubness, how near the picture is to the queries of all known categories";
+  at("answer").classList.toggle("uncorrected", !answer.known); // its hubness is 0 everywhere
+  at("weight").title = "fused = (1 − λ) · text + λ · image" + (answer.known ?
+    " − hubness, how near the picture is to the queries of all known categories" : "");
   const how = answer.known ? "a known category, from the bundle, in" : "no category, so it was imagined; answered in";
   say(`${answer.hits.length} pictures for “${answer.query}”: ${how} ${seconds.toFixed(2)} s.`);
   at("answer").hidden = false;
