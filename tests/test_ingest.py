@@ -30,6 +30,7 @@ from PIL import Image
 from benchmarks.lookalikes import KINDS
 from components import config
 from components.data import archives, collection
+from components.data.candidates import candidates
 from components.data.ingest import Outcome, ingest
 from components.data.likeness import likeness
 from components.data.reading import Unreadable, open_regular
@@ -1029,6 +1030,9 @@ def test_files_that_come_and_go_do_not_disturb_the_look(project: Path) -> None:
     with subprocess.Popen(command, cwd=INBOX / "batch", stdout=subprocess.PIPE) as copying:
         assert copying.stdout is not None and copying.stdout.readline() == b"on it\n"
         looks = [inbox.settled(3600) for _ in range(300)]
+        for _ in range(100):
+            with candidates((INBOX / "batch").resolve(), config.load().ingest, None) as found:
+                assert all(one.path.suffix == ".png" for one in found)
         copying.kill()
     assert not any(looks)
 

@@ -86,7 +86,8 @@ def _of_folder(
             path = Path(place) / file
             name = str((archive or root) / path.relative_to(root))
             found.append(Candidate(path, category, name, below))
-            total += path.lstat().st_size
+            with suppress(FileNotFoundError):  # gone since: that is told when it is opened
+                total += path.lstat().st_size
             _within(root, len(found), total, params)
     return found
 
