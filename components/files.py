@@ -152,13 +152,13 @@ def _own(parent: Path, locked: ExitStack) -> Path:
     while True:
         place = parent / f".{uuid.uuid4().hex}.part"
         place.mkdir(parents=True)
-        try:
+        with suppress(BusyError, FileNotFoundError, FileExistsError):
             # where there are no locks, nothing is ever removed as a killed process's
             with suppress(NoLocksError):
                 locked.enter_context(held(place / _LOCK, wait=False))
-            return place
-        except BusyError:
-            continue  # another process took this folder for a killed one's, and removes it
+            if place.is_dir():
+                return place
+        # before it was locked, another process took this folder for a killed one's and removed it
 
 
 def _replace_folder(aside: Path, target: Path, replaced: Path) -> None:

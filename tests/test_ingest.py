@@ -1022,18 +1022,21 @@ def test_files_that_come_and_go_do_not_disturb_the_look(project: Path) -> None:
         "import os, sys, itertools\n"
         "for i in itertools.count():\n"
         "    open('.x.png.Ab12Cd', 'w').close(); os.mkdir('.~tmp~')\n"
-        "    os.rename('.x.png.Ab12Cd', f'{i % 9}.png'); os.rmdir('.~tmp~')\n"
-        "    if i == 9: print('on it', flush=True)\n"
+        "    os.rename('.x.png.Ab12Cd', f'{i}.png'); os.rmdir('.~tmp~')\n"
+        "    if i > 199: os.unlink(f'{i - 200}.png')\n"
+        "    if i == 300: print('on it', flush=True)\n"
     )
     (INBOX / "batch").mkdir(parents=True)
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=INBOX / "batch", stdout=subprocess.PIPE) as copying:
         assert copying.stdout is not None and copying.stdout.readline() == b"on it\n"
-        looks = [inbox.settled(3600) for _ in range(300)]
-        for _ in range(100):
-            with candidates((INBOX / "batch").resolve(), config.load().ingest, None) as found:
-                assert all(one.path.suffix == ".png" for one in found)
-        copying.kill()
+        try:
+            looks = [inbox.settled(3600) for _ in range(300)]
+            for _ in range(100):
+                with candidates((INBOX / "batch").resolve(), config.load().ingest, None) as found:
+                    assert all(one.path.suffix == ".png" for one in found)
+        finally:
+            copying.kill()
     assert not any(looks)
 
 
