@@ -39,7 +39,6 @@ from components.variables import masked
 from ops import record
 from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports
-from ops.processes import lines_of, running
 from ops.progress import Board
 from ops.record import Event
 from ops.run import explained, stage_names
@@ -119,17 +118,6 @@ def test_each_service_gets_what_it_needs(tmp_path: Path) -> None:
     assert all(service.env[MARK] == "here" for service in listed)
     assert not known_to({"": configuration(listed, deployed=True)})
     assert not known_to({"": " ".join(" ".join(service.command) for service in listed)})
-
-
-def test_what_runs_beside_airflow_does_not_see_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage, DVC and the Bento's builder, as a task of Airflow starts them."""
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    printed = "import os; print({k: v for k, v in os.environ.items() if 'AIRFLOW_' in k}, 'none')"
-    with running([sys.executable, "-c", printed]) as process:
-        assert list(lines_of(process)) == ["{} none"]
-    with running(["echo", SECRETS["MLFLOW_TRACKING_URI"]]) as process:
-        assert list(lines_of(process)) == ["postgresql://me:***@db/mlflow"]
 
 
 def test_the_address_of_the_registry_is_shown_without_its_password(tmp_path: Path) -> None:
@@ -458,6 +446,28 @@ def test_a_run_that_does_not_begin_names_no_log(checkout: Path) -> None:
     assert refused.returncode == 2
     assert "in progress here" in refused.stderr and len(refused.stderr.splitlines()) == 1
     assert log.read_text() == "of another run"
+
+
+_BESIDE = """
+import sys
+from ops.processes import lines_of, running
+printed = "import os; print({k: v for k, v in os.environ.items() if 'AIRFLOW_' in k}, 'none')"
+for command in ([sys.executable, "-c", printed], ["echo", sys.argv[1]]):
+    with running(command) as process:
+        print(*lines_of(process))
+"""
+
+
+def test_what_runs_beside_airflow_does_not_see_its_keys(checkout: Path) -> None:
+    """A stage, DVC and the Bento's builder, as a task of Airflow starts them."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BESIDE, SECRETS["MLFLOW_TRACKING_URI"]],
+        cwd=checkout,
+        env=clean_environment() | SECRETS,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["{} none", "postgresql://me:***@db/mlflow"], done.stderr
 
 
 def test_a_bare_shell_takes_the_environment_over(checkout: Path) -> None:
