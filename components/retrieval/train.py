@@ -229,7 +229,7 @@ def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATO
     best = history.iloc[int(history["validation_map"].argmax())]
     with folder_aside(out) as aside:
         model.save(aside / "aggregator.safetensors")
-        tables.write(aside / "history.csv", history)
+        tables.write(aside / "history.csv", history.round(6))  # what any processor has in common
         write_json(
             aside / "train.json",
             {

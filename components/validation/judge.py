@@ -8,7 +8,9 @@ import pandas as pd
 
 from components import config
 from components.validation.limit import Limit, mark
-from components.validation.measure import Array, Measured
+from components.validation.measure import DIGITS, Array, Measured
+
+Floats = npt.NDArray[np.floating]
 
 _CONTRAST = 0.21  # that all pictures are brought to before they are compared
 _CHUNK = 64  # rows of a table of pairwise differences
@@ -73,12 +75,13 @@ def nearest_better(
             if better.any():
                 row[~better] = np.inf
                 of[i] = row.argmin()
-                nearest[i] = row[of[i]]
+                pair = (views[j : j + 1].astype(np.float64) for j in (i, of[i]))
+                nearest[i] = np.round(differences(*pair)[0, 0], DIGITS)
             kept[i] = not nearest[i] < closest
     return nearest, of
 
 
-def differences(one: Array, other: Array) -> Array:
+def differences(one: Floats, other: Floats) -> Floats:
     """(N, M): the root mean square difference in brightness and colour of each pair of pictures, in
     [0, 0.42]: of the own view of either and the view of the other that is most like it.
 
@@ -89,7 +92,7 @@ def differences(one: Array, other: Array) -> Array:
     there = (one[:, 0] @ other.reshape(-1, size).T).reshape(len(one), len(other), -1).max(axis=2)
     back = (one.reshape(-1, size) @ other[:, 0].T).reshape(len(one), -1, len(other)).max(axis=1)
     likeness = np.maximum(there, back)
-    return np.sqrt(np.maximum(2 - 2 * likeness, 0)) * np.float32(_CONTRAST)
+    return np.sqrt(np.maximum(2 - 2 * likeness, 0)) * likeness.dtype.type(_CONTRAST)
 
 
 def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:

@@ -24,6 +24,10 @@ from components.validation.picture import contrast, pixels, sharpness
 Array = npt.NDArray[np.float32]
 
 
+DIGITS = 6
+"""Decimals of what is summed over many numbers, and so kept by any processor."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """N pictures, row by row: where each file is, the table of its measurements, its features.
@@ -56,18 +60,19 @@ class Measured:
 
 def agreement(
     clip: Array, text: Array, own: npt.NDArray[np.intp]
-) -> tuple[Array, npt.NDArray[np.intp]]:
-    """How much better a picture fits its own prompt than any other, and the index of the other.
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """How much better a picture fits its own prompt than any other, to :data:`DIGITS`, and the
+    index of the other.
 
     ``clip`` (N, d) and ``text`` (C, d) have unit rows, ``own`` (N,) is each picture's row of
     ``text``: its similarity to that, less the largest one to any other row.
     """
-    similar = clip @ text.T
+    similar = clip.astype(np.float64) @ text.astype(np.float64).T
     rows = np.arange(len(clip))
     mine = similar[rows, own]
     similar[rows, own] = -np.inf
     best = similar.argmax(axis=1)
-    return mine - similar[rows, best], best
+    return np.round(mine - similar[rows, best], DIGITS), best
 
 
 def views(image: Image.Image) -> Array:
