@@ -41,10 +41,6 @@ def _contrast(image: Image.Image, _: np.random.Generator) -> Image.Image:
     return ImageEnhance.Contrast(image).enhance(0.85)
 
 
-def _grey(image: Image.Image, _: np.random.Generator) -> Image.Image:
-    return image.convert("L").convert("RGB")
-
-
 def _cropped(image: Image.Image, _: np.random.Generator) -> Image.Image:
     x, y = max(1, image.width // 32), max(1, image.height // 32)
     return image.crop((x, y, image.width - x, image.height - y))

@@ -10,6 +10,7 @@ import yaml
 from components.config import PARAMS, Params, load
 from components.errors import EidolonError
 from components.files import write_text
+from components.nested import flat
 
 PROFILES = Path("profiles")
 
@@ -40,10 +41,10 @@ def use(
 def _edits(text: str, profiles: Mapping[str, str]) -> str:
     """What sets ``text`` apart from the profile that is nearest to it."""
     try:
-        here = _flat(yaml.safe_load(text))
+        here = flat(yaml.safe_load(text))
         changed = []
         for name, other in profiles.items():
-            there = _flat(yaml.safe_load(other))
+            there = flat(yaml.safe_load(other))
             keys = [k for k in {**there, **here} if here.get(k, ...) != there.get(k, ...)]
             changed.append((len(keys), keys, name))
     except yaml.YAMLError:
@@ -51,14 +52,3 @@ def _edits(text: str, profiles: Mapping[str, str]) -> str:
     count, keys, name = min(changed)
     shown = ", ".join(keys[:10]) + (", …" if count > 10 else "")
     return f"what differs from profiles/{name}.yaml ({shown or 'comments or layout'})"
-
-
-def _flat(value: object, key: str = "") -> dict[str, object]:
-    """The values of nested mappings by their dotted keys."""
-    if not isinstance(value, dict):
-        return {key: value}
-    return {
-        name: inner
-        for part, content in value.items()
-        for name, inner in _flat(content, f"{key}.{part}" if key else str(part)).items()
-    }

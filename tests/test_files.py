@@ -62,6 +62,7 @@ def started(code: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env={"PATH": os.defpath, "PYTHONPATH": str(toy.ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -137,14 +138,7 @@ def test_what_another_process_writes_is_not_taken_for_a_killed_ones(tmp_path: Pa
         "with file_aside(Path('one')) as aside:\n"
         "    aside.write_text('whole'); print('written', flush=True); input()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PATH": os.defpath, "PYTHONPATH": str(toy.ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
+    with started(code, tmp_path) as other:
         assert other.stdout is not None and other.stdout.readline() == "written\n"
         write_text(tmp_path / "two", "2")
         with scratch(tmp_path) as place:  # and neither is what this process writes
@@ -195,14 +189,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         "with held(Path('home/lock')):\n"
         "    print('held', flush=True); input()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PATH": os.defpath, "PYTHONPATH": str(toy.ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
+    with started(code, tmp_path) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         with pytest.raises(BusyError), held(tmp_path / "home" / "lock", wait=False):
             pass

@@ -29,6 +29,7 @@ from components.errors import EidolonError
 from components.files import read_json
 from components.lifecycle.digest import lock_digest
 from components.lifecycle.registry_errors import GONE, code_of, translated
+from components.nested import flat
 from components.paths import (
     ACCEPTED,
     AGGREGATOR,
@@ -288,7 +289,7 @@ def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) ->
     files that tell what the bundle was made from."""
     mlflow.log_params(_params(params))
     trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
-    mlflow.log_metrics({k: float(v) for k, v in _flat(info["metrics"] | trained).items()})
+    mlflow.log_metrics({k: float(v) for k, v in flat(info["metrics"] | trained).items()})
     history = tables.read(AGGREGATOR / "history.csv", ("epoch",), "run `dvc repro train`")
     for row in history.to_dict("records"):
         epoch = int(row.pop("epoch"))
@@ -357,19 +358,11 @@ def _params(params: config.Params) -> dict[str, str]:
     Names of categories stay within values, since MLflow restricts keys. It cuts long values; the
     run has all of params.yaml as lineage/params.yaml.
     """
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for section, value in params.model_dump(mode="json").items():
         fields = value if isinstance(value, dict) else {"": value}
-        flat |= {f"{section}.{key}".rstrip("."): inner for key, inner in fields.items()}
+        found |= {f"{section}.{key}".rstrip("."): inner for key, inner in fields.items()}
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in flat.items()
+        for name, value in found.items()
     }
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(inner, f"{name}.") if isinstance(inner, dict) else {name: inner}
-    return flat
