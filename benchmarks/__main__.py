@@ -17,8 +17,8 @@ from benchmarks import generation, metrics
 from components import config
 from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
-from components.retrieval.bundle import load
-from components.retrieval.retrieve import Retriever
+from components.serving.loading import load
+from components.serving.retriever import Retriever
 
 REPEATS = 5
 

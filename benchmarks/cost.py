@@ -29,7 +29,7 @@ from transformers import (
 
 from benchmarks.models import CROP, TOKENS, VAE
 from components import config
-from components.profiles import PROFILES
+from components.config.profiles import PROFILES
 
 SIDE = 1024  # of the matrices whose product gives this machine's rate
 LATENT = 8  # pixels of the picture to one of the VAE's latents

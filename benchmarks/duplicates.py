@@ -20,9 +20,9 @@ from rich.table import Table
 from benchmarks.alterations import ALTERATIONS
 from benchmarks.lookalikes import KINDS
 from components import config
-from components.data.known import Known
-from components.data.likeness import likeness
+from components.collection.known import Known
 from components.errors import one_sentence
+from components.images.hashing import likeness
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from diffusers import DiffusionPipeline
 from components import config, manifest
 from components.errors import EidolonError
 from components.files import read_json
-from components.imagining import shards
+from components.imagining import generate, imagine, plan
 from components.imagining.generator import Generator
-from components.imagining.store import Store, wanted
+from components.imagining.recipes import wanted
+from components.imagining.store import Store
 from components.models.checkpoints import device, precision
 
 ADDED = "olive wavy spiral"
@@ -66,11 +67,11 @@ def one_more(params: config.Generator, names: list[str]) -> Row:
             row = dict.fromkeys(manifest.DATASET_COLUMNS, "-")
             manifest.write(root, pd.DataFrame([row | {"category": n} for n in categories]))
             began = time.perf_counter()
-            shards.plan(alone, root, root / "plan")
-            shards.imagine(
+            plan.plan(alone, root, root / "plan")
+            imagine.imagine(
                 0, alone, root / "plan", root / "imagined", root / "shards", Store(root / "store")
             )
-            shards.generate(alone, root / "plan", root / "shards", root / "imagined")
+            generate.generate(alone, root / "plan", root / "shards", root / "imagined")
             return time.perf_counter() - began
 
         def stored() -> int:

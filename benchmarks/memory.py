@@ -19,7 +19,7 @@ import typer
 from PIL import Image
 
 from components import config, manifest
-from components.data.ingest import ingest
+from components.collection.ingest import ingest
 
 SIZE = (4000, 3000)
 
@@ -38,8 +38,8 @@ def main(what: str, counts: Annotated[list[int], typer.Argument()]) -> None:
     with tempfile.TemporaryDirectory() as place, chdir(place):
         _dataset(Path("data/dataset"))
         if what == "embed":
+            from components.features.embed import encode
             from components.models.encoders import ClipEncoder, VisionEncoder
-            from components.retrieval.embed import encode
 
             clip = ClipEncoder(encoders.clip, encoders.clip_revision, encoders.batch)
             vision = VisionEncoder(encoders.vision, encoders.vision_revision, encoders.batch)

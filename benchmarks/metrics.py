@@ -15,7 +15,8 @@ from functools import partial
 
 import numpy as np
 
-from components.retrieval.metrics import Bools, Floats, average_precisions, blocks
+from components.index.blocks import blocks
+from components.learning.metrics import Bools, Floats, average_precisions
 
 SMALL = (50_000, 200)
 LARGE = (1_000_000, 1_000)

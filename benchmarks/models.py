@@ -45,11 +45,11 @@ from transformers import (
 )
 
 from components import config
+from components.config.profiles import PROFILES
 from components.errors import EidolonError, one_sentence
 from components.imagining.generator import Generator
 from components.models.checkpoints import device, precision
 from components.models.encoders import ClipEncoder, VisionEncoder
-from components.profiles import PROFILES
 from zoo.tokenizer import train_tokenizer
 
 T = TypeVar("T")

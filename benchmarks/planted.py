@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from components import manifest, pictures
+from components import manifest
 from components.files import sha256
+from components.images import decoding
 from components.validation.measure import Measured, Meter
 
 Rows = npt.NDArray[np.intp]
@@ -84,14 +85,14 @@ def _as_it_is(source: Path, _: np.random.Generator) -> bytes:
 
 
 def _copy(source: Path, rng: np.random.Generator) -> bytes:
-    image = pictures.read(source)
+    image = decoding.decode(source)
     match rng.integers(4):
         case 0:
             return source.read_bytes()
         case 1:
             buffer = io.BytesIO()
             image.save(buffer, "JPEG", quality=92)
-            return _encoded(pictures.read(buffer.getvalue()))
+            return _encoded(decoding.decode(buffer.getvalue()))
         case 2:
             return _png(np.asarray(image) + rng.normal(0, 3, (image.height, image.width, 3)))
         case _:
@@ -99,7 +100,7 @@ def _copy(source: Path, rng: np.random.Generator) -> bytes:
 
 
 def _shifted(source: Path, rng: np.random.Generator) -> bytes:
-    values = np.asarray(pictures.read(source))
+    values = np.asarray(decoding.decode(source))
     down, right = rng.integers(-1, 2), rng.choice((-1, 1))
     framed = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
     moved = np.roll(framed, (down, right), axis=(0, 1))
@@ -107,23 +108,23 @@ def _shifted(source: Path, rng: np.random.Generator) -> bytes:
 
 
 def _lit(source: Path, rng: np.random.Generator) -> bytes:
-    return _png(np.asarray(pictures.read(source)) * rng.choice((0.85, 1.15)))
+    return _png(np.asarray(decoding.decode(source)) * rng.choice((0.85, 1.15)))
 
 
 def _cropped(source: Path, _: np.random.Generator) -> bytes:
-    image = pictures.read(source)
+    image = decoding.decode(source)
     inner = image.crop((1, 1, image.width - 1, image.height - 1))
     return _encoded(inner.resize(image.size, Image.Resampling.BICUBIC))
 
 
 def _recompressed(source: Path, _: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
-    pictures.read(source).save(buffer, "JPEG", quality=60)
-    return _encoded(pictures.read(buffer.getvalue()))
+    decoding.decode(source).save(buffer, "JPEG", quality=60)
+    return _encoded(decoding.decode(buffer.getvalue()))
 
 
 def _mirrored(source: Path, _: np.random.Generator) -> bytes:
-    return _encoded(pictures.read(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return _encoded(decoding.decode(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
 
 
 def _altered(source: Path, rng: np.random.Generator) -> bytes:

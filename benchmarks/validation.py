@@ -21,14 +21,15 @@ from rich.table import Table
 from benchmarks.planted import KINDS, Planted, plant
 from components import config, manifest
 from components.errors import one_sentence
+from components.features.features import Features
 from components.imagining.store import Store
+from components.index.gallery import Gallery
+from components.learning.metrics import mean_average_precision
 from components.paths import IMAGINED
-from components.retrieval.features import Array, Features
-from components.retrieval.metrics import mean_average_precision
-from components.retrieval.search import Gallery
-from components.validation.heal import heal
 from components.validation.judge import judge
 from components.validation.measure import Measured, Meter
+from components.validation.regeneration import regenerate
+from components.vectors import Array
 
 COUNT = 60  # planted of each kind
 SHARE = 0.1  # of wrong pictures in the experiment
@@ -120,7 +121,7 @@ def experiment(
         at = rng.choice(len(names), size=round(SHARE * len(names)), replace=False)
     spared = ~np.isin(np.arange(len(names)), at)
     wrong = plant(kind, measured, meter, folder, at, spared, rng).measured
-    healed = heal(wrong, params, meter, Store(folder / "store"))
+    healed = regenerate(wrong, params, meter, Store(folder / "store"))
     everything = np.ones(len(names), dtype=bool)
     fine = (healed.last["reason"] == "").to_numpy()
     return pd.DataFrame(

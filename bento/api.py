@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from components.retrieval.retrieve import Answer
+    from components.serving.retriever import Answer
 
 MAX_HITS = 100
 

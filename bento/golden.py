@@ -15,8 +15,8 @@ import numpy as np
 
 from bento.server import served
 from bento.store import find, pins_of
-from components.retrieval.bundle import Bundle, load
-from components.retrieval.search import top
+from components.index.gallery import top
+from components.serving.loading import Bundle, load
 
 K = 20
 ROUNDING = 1e-5  # by which equal products may differ between processes

@@ -36,8 +36,8 @@ class Eidolon:
 
     def __init__(self) -> None:
         from components import config
-        from components.retrieval.bundle import load
-        from components.retrieval.retrieve import Retriever
+        from components.serving.loading import load
+        from components.serving.retriever import Retriever
 
         pins = Pins.load()
         folders = {part: bentoml.models.get(tag).path for part, tag in pins.models.items()}

@@ -15,7 +15,7 @@ from bento.guard import refusal
 from bento.reference import openapi
 
 if TYPE_CHECKING:
-    from components.retrieval.bundle import Bundle
+    from components.serving.loading import Bundle
 
 PAGE = Path(__file__).parent / "page"
 FILES = {

@@ -126,6 +126,11 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text)
 
 
+def text_of(path: Path) -> str | None:
+    """The content of a small text file, or nothing where there is none."""
+    return path.read_text() if path.is_file() else None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON in one step."""
     write_text(path, json.dumps(value, indent=2) + "\n")

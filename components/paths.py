@@ -21,14 +21,20 @@ LOCK = Path("dvc.lock")
 HOME = Path(".eidolon")
 """What runs keep beside that; no file of it is the only copy of what a person gave."""
 
+RESTORING = HOME / "restoring"
+"""The version that is being restored; it stays when that was interrupted."""
+
 DEPLOYED = HOME / "deployed.json"
 """Which Bento is live: written by bento.pointer."""
 
 COLLECTION = Path("collection")
-"""What was ingested: see components.data.collection."""
+"""What was ingested: see components.collection.catalog."""
+
+PICTURES, POINTER = COLLECTION / "pictures", COLLECTION / "pictures.dvc"
+"""Its files, and the file by which DVC knows them."""
 
 SOURCE = COLLECTION / "source.json"
-"""What the adapter's folder held when it was last read: see components.datasets.fingerprint."""
+"""What the adapter's folder held when it was last read: see components.datasets.source."""
 
 INBOX = Path("inbox")
 """What is to be ingested: see ops.inbox."""
@@ -40,4 +46,4 @@ REASONS = ("file", "category", "kind", "reason", "like", "copy")
 refusal's reasons.csv."""
 
 OUTBOX = Path("outbox/unannounced.txt")
-"""What Airflow has not been told of: see components.data.collection."""
+"""What Airflow has not been told of: see components.collection.outbox."""

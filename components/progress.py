@@ -21,6 +21,9 @@ from rich.progress import (
 from rich.text import Text
 
 T = TypeVar("T")
+Log = Callable[[str], None]
+"""Takes one line for people."""
+
 _EVERY = 5.0  # seconds between two lines in a log
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from components import config
 from components.paths import BUNDLE
-from components.retrieval.bundle import load
-from components.retrieval.retrieve import Retriever
+from components.serving.loading import load
+from components.serving.retriever import Retriever
 
 
 def example(k: int) -> dict[str, Any]:

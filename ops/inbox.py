@@ -1,6 +1,6 @@
 """The inbox: whatever people or programs put into `inbox/` is ingested by the DAG `ingest`.
 
-An entry of it is a folder, an archive or a list; see components.data.ingest. It is taken once
+An entry of it is a folder, an archive or a list; see components.collection.ingest. It is taken once
 nothing in it has changed for a while, so that a copy that is still going on is not taken for
 damage. The time that counts is that of the last change of a file's content, name or attributes
 (`st_ctime`), which no program can set: `cp -p`, rsync and tar give new files old modification
@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.quarantine import new_folder, write_reasons
+from components.collection.quarantine import new_folder, write_reasons
 from components.errors import EidolonError
 from components.paths import INBOX, INGESTED, QUARANTINE
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from components.data.remote import has_remote
-from components.datasets.fingerprint import KEEP
+from components.datasets.source import KEEP
 from components.errors import told
+from components.versioning.remote import has_remote
 from ops.environment import ROOT
 from ops.processes import lines_of, running
 
@@ -43,7 +43,7 @@ def repro(
     if stage != "dataset":  # a run looks at the source once
         added[KEEP] = "1"
     options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
-    dvc = [sys.executable, "-m", "components.data.dvc_process"]
+    dvc = [sys.executable, "-m", "components.versioning.dvc_command"]
     with running([*dvc, "repro", *options, stage], added) as process:
         for line in lines_of(process):
             lines.append(line)

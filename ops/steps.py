@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from components import config
-from components.data.remote import has_remote
 from components.errors import EidolonError, TransientError
 from components.paths import INBOX, INSPECTION, VALIDATION
+from components.versioning.remote import has_remote
 from ops import inbox, release
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
@@ -89,28 +89,28 @@ def plan(log: Log) -> dict[str, Any]:
 def imagine(shard: int, log: Log) -> dict[str, Any]:
     """Draw one shard on an accelerator of its own, and hand it to the clones that share the
     remote."""
-    from components.data import workspace
+    from components.versioning import dvc
 
     config.load()
     with one_at_a_time("plan"):  # other shards read what it wrote
-        status = json.loads(workspace.dvc("status", "--json", "--with-deps", "plan"))
+        status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
         if any(why != ["always changed"] for why in status.values()):
             stages.repro("plan", log)
     with one_of(accelerators()) as chosen:
         result = asdict(stages.repro(f"imagine@{shard}", log, chosen, alone=True))
     if has_remote():
-        workspace.dvc("push", "--run-cache", f"imagine@{shard}")
+        dvc.run("push", "--run-cache", f"imagine@{shard}")
     return result
 
 
 def register(log: Log) -> dict[str, Any]:
     """Register the bundle in MLflow as `challenger`, once its data is where it can be had."""
-    from components.data import workspace
     from components.lifecycle import registry
+    from components.versioning import dvc
 
     params = config.load()
     if not registry.is_registered():
-        workspace.push_version(log)  # what is registered can be restored
+        dvc.push_version(log)  # what is registered can be restored
     found = registry.register(params)
     log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
     return asdict(found)
@@ -122,14 +122,14 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
     Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced;
     :class:`EidolonError` for a source that Airflow's users may not name.
     """
-    from components.data import collection, workspace
-    from components.data.ingest import ingest
+    from components.collection import catalog, versions
+    from components.collection.ingest import ingest
 
     params = config.load().ingest
     room = INBOX if source is None else inbox.room(Path(source))
     entries = inbox.settled(params.settled_seconds) if source is None else []
     if source is not None or entries:
-        workspace.prepare(log)
+        versions.prepare(log)
     if source is not None:
         log(ingest(Path(source), params, below=room).sentence())
     for entry in entries:
@@ -143,7 +143,7 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
                 log(f"{name} is refused: {error}")
         if not taken:
             log(f"{name} has changed meanwhile: it stays in the inbox until the next look")
-    left = collection.unannounced()
+    left = catalog.unannounced()
     if not left:
         raise NothingToDo("nothing new")
     return {"unannounced": len(left)}
@@ -152,9 +152,9 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
 def version(log: Log) -> dict[str, Any]:
     """Version what was ingested with DVC and push it. Raises :class:`NothingToDo` when all of it is
     announced."""
-    from components.data import workspace
+    from components.collection import versions
 
-    saved = workspace.save_collection(log)
+    saved = versions.save_collection(log)
     if saved is None:
         raise NothingToDo("nothing new")
     log(f"version {saved.hash}: {saved.pictures} ingested pictures, {saved.added} of them new")
@@ -163,16 +163,16 @@ def version(log: Log) -> dict[str, Any]:
 
 def announced(last: str) -> None:
     """Airflow has recorded the event: everything up to the picture ``last`` is announced."""
-    from components.data import collection
+    from components.collection import catalog
 
-    collection.announced(last)
+    catalog.announced(last)
 
 
 def gate(version: str, log: Log) -> dict[str, Any]:
     """Let ``version`` pass, or raise :class:`NothingToDo` with the reason why it may not."""
     from components.lifecycle import registry
     from components.lifecycle.gate import compare
-    from components.lifecycle.yardstick import trained, yardstick
+    from components.lifecycle.reference import reference, trained
 
     champion = registry.by_alias(registry.CHAMPION)
     if champion is not None and str(champion.version) == version:
@@ -183,7 +183,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
                 f"version {version} was rolled back: `eidolon promote {version}` lifts that"
             )
         params = config.load()
-        against = yardstick(trained(version), params.inspection.max_lost)
+        against = reference(trained(version), params.inspection.max_lost)
         if champion is not None and against.version is None:
             log(against.words)
         before = registry.metrics_of(against.version) if against.version else None

@@ -13,10 +13,10 @@ from scipy import stats
 
 from components import config, tables
 from components.errors import EidolonError, one_sentence
-from components.retrieval.evaluate import GROUPS
-from components.retrieval.features import Array
-from components.retrieval.metrics import average_precisions, mean_average_precision
-from components.retrieval.search import top
+from components.index.gallery import top
+from components.learning.evaluate import GROUPS
+from components.learning.metrics import average_precisions, mean_average_precision
+from components.vectors import Array
 from study import banks, covering, defaults, methods, report, sweeps
 from study.ranking import (
     Method,

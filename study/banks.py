@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import hmean
 
-from components.retrieval import train
-from components.retrieval.features import Array
-from components.retrieval.metrics import mean_average_precision
-from components.retrieval.search import Gallery, hubness
+from components.index.gallery import Gallery
+from components.index.hubness import hubness
+from components.learning import aggregator
+from components.learning.metrics import mean_average_precision
+from components.vectors import Array
 from study import covering, defaults
 from study.ideas import TEMPERATURES
 from study.ranking import (
@@ -111,7 +112,7 @@ def choose(world: World, bank: Bank) -> Choice:
     """``bank`` under the default's network and λ, with the temperature that is best on validation
     categories."""
     model, text = defaults.shipped(world), world.features.text
-    image, weight = train.aggregate(model, world.features), model.fusion_weight
+    image, weight = aggregator.aggregate(model, world.features), model.fusion_weight
 
     def gallery(on: Pictures, temperature: float) -> Gallery:
         by_text = bank(world, text, on.clip, on, temperature)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.datasets.emblems import COLOURS, SHAPES, Category
-from components.retrieval.features import Array, Features
+from components.features.features import Features
+from components.vectors import Array
 
 SPLIT = "covering"
 TEXTS = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from components.retrieval import train
-from components.retrieval.aggregator import Aggregator
+from components.learning import loss, train
+from components.learning.aggregator import Aggregator
 from study.ideas import expanded
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned, untuned
 from study.ranking import WEIGHTS, Ranking, fused, linear, validation_map, weighted_mean
@@ -40,11 +40,11 @@ def contrast_tuned(world: World) -> Ranking:
 
 
 def published_start_instead(world: World) -> Ranking:
-    return aggregated(world, untuned(world, published, train.ranking_loss), world.hubness)
+    return aggregated(world, untuned(world, published, loss.ranking_loss), world.hubness)
 
 
 def published_start_tuned(world: World) -> Ranking:
-    return aggregated(world, tuned(world, published, train.ranking_loss), world.hubness)
+    return aggregated(world, tuned(world, published, loss.ranking_loss), world.hubness)
 
 
 def mean_instead(world: World) -> Ranking:

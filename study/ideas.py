@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.retrieval import train
-from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Array
+from components.learning import aggregator, loss
+from components.learning.aggregator import Aggregator
+from components.vectors import Array
 from study.baselines import fixed_best
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
 from study.ranking import (
@@ -33,7 +33,7 @@ TEMPERATURES = (0.1, 0.25, 0.5, 1.0)  # of the correction for hubness
 
 def ranking_loss(world: World) -> Ranking:
     """The paper's aggregator with our loss."""
-    return aggregated(world, tuned(world, published, train.ranking_loss))
+    return aggregated(world, tuned(world, published, loss.ranking_loss))
 
 
 def start_at_mean(world: World) -> Ranking:
@@ -91,7 +91,7 @@ def text_token(world: World) -> Ranking:
         return TextToken(features.imagined.shape[2], text.shape[1])
 
     model = tuned(replace(world, features=given), start, in_batch_contrast)
-    return linear(text, train.aggregate(model, given), model.fusion_weight)
+    return linear(text, aggregator.aggregate(model, given), model.fusion_weight)
 
 
 def renormalised_text(world: World) -> Ranking:

@@ -57,7 +57,7 @@ KEPT = (
     "aggregator, ranking loss",
     "aggregator that starts at the mean",
 )
-"""The ideas that components.retrieval.train has; the others live here alone."""
+"""The ideas that components.learning.train has; the others live here alone."""
 
 OFFSET = (
     "text alone",

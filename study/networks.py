@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from components.retrieval import train
-from components.retrieval.aggregator import Aggregator
+from components.learning import aggregator, loss, selection, train
+from components.learning.aggregator import Aggregator
 from study.ranking import Ranking, fused
 from study.world import World
 
@@ -54,11 +54,11 @@ class Trained(NamedTuple):
 
 @cache
 def trained(
-    world: World, start: Start, loss: train.Loss, learning_rate: float, temperature: float
+    world: World, start: Start, loss: loss.Loss, learning_rate: float, temperature: float
 ) -> dict[bool, Trained]:
     """The network from one run of training, as it is chosen with the learned λ (False), and with λ
     by validation (True)."""
-    selections = {calibrated: train.Selection(calibrated) for calibrated in (False, True)}
+    selections = {calibrated: selection.Selection(calibrated) for calibrated in (False, True)}
     params = world.train.model_copy(
         update={"learning_rate": learning_rate, "temperature": temperature}
     )
@@ -67,20 +67,20 @@ def trained(
     return {calibrated: _chosen(model, found) for calibrated, found in selections.items()}
 
 
-def _chosen(model: Aggregator, selection: train.Selection) -> Trained:
+def _chosen(model: Aggregator, selection: selection.Selection) -> Trained:
     model = deepcopy(model)
     model.load_state_dict(selection.best)
     best = max(row["validation_map"] for row in selection.history)
     return Trained(best, model.eval())
 
 
-def untuned(world: World, start: Start, loss: train.Loss) -> Aggregator:
+def untuned(world: World, start: Start, loss: loss.Loss) -> Aggregator:
     """The network that is trained from ``start`` with the parameters of params.yaml."""
     found = trained(world, start, loss, world.train.learning_rate, world.train.temperature)
     return found[True].model
 
 
-def tuned(world: World, start: Start, loss: train.Loss, *, calibrated: bool = True) -> Aggregator:
+def tuned(world: World, start: Start, loss: loss.Loss, *, calibrated: bool = True) -> Aggregator:
     """The network with the best validation mAP of those trained from ``start`` with each learning
     rate and temperature of :data:`GRID`."""
     found = [trained(world, start, loss, *pair)[calibrated] for pair in GRID]
@@ -89,5 +89,5 @@ def tuned(world: World, start: Start, loss: train.Loss, *, calibrated: bool = Tr
 
 def aggregated(world: World, model: Aggregator, temperature: float = 0.0) -> Ranking:
     """``model`` with its own λ, corrected for hubness at ``temperature``."""
-    image = train.aggregate(model, world.features)
+    image = aggregator.aggregate(model, world.features)
     return fused(world.features.text, image, model.fusion_weight, temperature)

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.retrieval import train
-from components.retrieval.features import Array, Features
-from components.retrieval.metrics import average_precisions
-from components.retrieval.search import Gallery
+from components.features.features import Features
+from components.index.gallery import Gallery
+from components.learning import selection
+from components.learning.metrics import average_precisions
+from components.vectors import Array
 from study.world import World
 
-WEIGHTS = train.WEIGHTS
+WEIGHTS = selection.WEIGHTS
 Rows = npt.NDArray[np.intp]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from components.retrieval import train
-from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Array
-from components.retrieval.metrics import average_precisions
+from components.index import build
+from components.learning import aggregator
+from components.learning.aggregator import Aggregator
+from components.learning.metrics import average_precisions
+from components.vectors import Array
 from study.world import World
 
 
@@ -19,8 +20,8 @@ def unseen_map(world: World, model: Aggregator, imagined: Array) -> float:
     model.eval()
     with torch.inference_mode():
         image = model(torch.from_numpy(np.ascontiguousarray(imagined))).numpy()
-    known = train.aggregate(model, features)
-    gallery = train.searched(features, known, world.hubness)
+    known = aggregator.aggregate(model, features)
+    gallery = build.build_index(features, known, world.hubness)
     fused = gallery.score(features.text[rows], image, model.fusion_weight).fused
     positive = features.labels(features.gallery)[None, :] == rows[:, None]
     return float(average_precisions(fused, positive).mean())

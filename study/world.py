@@ -16,18 +16,21 @@ from pathlib import Path
 import numpy as np
 
 from components import config, manifest
-from components.datasets.build import build
+from components.datasets.dataset import dataset
 from components.errors import EidolonError
+from components.features.embed import embed, encode
+from components.features.features import Features
 from components.files import read_json, write_json
-from components.imagining import shards
+from components.imagining import generate, imagine, plan
+from components.imagining.drawing import draw
 from components.imagining.generator import Generator
-from components.imagining.store import Store, draw, wanted
+from components.imagining.recipes import wanted
+from components.imagining.store import Store
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED
-from components.retrieval.embed import embed, encode
-from components.retrieval.features import Array, Features
-from components.validation.heal import validate
+from components.validation.validate import validate
+from components.vectors import Array
 from study import covering
 
 WORK = Path(".eidolon/study")
@@ -159,11 +162,11 @@ def _stages(params: config.Params) -> None:
     done = Path("done.json")
     if done.exists() and read_json(done, "delete it") == wanted_now:
         return
-    build(params.dataset)
-    shards.plan(params.generator)
+    dataset(params.dataset)
+    plan.plan(params.generator)
     for shard in params.generator.shards:
-        shards.imagine(shard, params.generator)
-    shards.generate(params.generator)
+        imagine.imagine(shard, params.generator)
+    generate.generate(params.generator)
     validate(params)
     embed(params.encoders)
     write_json(done, wanted_now)

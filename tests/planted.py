@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from components.retrieval.features import Array, Features
+from components.features.features import Features
+from components.vectors import Array
 
 SPLITS = ("train",) * 12 + ("validation",) * 8 + ("unseen",) * 8
 DIM, SHOWN, IMAGINED = 12, 6, 4

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from components import config
+from components.config.profiles import PROFILES
 from components.datasets.oxford102_names import NAMES
 from components.errors import EidolonError
 from components.lifecycle import registry
 from components.lifecycle.admission import admit, check_words
 from components.models.words import spelled
 from components.paths import BUNDLE, DATASET, LOCK
-from components.profiles import PROFILES
 from ops import steps
 from tests import toy
 

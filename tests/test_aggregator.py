@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from components.errors import EidolonError
 from components.files import file_aside, folder_aside
-from components.retrieval.aggregator import Aggregator
+from components.learning.aggregator import Aggregator
 
 pytestmark = pytest.mark.numeric
 

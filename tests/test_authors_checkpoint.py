@@ -24,7 +24,7 @@ from torch import nn
 from components import cli
 from components.authors.checkpoint import import_checkpoint, load, read_checkpoint
 from components.errors import EidolonError
-from components.retrieval.aggregator import Aggregator
+from components.learning.aggregator import Aggregator
 
 DIM = 8
 Edit = Callable[[dict[str, Any]], Any]

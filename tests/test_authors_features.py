@@ -23,7 +23,7 @@ from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.evaluation import evaluate
 from components.errors import EidolonError
-from components.retrieval.aggregator import Aggregator
+from components.learning.aggregator import Aggregator
 from tests.test_aggregator import independent
 from tests.test_metrics import slow
 

@@ -23,15 +23,15 @@ from starlette.testclient import TestClient
 from bento.api import BundleName, result
 from bento.web import Web
 from components import cli, config, manifest, names
-from components.data.ingest import ingest
-from components.datasets.build import build
+from components.collection.ingest import ingest
+from components.datasets.dataset import dataset
 from components.datasets.emblems import categories, draw
-from components.imagining import shards
-from components.lifecycle import lineage, registry, versions
-from components.lifecycle.yardstick import trained, yardstick
+from components.imagining import plan, shards
+from components.lifecycle import differences, lineage, registry
+from components.lifecycle.reference import reference, trained
 from components.paths import BUNDLE, DATASET, INSPECTION, PLAN
-from components.retrieval.bundle import load
-from components.retrieval.retrieve import Retriever
+from components.serving.loading import load
+from components.serving.retriever import Retriever
 from components.validation import page
 from components.validation.inspection import inspect
 from ops.summary import facts
@@ -67,7 +67,7 @@ def project(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     values["inspection"]["min_difference"] = 0.0
     (root / "params.yaml").write_text(yaml.safe_dump(values))
     with chdir(root):
-        build(config.load().dataset)
+        dataset(config.load().dataset)
         taken = ingest(Path("new"), config.load().ingest)
         assert (taken.added, taken.new_categories) == (3, [])
         toy.run_stages(root)
@@ -133,13 +133,13 @@ def test_every_name_reaches_the_bundle(project: Path) -> None:
 def test_a_second_training_finds_the_champions_categories(registered: registry.Version) -> None:
     """All-digit categories were numbers in the champion's manifest, so all of them were lost."""
     params = config.load().inspection
-    champion = yardstick(trained("1"), params.max_lost)
+    champion = reference(trained("1"), params.max_lost)
     assert champion.version == "1"
     report = inspect(params, champion.rows)
     assert report["compared"] and report["success"]
     assert not [w for w in report["warnings"] if "gone" in w or "new categories" in w]
     assert (INSPECTION / "index.html").is_file()
-    same = versions.diff("1", versions.WORKING)
+    same = differences.diff("1", differences.WORKING)
     assert (same.categories_added, same.categories_removed, same.changed) == ([], [], [])
     assert len(same.pictures_added) == len(same.pictures_removed) == 0
 
@@ -232,11 +232,11 @@ def test_any_names_go_from_folders_to_plans(folders: list[str]) -> None:
                 shown.save(Path("pictures") / folder / f"{k}.png")
         values = toy.params(Path("models"), Path("pictures"))
         params = config.Params.model_validate(values)
-        made = build(params.dataset)
+        made = dataset(params.dataset)
         read = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
         assert read.to_dict("records") == made.to_dict("records")
         assert set(read["category"]) == wanted
-        planned = shards.plan(params.generator)
+        planned = plan.plan(params.generator)
         parts = [shards._table(PLAN / f"{i}.csv", shards.PLAN_COLUMNS, "") for i in (0, 1)]
         rows = {row for part in parts for row in part.itertuples(index=False, name=None)}
         assert rows == set(planned.itertuples(index=False, name=None))

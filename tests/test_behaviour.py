@@ -11,9 +11,9 @@ from components import config
 from components.datasets.emblems import categories, draw, splits
 from components.imagining.generator import Generator
 from components.imagining.seeds import seed_of
+from components.index.gallery import Gallery
+from components.learning.metrics import mean_average_precision
 from components.models.encoders import ClipEncoder, VisionEncoder
-from components.retrieval.metrics import mean_average_precision
-from components.retrieval.search import Gallery
 from tests.toy import ROOT
 
 pytestmark = pytest.mark.numeric

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components import config, profiles
+from components import config
+from components.config import profiles
 from components.errors import EXIT_CODE, EidolonError
 from tests.clones import clean_environment
 from tests.toy import ROOT

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from components import config, manifest
 from components.datasets import cub200, folder, oxford102
-from components.datasets.build import build
+from components.datasets.adapter import Source
+from components.datasets.dataset import dataset
 from components.datasets.left_out import LeftOut
-from components.datasets.source import Source
 from components.errors import EidolonError
 from tests import trees
 
@@ -137,7 +137,7 @@ def test_published_class_lists_replace_the_split(
     else:
         root, classes = flowers, [oxford102.key(c) for c in range(1, 103)]
     given = lists(tmp_path / "lists", classes[30:], classes[:20], classes[20:30])
-    build(params(adapter, root, splits=given), tmp_path / "out")
+    dataset(params(adapter, root, splits=given), tmp_path / "out")
     rows = pd.read_csv(tmp_path / "out" / "manifest.csv").drop_duplicates("category")
     order = ["validation"] * 20 + ["unseen"] * 10 + ["train"] * (len(classes) - 30)
     assert rows["split"].tolist() == order
@@ -195,7 +195,7 @@ def test_a_dataset_holds_the_original_files(
     root = {"cub200": birds, "oxford102": flowers, "folder": animals}[adapter]
     more = {"gallery_per_category": 9, "training_per_category": 9} if adapter == "folder" else {}
     chosen = params(adapter, root, **more)
-    frame = build(chosen, tmp_path / "one")
+    frame = dataset(chosen, tmp_path / "one")
     assert tuple(frame.columns) == manifest.DATASET_COLUMNS
     assert frame["path"].is_unique and (frame.groupby("category")["split"].nunique() == 1).all()
     assert set(frame["split"]) == {"train", "validation", "unseen"}
@@ -212,7 +212,7 @@ def test_a_dataset_holds_the_original_files(
         assert stored.read_bytes() in originals
         assert stored.suffix == stored.suffix.lower()
         Image.open(stored).load()
-    build(chosen, tmp_path / "two")
+    dataset(chosen, tmp_path / "two")
     same, different, odd = filecmp.cmpfiles(
         tmp_path / "one", tmp_path / "two", ["manifest.csv", *frame["path"]], shallow=False
     )
@@ -224,11 +224,11 @@ def test_a_source_or_a_picture_that_is_not_there_is_called_so(
 ) -> None:
     numbers = {"gallery_per_category": 9, "training_per_category": 9}
     with pytest.raises(EidolonError, match=r"dataset\.source /nowhere does not exist: give a"):
-        build(params("folder", Path("/nowhere"), **numbers), tmp_path / "out")
+        dataset(params("folder", Path("/nowhere"), **numbers), tmp_path / "out")
     (animals / "wolf" / "1.png").unlink()
     (animals / "wolf" / "1.png").symlink_to("gone.png")
     with pytest.raises(EidolonError, match=r"is a link to gone\.png, which does not exist: remove"):
-        build(params("folder", animals, **numbers), tmp_path / "out")
+        dataset(params("folder", animals, **numbers), tmp_path / "out")
 
 
 def test_drawn_pictures_are_written_as_png_and_the_same_each_time(tmp_path: Path) -> None:
@@ -239,22 +239,22 @@ def test_drawn_pictures_are_written_as_png_and_the_same_each_time(tmp_path: Path
         training_per_category=1,
         min_pictures=1,
     )
-    frame = build(chosen, tmp_path / "one")
+    frame = dataset(chosen, tmp_path / "one")
     assert len(frame) == 320 + 240
     assert set(frame["path"].str[-4:]) == {".png"}
-    assert build(chosen, tmp_path / "two").equals(frame)
+    assert dataset(chosen, tmp_path / "two").equals(frame)
 
 
 def test_a_photo_that_does_not_decode_leaves_the_dataset_as_it_was(
     animals: Path, tmp_path: Path
 ) -> None:
     chosen = params("folder", animals, gallery_per_category=9, training_per_category=9)
-    build(chosen, tmp_path / "out")
+    dataset(chosen, tmp_path / "out")
     before = (tmp_path / "out" / "manifest.csv").read_bytes()
     broken = animals / "wolf" / "0.JPG"
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(EidolonError, match=r"wolf/0\.JPG cannot be decoded"):
-        build(chosen, tmp_path / "out")
+        dataset(chosen, tmp_path / "out")
     assert (tmp_path / "out" / "manifest.csv").read_bytes() == before
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
 
@@ -267,7 +267,7 @@ def test_all_unreadable_pictures_are_named_in_one_error(animals: Path, tmp_path:
     (wolf / "a.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     (animals / "lynx" / "b.png").write_bytes(b"")
     with pytest.raises(EidolonError, match=r"4 of the pictures cannot.*leave_out_unreadable") as e:
-        build(chosen, tmp_path / "out")
+        dataset(chosen, tmp_path / "out")
     assert "\n" not in str(e.value) and not (tmp_path / "out").exists()
     table = pd.read_csv(tmp_path / "left_out.csv")
     bad = table[table["kind"] == "unreadable"].set_index("file")["reason"]
@@ -275,7 +275,7 @@ def test_all_unreadable_pictures_are_named_in_one_error(animals: Path, tmp_path:
     assert "git lfs pull" in bad[str(wolf / "a.jpg")]
 
     going_on = chosen.model_copy(update={"leave_out_unreadable": True})
-    frame = build(going_on, tmp_path / "out")
+    frame = dataset(going_on, tmp_path / "out")
     assert set(table["file"]) == set(pd.read_csv(tmp_path / "left_out.csv")["file"])
     for name, count in (("wolf", 3), ("lynx", 4)):  # the next ones take their places
         rows = frame[frame["category"] == name]
@@ -287,7 +287,7 @@ def test_what_is_left_out_is_counted(
 ) -> None:
     (animals / "wolf" / "old").mkdir()
     trees.photo(animals / "wolf" / "old" / "0.jpg", 1)
-    build(
+    dataset(
         params("folder", animals, gallery_per_category=9, training_per_category=9), tmp_path / "out"
     )
     said = capsys.readouterr().err
@@ -326,7 +326,7 @@ def test_all_unreadable_photos_of_a_benchmark_are_named(flowers: Path, tmp_path:
         path = root / "jpg" / f"image_{number:05d}.jpg"
         path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(EidolonError, match=r"2 of the pictures .*00250\.jpg .*00003\.jpg"):
-        build(params("oxford102", root), tmp_path / "out")
+        dataset(params("oxford102", root), tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "left_out.csv")) == 2
-    kept = build(params("oxford102", root, leave_out_unreadable=True), tmp_path / "out")
-    assert len(kept) == len(build(params("oxford102", flowers), tmp_path / "all")) - 2
+    kept = dataset(params("oxford102", root, leave_out_unreadable=True), tmp_path / "out")
+    assert len(kept) == len(dataset(params("oxford102", flowers), tmp_path / "all")) - 2

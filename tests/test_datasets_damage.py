@@ -12,10 +12,11 @@ import pytest
 from pydantic import ValidationError
 from scipy.io import savemat
 
-from components import config, pictures
+from components import config
 from components.datasets import folder
-from components.datasets.build import build
+from components.datasets.dataset import dataset
 from components.errors import EidolonError
+from components.images import decoding
 from tests import trees
 from tests.test_datasets import lists, params
 
@@ -32,11 +33,11 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def refused(adapter: str, source: Path, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Building must fail for ``reason``, decode nothing and write nothing."""
     decoded: list[Path] = []
-    monkeypatch.setattr(pictures, "read", lambda path: decoded.append(path))
+    monkeypatch.setattr(decoding, "decode", lambda path: decoded.append(path))
     monkeypatch.chdir(source.parent)
     out = source.parent / "out"
     with pytest.raises(EidolonError, match=reason) as caught:
-        build(params(adapter, source), out)
+        dataset(params(adapter, source), out)
     assert "\n" not in str(caught.value)
     assert not decoded and not out.exists() and not list(source.parent.glob("*.part"))
 
@@ -301,7 +302,7 @@ def test_categories_that_have_one_name_are_refused(tmp_path: Path) -> None:
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     chosen = params("folder", tmp_path / "tree", gallery_per_category=1, training_per_category=1)
     with pytest.raises(EidolonError, match=r"'Red fox' and 'red fox' have one name"):
-        build(chosen, tmp_path / "out")
+        dataset(chosen, tmp_path / "out")
 
 
 def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:

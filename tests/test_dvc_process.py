@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from components.data import workspace
 from components.errors import EXIT_CODE, TRY_AGAIN, EidolonError, TransientError
+from components.versioning import dvc
 from tests.neighbours import answering
 
 DVC_YAML = """\
@@ -35,10 +35,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DVC repository of two stages, of which the first is up to date."""
     root = tmp_path_factory.mktemp("template")
     with chdir(root):
-        workspace.dvc("init", "--no-scm")
+        dvc.run("init", "--no-scm")
         (root / "given").write_text("given")
         (root / "dvc.yaml").write_text(DVC_YAML)
-        workspace.dvc("repro", "one")
+        dvc.run("repro", "one")
     return root
 
 
@@ -69,7 +69,7 @@ def written(name: str, text: str) -> Callable[[Path], None]:
 
 def remote(url: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
-        workspace.dvc("remote", "add", "--default", "storage", url)
+        dvc.run("remote", "add", "--default", "storage", url)
 
     return change
 
@@ -113,7 +113,7 @@ def test_bad_input_is_told_from_what_may_go_away(
     monkeypatch.setenv("TWO", "true")
     change(repository)
     with pytest.raises(kind, match=sentence) as error:
-        workspace.dvc(*command.split())
+        dvc.run(*command.split())
     assert "\n" not in str(error.value)
 
 
@@ -122,9 +122,9 @@ def test_a_remote_that_is_down_is_asked_again() -> None:
     with answering(503) as url:
         remote(url)(Path())
         with pytest.raises(TransientError, match="files failed to upload"):
-            workspace.dvc("push")
+            dvc.run("push")
     with pytest.raises(TransientError, match=r"(?i)cannot connect"):  # it is gone altogether
-        workspace.dvc("push")
+        dvc.run("push")
 
 
 def test_a_full_disk_is_tried_again(repository: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_full_disk_is_tried_again(repository: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 
     done = subprocess.run(
-        [sys.executable, "-m", "components.data.dvc_process", "repro", "one"],
+        [sys.executable, "-m", "components.versioning.dvc_command", "repro", "one"],
         capture_output=True,
         text=True,
         preexec_fn=limit,

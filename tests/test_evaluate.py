@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 
 from components import config, manifest
+from components.features.features import Features
 from components.files import read_json
-from components.retrieval import evaluate, train
-from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Features
-from components.retrieval.intervals import DIGITS
-from components.retrieval.metrics import average_precisions
+from components.index import build
+from components.learning import evaluate
+from components.learning.aggregator import Aggregator
+from components.learning.intervals import DIGITS
+from components.learning.metrics import average_precisions
 from tests import planted
 from tests.toy import ROOT
 
@@ -33,7 +34,7 @@ def queries(features: Features) -> np.ndarray:
 
 def frame_of(features: Features) -> pd.DataFrame:
     image = queries(features)
-    gallery = train.searched(features, image, 0.5)
+    gallery = build.build_index(features, image, 0.5)
     return evaluate.per_category(features, gallery, image, WEIGHT)
 
 
@@ -42,7 +43,7 @@ def test_the_correction_knows_nothing_of_seen_and_unseen() -> None:
     features = planted.features()
     dealt = features.categories["split"].replace({"train": "unseen", "unseen": "train"})
     other = replace(features, categories=features.categories.assign(split=dealt))
-    one, two = (train.searched(given, queries(given), 0.5) for given in (features, other))
+    one, two = (build.build_index(given, queries(given), 0.5) for given in (features, other))
     np.testing.assert_array_equal(one.clip_hubness, two.clip_hubness)
     np.testing.assert_array_equal(one.vision_hubness, two.vision_hubness)
     assert np.abs(one.vision_hubness).max() > 0
@@ -50,7 +51,7 @@ def test_the_correction_knows_nothing_of_seen_and_unseen() -> None:
 
 def test_text_image_and_fused_get_the_same_correction() -> None:
     features, image = planted.features(), queries(planted.features())
-    gallery, frame = train.searched(features, image, 0.5), frame_of(features)
+    gallery, frame = build.build_index(features, image, 0.5), frame_of(features)
     positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
     for kind, similar in (
         ("text", features.text @ gallery.clip.T - gallery.clip_hubness),
@@ -62,7 +63,7 @@ def test_text_image_and_fused_get_the_same_correction() -> None:
 def test_the_unseen_only_gallery_has_the_unseen_pictures_alone() -> None:
     features = planted.features()
     image, unseen = queries(features), features.rows("unseen")
-    gallery, frame = train.searched(features, image, 0.5), frame_of(features)
+    gallery, frame = build.build_index(features, image, 0.5), frame_of(features)
     labels = features.labels(features.gallery)
     only = np.isin(labels, unseen)
     scores = gallery.score(features.text[unseen], image[unseen], WEIGHT).fused[:, only]

@@ -20,8 +20,10 @@ import yaml
 from PIL import Image
 
 from components import config, manifest
+from components.imagining.drawing import draw
+from components.imagining.recipes import Wanted, address_of, recipe_of, wanted
 from components.imagining.seeds import seed_of
-from components.imagining.store import Store, Wanted, address_of, draw, recipe_of, wanted
+from components.imagining.store import Store
 from components.paths import DATASET, SHARDS
 from tests import toy
 from tests.kills import Changes
@@ -245,7 +247,7 @@ class Project:
 
 def _imagine(root: Path, last: int = 0) -> None:
     """In a child process: the command `eidolon imagine 0`; see :meth:`Project.start`."""
-    from components.cli import app
+    from components.cli.__main__ import app
 
     os.chdir(root)
     os.environ.pop("EIDOLON_STORE", None)
@@ -259,7 +261,7 @@ def _imagine(root: Path, last: int = 0) -> None:
 
 @pytest.fixture
 def project(toy_models: Path, tmp_path: Path) -> Callable[[str], Project]:
-    from components.imagining.shards import plan
+    from components.imagining.plan import plan
 
     values = toy.params(toy_models, toy_models)
     values["generator"] |= {"images_per_category": 3, "batch": 2, "shards": [0]}

@@ -29,14 +29,14 @@ from PIL import Image
 
 from benchmarks.lookalikes import KINDS
 from components import config
-from components.data import archives, collection
-from components.data.candidates import candidates
-from components.data.ingest import Outcome, ingest
-from components.data.likeness import likeness
-from components.data.reading import Unreadable, open_regular
-from components.datasets.build import build
+from components.collection import archives, catalog
+from components.collection.candidates import candidates
+from components.collection.ingest import Outcome, ingest
+from components.collection.opening import Unreadable, open_regular
+from components.datasets.dataset import dataset
 from components.datasets.emblems import Category, draw
 from components.errors import EidolonError
+from components.images.hashing import likeness
 from components.names import clean
 from components.paths import (
     COLLECTION,
@@ -63,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     toy.save_pictures(root / "pictures")
     values = toy.params(root / "models", root / "pictures")
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    build(config.load(root / "params.yaml").dataset, root / DATASET)
+    dataset(config.load(root / "params.yaml").dataset, root / DATASET)
     return root
 
 
@@ -108,12 +108,12 @@ def test_a_folder_joins_the_collection_and_the_dataset(project: Path) -> None:
     outcome = take(tree(project / "new", {NEW: 5, KNOWN: 3}))
     assert (outcome.files, outcome.added, outcome.rejected) == (8, 8, {})
     assert outcome.new_categories == [NEW]
-    rows = collection.read()
+    rows = catalog.read()
     assert rows["category"].value_counts().to_dict() == {NEW: 5, KNOWN: 3}
-    for path, known_by in zip(collection.files(), rows["pixels"], strict=True):
+    for path, known_by in zip(catalog.files(), rows["pixels"], strict=True):
         assert likeness(Image.open(path)).pixels == known_by
     before = pd.read_csv(DATASET / "manifest.csv")
-    after = build(config.load().dataset)
+    after = dataset(config.load().dataset)
     merged = after.merge(before, how="left", indicator=True)
     added = merged[merged["_merge"] == "left_only"]
     assert set(added["pixels"]) == set(rows["pixels"])
@@ -130,10 +130,10 @@ def test_a_folder_joins_the_collection_and_the_dataset(project: Path) -> None:
 
 def test_later_pictures_move_no_earlier_one(project: Path) -> None:
     take(tree(project / "one", {NEW: 5}))
-    before = build(config.load().dataset)
+    before = dataset(config.load().dataset)
     names = ["yellow plain arrow", "yellow plain bolt", "pink plain circle", KNOWN]
     take(tree(project / "two", dict.fromkeys(names, 4)))
-    after = build(config.load().dataset)
+    after = dataset(config.load().dataset)
     assert len(after) == len(before) + 16
     kept = before.merge(after)
     assert len(kept) == len(before)  # path, split, subset and content of each are as they were
@@ -141,10 +141,10 @@ def test_later_pictures_move_no_earlier_one(project: Path) -> None:
 
 def test_a_new_category_waits_until_it_has_enough(project: Path) -> None:
     take(tree(project / "one", {NEW: 3}))
-    assert NEW not in set(build(config.load().dataset)["category"])
+    assert NEW not in set(dataset(config.load().dataset)["category"])
     photo(NEW, 77).save(project / "one" / NEW.replace(" ", "_") / "more.png")
     assert take(project / "one").added == 1
-    assert NEW in set(build(config.load().dataset)["category"])
+    assert NEW in set(dataset(config.load().dataset)["category"])
 
 
 def test_splits_of_new_categories_have_their_shares(project: Path) -> None:
@@ -160,7 +160,7 @@ def test_splits_of_new_categories_have_their_shares(project: Path) -> None:
 def test_nothing_is_added_twice(project: Path) -> None:
     source = tree(project / "new", {NEW: 4})
     assert take(source).added == 4
-    text, files = (COLLECTION / "manifest.csv").read_bytes(), sorted(collection.files())
+    text, files = (COLLECTION / "manifest.csv").read_bytes(), sorted(catalog.files())
     again = take(source)
     assert (again.added, again.rejected) == (0, {"duplicate": 4})
     assert (COLLECTION / "manifest.csv").read_bytes() == text
@@ -239,7 +239,7 @@ def test_a_person_can_keep_what_is_taken_for_a_copy(project: Path) -> None:
     assert take(listed).rejected == {"near-duplicate": 2, "not decoded": 1}
     kept = ingest(listed, config.load().ingest, keep_near=True)
     assert (kept.files, kept.added, kept.rejected) == (3, 2, {"not decoded": 1})
-    assert collection.read()["category"].tolist() == ["shirt"] * 4
+    assert catalog.read()["category"].tolist() == ["shirt"] * 4
 
 
 def test_the_command_adds_near_duplicates_when_asked(project: Path) -> None:
@@ -253,7 +253,7 @@ def test_the_command_adds_near_duplicates_when_asked(project: Path) -> None:
     for option, added in (([], 1), (["--keep-near"], 2)):
         done = subprocess.run([*ingest_them, *option], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert len(collection.read()) == added
+        assert len(catalog.read()) == added
 
 
 def test_damaged_reasons_are_told(project: Path) -> None:
@@ -315,7 +315,7 @@ def test_the_format_is_told_by_content_not_by_name(project: Path) -> None:
     place.mkdir(parents=True)
     (place / "picture.txt").write_bytes(png(photo(), "JPEG"))
     assert take(project / "new").added == 1
-    assert collection.read()["path"][0].endswith(".jpeg")
+    assert catalog.read()["path"][0].endswith(".jpeg")
 
 
 def test_a_picture_is_turned_as_its_exif_says(project: Path) -> None:
@@ -384,7 +384,7 @@ def test_nothing_outside_the_inbox_is_read_for_it(project: Path) -> None:
     quiet(project, 0)
     said: list[str] = []
     assert steps.collect(None, said.append) == {"unannounced": 1}
-    assert collection.read()["category"].tolist() == [KNOWN]
+    assert catalog.read()["category"].tolist() == [KNOWN]
     assert "1 of 8 files added; refused: 1 missing, 6 outside" in "".join(said)
     assert sum("leads out of" in line for line in said) == 2
     kept = [p for p in QUARANTINE.rglob("*") if p.is_file() and not p.is_symlink()]
@@ -495,7 +495,7 @@ def test_a_name_that_is_none_is_refused_and_a_known_one_is_recognised(project: P
     (project / "list.csv").write_text("\n".join(rows))
     outcome = take(project / "list.csv")
     assert (outcome.added, outcome.rejected) == (1, {"no category": 2})
-    assert collection.read()["category"].tolist() == [KNOWN]
+    assert catalog.read()["category"].tolist() == [KNOWN]
 
 
 def test_a_list_names_files_and_categories(project: Path) -> None:
@@ -505,7 +505,7 @@ def test_a_list_names_files_and_categories(project: Path) -> None:
     (project / "list.txt").write_text("\n".join(lines))
     outcome = take(project / "list.txt")
     assert (outcome.added, outcome.rejected) == (2, {"missing": 1})
-    assert collection.read()["category"].tolist() == [KNOWN, NEW]
+    assert catalog.read()["category"].tolist() == [KNOWN, NEW]
     for line in ("a,b,c", "a\0,b"):
         (project / "list.csv").write_text(f"{line}\n")
         with pytest.raises(EidolonError, match="is not PATH or PATH,CATEGORY"):
@@ -513,7 +513,7 @@ def test_a_list_names_files_and_categories(project: Path) -> None:
     given = f"Path, Category\n\n  \n# three, in, all\n{place / '2.png'},{NEW}\n"
     (project / "my_list_v2.csv").write_text(given)
     assert take(project / "my_list_v2.csv").files == 1
-    assert collection.read()["source"].tolist() == ["list.txt", "list.txt", "my_list_v2.csv"]
+    assert catalog.read()["source"].tolist() == ["list.txt", "list.txt", "my_list_v2.csv"]
     (project / "list.csv").write_bytes(b"\xff\xfe\0")
     with pytest.raises(EidolonError, match="is no list of files"):
         take(project / "list.csv")
@@ -551,7 +551,7 @@ def test_a_list_s_paths_may_be_written_as_people_write_them(
     (project / "list.csv").write_text("\r\n".join(lines))
     outcome = take(project / "list.csv")
     assert (outcome.added, outcome.rejected) == (6, {})
-    assert collection.read()["category"].tolist() == [NEW, NEW, NEW, "a", NEW, NEW]
+    assert catalog.read()["category"].tolist() == [NEW, NEW, NEW, "a", NEW, NEW]
 
 
 def test_a_linked_tree_gets_the_command_that_helps(
@@ -596,7 +596,7 @@ def test_an_archive_is_as_good_as_its_folder(project: Path, name: str) -> None:
     outcome = take(path)
     assert (outcome.files, outcome.added) == (6, 6)
     names = {NEW: 3, KNOWN: 2, "wrapped": 1}
-    assert collection.read()["category"].value_counts().to_dict() == names
+    assert catalog.read()["category"].value_counts().to_dict() == names
     assert not list(HOME.glob("unpacked-*"))
 
 
@@ -855,7 +855,7 @@ _INGEST = """
 import sys
 from pathlib import Path
 from components import config
-from components.data.ingest import ingest
+from components.collection.ingest import ingest
 ingest(Path(sys.argv[1]), config.load().ingest)
 """
 
@@ -863,7 +863,7 @@ _KILLED = """
 import sys
 from pathlib import Path
 from components import config
-from components.data.ingest import ingest
+from components.collection.ingest import ingest
 from tests.kills import Changes
 source, last = sys.argv[1:]
 changes = Changes(Path(), int(last))
@@ -887,7 +887,7 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
     whole = run(0)
     assert whole.returncode == 0, whole.stderr
     moments, rng = int(whole.stdout.split()[-1]), random.Random(0)
-    expected = collection.read()
+    expected = catalog.read()
     assert len(expected) == 120 and moments > 120
     for round_ in range(20):
         (HOME / "unpacked-killed").mkdir(parents=True, exist_ok=True)
@@ -897,28 +897,26 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
             assert run(rng.randint(1, moments)).returncode == -signal.SIGKILL
         else:
             run(rng.randint(1, moments))  # there may be less to do than that
-        rows = collection.read()
+        rows = catalog.read()
         assert len(rows) in (0, 120)  # the old manifest or the new one
-        assert len(collection.files()) == len(rows)
-        assert set(rows["path"]) <= set(collection.unannounced())
+        assert len(catalog.files()) == len(rows)
+        assert set(rows["path"]) <= set(catalog.unannounced())
     take(source)
     assert not list(HOME.glob("unpacked-*"))
-    pd.testing.assert_frame_equal(collection.read(), expected)
-    assert collection.unannounced() == expected["path"].tolist()
-    assert {p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()} == set(
-        collection.files()
-    )
+    pd.testing.assert_frame_equal(catalog.read(), expected)
+    assert catalog.unannounced() == expected["path"].tolist()
+    assert {p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()} == set(catalog.files())
 
 
 def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
     take(tree(project / "one", {NEW: 3}))
-    first = collection.unannounced()
+    first = catalog.unannounced()
     take(tree(project / "two", {KNOWN: 2}))
     for _ in range(2):  # saying so twice does no harm
-        collection.announced(first[-1])
-        assert collection.unannounced() == collection.read()["path"].tolist()[3:]
-    collection.announced(collection.unannounced()[-1])
-    assert collection.unannounced() == []
+        catalog.announced(first[-1])
+        assert catalog.unannounced() == catalog.read()["path"].tolist()[3:]
+    catalog.announced(catalog.unannounced()[-1])
+    assert catalog.unannounced() == []
 
 
 def quiet(project: Path, seconds: float) -> None:
@@ -949,7 +947,7 @@ def test_the_inbox_is_taken_once_settled_and_one_bad_entry_blocks_nothing(projec
 
     tree(INBOX / "more", {KNOWN: 2})
     assert steps.collect(None, print) == {"unannounced": 6}
-    steps.announced(collection.unannounced()[-1])
+    steps.announced(catalog.unannounced()[-1])
     with pytest.raises(steps.NothingToDo):
         steps.collect(None, print)
 

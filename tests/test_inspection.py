@@ -14,12 +14,12 @@ from PIL import Image
 
 from benchmarks.lookalikes import KINDS as LOOKALIKES
 from components import config
-from components.data.likeness import differences, thumbnail
 from components.errors import EidolonError
+from components.images.decoding import decode
+from components.images.hashing import differences, thumbnail
 from components.lifecycle import registry
-from components.lifecycle.yardstick import trained, yardstick
+from components.lifecycle.reference import reference, trained
 from components.paths import DATASET, INSPECTION
-from components.pictures import read
 from components.validation.inspection import compare, inspect, measure, summarise
 
 
@@ -151,9 +151,9 @@ def test_the_champions_dataset_is_what_is_compared_with(
     monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
     version = registry.register(config.load())
     now = trained(version.version)
-    assert now is not None and yardstick(now, 0.1).rows is None
+    assert now is not None and reference(now, 0.1).rows is None
     registry.promote(version.version)
-    before = yardstick(now, 0.1).rows
+    before = reference(now, 0.1).rows
     assert before == (DATASET / "manifest.csv").read_text()
     report = inspect(config.load().inspection, before, out=tmp_path / "inspection")
     assert report["compared"] and report["success"]
@@ -185,7 +185,7 @@ def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
     shutil.copy(tmp_path / rows[0][0], tmp_path / rows[1][0])
     table = pd.DataFrame(rows, columns=["path", "category", "subset", "source"])
     params = config.load(Path(__file__).parents[1] / "params.yaml").inspection
-    thumbnails = np.array([thumbnail(read(tmp_path / path)) for path in table["path"]])
+    thumbnails = np.array([thumbnail(decode(tmp_path / path)) for path in table["path"]])
     alike = differences(thumbnails, thumbnails) < params.min_difference
     assert alike.sum() > 2 * len(table)  # colours at 8x8 pixels alone call most of them copies
     looked = measure(tmp_path, table, params)

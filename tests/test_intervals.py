@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import config
-from components.retrieval.intervals import DIGITS, Estimate, bootstrap, harmonic
+from components.learning.intervals import DIGITS, Estimate, bootstrap, harmonic
 from tests.toy import ROOT
 
 LEAST = config.load(ROOT / "profiles" / "embedded.yaml").evaluate.min_categories

@@ -20,8 +20,8 @@ from components import config
 from components.errors import TRY_AGAIN, EidolonError
 from components.lifecycle import lineage, registry
 from components.paths import AGGREGATOR, BUNDLE
-from components.retrieval.bundle import load
-from components.retrieval.retrieve import Retriever
+from components.serving.loading import load
+from components.serving.retriever import Retriever
 from tests.clones import free_ports
 
 COMMAND = Path(sys.executable).with_name("eidolon")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchmarks import metrics as benchmark
-from components.retrieval import metrics
-from components.retrieval.metrics import (
+from components.index.blocks import blocks
+from components.learning import metrics
+from components.learning.metrics import (
     average_precision,
     average_precisions,
-    blocks,
     mean_average_precision,
 )
 

@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components import config, names, tables
-from components.data import collection
+from components.collection import catalog
 from components.datasets import splits
+from components.datasets.adapter import Source
 from components.datasets.folder import sources
 from components.datasets.merge import merge
-from components.datasets.source import Source
 from components.errors import EidolonError
-from components.imagining.store import wanted
+from components.imagining.recipes import wanted
 from tests import toy
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -165,7 +165,7 @@ def test_a_class_list_names_a_macs_folders(tmp_path: Path) -> None:
 
 def test_what_was_ingested_joins_its_category_under_another_spelling(tmp_path: Path) -> None:
     """As after the folder of the category was renamed."""
-    row = dict.fromkeys(collection.COLUMNS, "") | {"path": "a.png", "category": "Cafe\u0301 Noir"}
+    row = dict.fromkeys(catalog.COLUMNS, "") | {"path": "a.png", "category": "Cafe\u0301 Noir"}
     tables.write(tmp_path / "manifest.csv", pd.DataFrame([row]))
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").touch()

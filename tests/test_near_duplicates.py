@@ -15,9 +15,9 @@ from benchmarks.alterations import ALTERATIONS
 from benchmarks.duplicates import measure
 from benchmarks.lookalikes import KINDS
 from components import config
-from components.data.known import Known
-from components.data.likeness import likeness, views
-from components.data.resemblance import detail, distances, sketch
+from components.collection.known import Known
+from components.images.hashing import likeness, views
+from components.images.near_duplicates import detail, distances, sketch
 from tests import toy
 
 PARAMS = config.load(toy.ROOT / "params.yaml").ingest

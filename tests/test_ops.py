@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from components.data.remote import has_remote
 from components.errors import EidolonError, TransientError, told
 from components.files import write_json
 from components.paths import (
@@ -36,6 +35,7 @@ from components.paths import (
     QUARANTINE,
 )
 from components.variables import masked
+from components.versioning.remote import has_remote
 from ops import record
 from ops.accelerators import VARIABLE, accelerators, one_of
 from ops.environment import environment, ports

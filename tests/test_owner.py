@@ -11,12 +11,12 @@ import pytest
 
 from bento.api import BundleName, result
 from components import config, manifest
-from components.data import collection
-from components.data.ingest import Outcome, ingest
-from components.datasets.build import build
+from components.collection import catalog
+from components.collection.ingest import Outcome, ingest
+from components.datasets.dataset import dataset
 from components.paths import BUNDLE, COLLECTION, DATASET, INSPECTION
-from components.retrieval.bundle import load
-from components.retrieval.retrieve import Retriever
+from components.serving.loading import load
+from components.serving.retriever import Retriever
 from components.validation.inspection import inspect
 from tests.test_ingest import KNOWN, NEW, photo, tree
 
@@ -50,9 +50,9 @@ def test_an_ingested_picture_keeps_its_givers_name(project: Path) -> None:
     (project / "list.csv").write_text(f"2.png,{KNOWN}\n")
     take(project / "list.csv")
     names = [f"mine/{folder}/0.png", f"photos.zip!holidays/{folder}/one.png", "2.png"]
-    assert collection.read()["file"].tolist() == names
-    assert collection.read()["source"].tolist() == ["mine", "photos.zip", "list.csv"]
-    rows = build(config.load().dataset).set_index("source")
+    assert catalog.read()["file"].tolist() == names
+    assert catalog.read()["source"].tolist() == ["mine", "photos.zip", "list.csv"]
+    rows = dataset(config.load().dataset).set_index("source")
     assert set(names) <= set(rows.index)
     assert f"{folder}/0.png" in rows.index  # below dataset.source
     read = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
@@ -61,8 +61,8 @@ def test_an_ingested_picture_keeps_its_givers_name(project: Path) -> None:
 
 def test_a_name_stays_as_it_is_but_for_what_no_table_holds() -> None:
     kept = '\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} früh, "x".png'
-    assert collection.printable(kept) == kept
-    assert collection.printable("a\nb\udcff\x1b") == "a\ufffdb\ufffd\ufffd"
+    assert catalog.printable(kept) == kept
+    assert catalog.printable("a\nb\udcff\x1b") == "a\ufffdb\ufffd\ufffd"
 
 
 def test_a_refusal_names_the_picture_that_it_is_like(project: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_refusal_names_the_picture_that_it_is_like(project: Path) -> None:
 def test_tables_of_older_releases_are_read(project: Path) -> None:
     take(tree(project / "mine", {NEW: 1}))
     path = COLLECTION / "manifest.csv"
-    collection.read().drop(columns="file").to_csv(path, index=False)
-    assert collection.read()["file"].tolist() == ["mine"]
+    catalog.read().drop(columns="file").to_csv(path, index=False)
+    assert catalog.read()["file"].tolist() == ["mine"]
     take(tree(project / "more", {NEW: 2}))
-    assert collection.read()["file"].tolist() == ["mine", f"more/{NEW.replace(' ', '_')}/1.png"]
+    assert catalog.read()["file"].tolist() == ["mine", f"more/{NEW.replace(' ', '_')}/1.png"]
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
     rows.drop(columns="source").to_csv(DATASET / "manifest.csv", index=False)
     assert set(manifest.read(DATASET, manifest.DATASET_COLUMNS, "")["source"]) == {""}
@@ -94,7 +94,7 @@ def test_tables_of_older_releases_are_read(project: Path) -> None:
 def test_a_drawn_picture_has_no_owner(project: Path) -> None:
     values = config.load().dataset.model_dump() | {"adapter": "emblems", "source": None}
     values |= {"gallery_per_category": 1, "training_per_category": 1}
-    assert set(build(config.Dataset.model_validate(values))["source"]) == {""}
+    assert set(dataset(config.Dataset.model_validate(values))["source"]) == {""}
 
 
 def test_an_answer_names_the_owners_file(in_toy: Path) -> None:

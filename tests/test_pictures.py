@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from components import config, pictures
-from components.data import jpeg
-from components.data.ingest import Rejected, decode
-from components.data.likeness import likeness
+from components import config
+from components.collection.ingest import Rejected, decode
 from components.errors import EidolonError
+from components.images import decoding, jpeg
+from components.images.hashing import likeness
 from components.models.encoders import VisionEncoder
 
 ROOT = Path(__file__).parents[1]
@@ -93,9 +93,9 @@ TRANSPARENT: dict[str, Callable[[], bytes]] = {
 def test_what_is_transparent_shows_the_ground(kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # such as Pillow's on palettes
-        image = pictures.read(TRANSPARENT[kind]())
+        image = decoding.decode(TRANSPARENT[kind]())
     assert image.mode == "RGB"
-    assert image.getpixel((0, 0)) == pictures.GROUND
+    assert image.getpixel((0, 0)) == decoding.GROUND
     assert image.getpixel((4, 4)) == BLUE
 
 
@@ -113,9 +113,9 @@ OPAQUE = {1: [255, 0, 255, 0], 2: [0, 85, 170, 255], 4: [0, 85, 170, 255], 8: [0
 @pytest.mark.parametrize("bits", GREY)
 def test_the_transparent_grey_of_a_png_is_scaled_as_its_pixels_are(bits: int) -> None:
     row, value, seen = GREY[bits]
-    image = pictures.read(png(bits, 0, row, struct.pack(">H", value)))
+    image = decoding.decode(png(bits, 0, row, struct.pack(">H", value)))
     assert np.asarray(image)[0, :4, 0].tolist() == seen
-    plain = pictures.read(png(bits, 0, row, b""))
+    plain = decoding.decode(png(bits, 0, row, b""))
     assert np.asarray(plain)[0, :4, 0].tolist() == OPAQUE[bits]
 
 
@@ -125,32 +125,34 @@ def test_the_transparent_colour_of_a_png(depth: str) -> None:
     scale = 1 if depth == "B" else 257
     colours = [c * scale for c in (18, 86, 154, 1, 2, 3)]
     row = struct.pack(f">6{depth}", *colours)
-    image = pictures.read(png(8 if depth == "B" else 16, 2, row, struct.pack(">3H", *colours[:3])))
-    assert np.asarray(image)[0].tolist() == [list(pictures.GROUND), [1, 2, 3]]
+    image = decoding.decode(
+        png(8 if depth == "B" else 16, 2, row, struct.pack(">3H", *colours[:3]))
+    )
+    assert np.asarray(image)[0].tolist() == [list(decoding.GROUND), [1, 2, 3]]
 
 
 def test_a_half_transparent_pixel_is_mixed_with_the_ground() -> None:
     palette = png(8, 3, bytes([0, 1]), bytes([128, 255]), palette=bytes([0, 0, 0, 9, 9, 9]))
     for data in (encoded(Image.new("LA", (1, 1), (0, 128)), "PNG"), palette):
         # 255 of the ground, and 0 with a weight of 128/255
-        assert pictures.read(data).getpixel((0, 0)) == (127, 127, 127)
+        assert decoding.decode(data).getpixel((0, 0)) == (127, 127, 127)
 
 
 def test_icons_on_transparent_ground_are_not_the_same_picture() -> None:
     black, other = Image.new("RGBA", (8, 8)), Image.new("RGBA", (8, 8))
     black.paste((0, 0, 0, 255), (1, 1, 4, 4))
     other.paste((0, 0, 0, 255), (4, 2, 6, 7))
-    one, two = (pictures.read(encoded(i, "PNG")) for i in (black, other))
+    one, two = (decoding.decode(encoded(i, "PNG")) for i in (black, other))
     assert likeness(one).pixels != likeness(two).pixels
     # the hidden colour makes no difference
-    one, two = (pictures.read(encoded(icon(g), "PNG")) for g in (HIDDEN, (0, 255, 0)))
+    one, two = (decoding.decode(encoded(icon(g), "PNG")) for g in (HIDDEN, (0, 255, 0)))
     assert likeness(one) == likeness(two)
 
 
 def test_a_picture_that_is_transparent_everywhere_is_refused() -> None:
     data = encoded(Image.new("RGBA", (8, 8), (1, 2, 3, 0)), "PNG")
     with pytest.raises(EidolonError, match="transparent everywhere"):
-        pictures.read(data)
+        decoding.decode(data)
     with pytest.raises(Rejected, match="transparent everywhere"):
         decode(data)
 
@@ -199,7 +201,7 @@ def test_a_file_that_is_no_picture_is_called_what_it_is(
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(head)
     with pytest.raises(EidolonError, match=f"a.jpg {reason}|a.jpg .*{reason}"):
-        pictures.read(tmp_path / "a.jpg")
+        decoding.decode(tmp_path / "a.jpg")
 
 
 JPEGS: dict[str, bytes] = {
@@ -260,7 +262,7 @@ def test_a_picture_comes_no_smaller_than_twice_the_side(
     width: int, height: int, side: int, kind: str
 ) -> None:
     data = encoded(Image.new("RGB", (width, height)), kind)
-    image = pictures.read(data, side=side)
+    image = decoding.decode(data, side=side)
     least = min(width, height)
     assert min(least, 2 * side) <= min(image.size) <= least
     if least >= 4 * side:
@@ -271,10 +273,10 @@ def test_a_picture_comes_no_smaller_than_twice_the_side(
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_small_picture_is_the_same_and_a_large_one_nearly(kind: str) -> None:
     small = encoded(noise(32, 48), kind)
-    assert pictures.read(small, side=32) == pictures.read(small)
+    assert decoding.decode(small, side=32) == decoding.decode(small)
     large = encoded(noise(6, 5).resize((600, 500), Image.Resampling.BICUBIC), kind)
-    whole = pictures.read(large).resize((30, 25), Image.Resampling.BOX)
-    reduced = pictures.read(large, side=30).resize((30, 25), Image.Resampling.BOX)
+    whole = decoding.decode(large).resize((30, 25), Image.Resampling.BOX)
+    reduced = decoding.decode(large, side=30).resize((30, 25), Image.Resampling.BOX)
     difference = np.abs(np.asarray(whole, dtype=float) - np.asarray(reduced, dtype=float))
     assert difference.mean() < 3  # of 255: what the edges of the cells differ by
 
@@ -285,7 +287,7 @@ def test_a_reduced_picture_is_turned_as_its_exif_says() -> None:
     # a JPEG is reduced by powers of two alone while it is decoded
     for kind, size in (("JPEG", (25, 50)), ("PNG", (20, 40)), ("TIFF", (20, 40))):
         data = encoded(noise(200, 100), kind, exif=exif)
-        assert pictures.read(data, side=10).size == size
+        assert decoding.decode(data, side=10).size == size
 
 
 def test_the_most_pixels_of_a_picture_are_a_parameter() -> None:
@@ -295,23 +297,23 @@ def test_the_most_pixels_of_a_picture_are_a_parameter() -> None:
         decode(data, 19_999)
     assert e.value.kind == "too many pixels"
     given = config.load(ROOT / "params.yaml").ingest.model_dump()
-    config.Ingest(**given | {"max_pixels": pictures.MAX_PIXELS})
+    config.Ingest(**given | {"max_pixels": decoding.MAX_PIXELS})
     with pytest.raises(ValidationError):
-        config.Ingest(**given | {"max_pixels": pictures.MAX_PIXELS + 1})
+        config.Ingest(**given | {"max_pixels": decoding.MAX_PIXELS + 1})
 
 
 def test_a_photograph_of_108_megapixels_is_read_where_it_is_allowed() -> None:
     data = encoded(Image.new("L", (12_000, 9_000)), "JPEG")
-    assert pictures.read(data, side=32).size == (89, 67)
+    assert decoding.decode(data, side=32).size == (89, 67)
     with pytest.raises(Rejected, match="12000x9000"):
         decode(data, 50_000_000)
 
 
 def test_groups_are_bound_by_number_and_by_bytes() -> None:
     small, large = Image.new("RGB", (1, 1)), Image.new("RGB", (4096, 4096))  # 3 B and 48 MiB
-    assert [len(g) for g in pictures.grouped([small] * 7, 3)] == [3, 3, 1]
-    assert [len(g) for g in pictures.grouped([large] * 7, 256)] == [3, 3, 1]
-    assert list(pictures.grouped([], 3)) == []
+    assert [len(g) for g in decoding.grouped([small] * 7, 3)] == [3, 3, 1]
+    assert [len(g) for g in decoding.grouped([large] * 7, 256)] == [3, 3, 1]
+    assert list(decoding.grouped([], 3)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from components.errors import EidolonError, TransientError
 from components.lifecycle import registry
-from components.lifecycle.yardstick import yardstick
+from components.lifecycle.reference import reference
 from tests.neighbours import answering
 
 
@@ -143,7 +143,7 @@ def test_a_server_that_is_gone_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with answering(200) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    calls: list[Callable[[], object]] = [registry.versions, lambda: yardstick(None, 0.1)]
+    calls: list[Callable[[], object]] = [registry.versions, lambda: reference(None, 0.1)]
     for call in calls:
         with pytest.raises(TransientError, match="cannot be reached"):
             call()

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.retrieval.metrics import average_precision
-from components.retrieval.search import Gallery, hubness, top
+from components.index.gallery import Gallery, top
+from components.index.hubness import hubness
+from components.learning.metrics import average_precision
 from tests.rounding import of_dot
 
 pytestmark = pytest.mark.numeric

@@ -22,8 +22,8 @@ import pytest
 
 from bento import server
 from bento.guard import BodyGuard
-from components.retrieval.bundle import load
-from components.retrieval.search import top
+from components.index.gallery import top
+from components.serving.loading import load
 from tests.toy import NAMES, ROOT
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from PIL import Image
 
 from components import config, manifest, names
 from components.errors import EidolonError
-from components.imagining import shards
+from components.imagining import generate, imagine, plan, shards
+from components.imagining.recipes import address_of, recipe_in
 from components.imagining.seeds import seed_of
-from components.imagining.store import Store, address_of, recipe_in
+from components.imagining.store import Store
 from components.paths import DATASET, IMAGINED, PLAN, SHARDS
 from tests import toy
 from tests.clones import Clone, clean_environment
@@ -57,10 +58,10 @@ def split(params: config.Generator, count: int) -> config.Generator:
 
 
 def run(params: config.Generator, order: Sequence[int] | None = None) -> pd.DataFrame:
-    shards.plan(params)
+    plan.plan(params)
     for shard in order or params.shards:
-        shards.imagine(shard, params)
-    return shards.generate(params)
+        imagine.imagine(shard, params)
+    return generate.generate(params)
 
 
 def test_every_category_is_in_one_shard_and_they_are_even() -> None:
@@ -74,7 +75,7 @@ def test_an_added_category_changes_the_plan_of_one_shard(
     params: config.Generator, dataset: Callable[[Sequence[str]], None]
 ) -> None:
     def plans() -> dict[str, str]:
-        shards.plan(split(params, 4))
+        plan.plan(split(params, 4))
         return {path.name: path.read_text() for path in PLAN.iterdir()}
 
     before = plans()
@@ -131,16 +132,16 @@ def test_bad_input_is_told_and_leaves_what_was_there(params: config.Generator) -
     before = (IMAGINED / "manifest.csv").read_text()
     two = split(params, 2)
     with pytest.raises(EidolonError, match=r"data/shards/0 is not what data/plan asks for"):
-        shards.plan(two)
-        shards.generate(two)
-    shards.imagine(0, two)
+        plan.plan(two)
+        generate.generate(two)
+    imagine.imagine(0, two)
     with pytest.raises(EidolonError, match=r"data/shards/1/manifest\.csv is missing: run `dvc"):
-        shards.generate(two)
+        generate.generate(two)
     with pytest.raises(EidolonError, match=r"data/plan/7\.csv is missing: run `dvc repro plan`"):
-        shards.imagine(7, two)
+        imagine.imagine(7, two)
     (SHARDS / "0" / "manifest.csv").write_text("path\nx.png\n")
     with pytest.raises(EidolonError, match=r"data/shards/0/manifest\.csv is damaged"):
-        shards.generate(two)
+        generate.generate(two)
     assert (IMAGINED / "manifest.csv").read_text() == before
 
 
@@ -149,10 +150,10 @@ def test_a_plan_refuses_what_cannot_be_meant(
 ) -> None:
     strange = params.model_copy(update={"prompts": {"red plain sta": "a {}"}})
     with pytest.raises(EidolonError, match=r"generator\.prompts names 'red plain sta'"):
-        shards.plan(strange)
+        plan.plan(strange)
     dataset(("red star", "red/star"))
     with pytest.raises(EidolonError, match="'red star' and 'red/star' have one name"):
-        shards.plan(params)
+        plan.plan(params)
     dataset(("..", "red star"))
     assert set(run(params)["path"].str.split("/").str[0]) == {names.folder(".."), "red_star"}
 
@@ -188,12 +189,12 @@ def test_shards_that_were_drawn_differently_are_not_mixed(
     frame.to_csv(folder / "manifest.csv", index=False)
     told = "`dvc repro imagine@0` had the dtype float32, `dvc repro imagine@1` bfloat16: run one"
     with pytest.raises(EidolonError, match=told):
-        shards.generate(two)
+        generate.generate(two)
     shutil.copy(folder / frame["path"][0], folder / frame["path"][1])
     frame.to_csv(SHARDS / "1" / "manifest.csv", index=False)
     (SHARDS / "0" / pd.read_csv(SHARDS / "0" / "manifest.csv")["path"][0]).write_bytes(b"torn")
     with pytest.raises(EidolonError, match=r"is missing or damaged: run `dvc repro imagine@0`"):
-        shards.generate(two)
+        generate.generate(two)
     assert (IMAGINED / "manifest.csv").read_text() == before
 
 

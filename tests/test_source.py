@@ -13,11 +13,11 @@ import yaml
 from PIL import Image
 
 from components import config, manifest
-from components.data import workspace
-from components.datasets.fingerprint import note
+from components.datasets.source import source
 from components.errors import EidolonError
 from components.files import read_json
 from components.paths import DATASET, SOURCE
+from components.versioning import dvc
 from tests import toy
 from tests.clones import Clone, clean_environment
 
@@ -36,7 +36,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def repro() -> bool:
     """Whether the stage `dataset` ran, or was taken from DVC's cache of earlier runs."""
-    return "Stage 'dataset' didn't change" not in workspace.dvc("repro", "dataset")
+    return "Stage 'dataset' didn't change" not in dvc.run("repro", "dataset")
 
 
 def categories() -> set[str]:
@@ -74,10 +74,10 @@ def test_class_lists_are_part_of_the_source(clone: Path, tmp_path: Path) -> None
     for file, own in (("train", names[:3]), ("val", names[3:4]), ("test", names[4:])):
         (lists / f"{file}classes.txt").write_text("\n".join(own))
     chosen = config.load().dataset.model_copy(update={"splits": lists})
-    note(chosen)
+    source(chosen)
     before = SOURCE.read_text()
     (lists / "testclasses.txt").write_text("\n".join(names[4:]) + "\n")
-    note(chosen)
+    source(chosen)
     assert SOURCE.read_text() != before
 
 
@@ -111,19 +111,19 @@ def test_a_clone_without_the_source_uses_what_is_recorded(
     assert repro()
     shutil.rmtree(DATASET)
     clone.rename(clone.with_name("elsewhere"))
-    told = workspace.dvc("repro", "dataset")
+    told = dvc.run("repro", "dataset")
     assert f"source: warning: dataset.source {clone} does not exist; the dataset stays" in told
     assert categories() == set(toy.NAMES[:5])
     SOURCE.unlink()
     with pytest.raises(EidolonError, match=rf"dataset\.source {clone} does not exist: set it in"):
-        note(config.load().dataset)
+        source(config.load().dataset)
 
 
 def test_the_digest_knows_links_folders_and_nothing_hidden(tmp_path: Path) -> None:
     root, record = tmp_path / "root", tmp_path / "source.json"
 
     def digest() -> tuple[str, int]:
-        note(chosen, record, tmp_path / "hashes.json")
+        source(chosen, record, tmp_path / "hashes.json")
         value = read_json(record, "")
         return value["sha256"], value["files"]
 
@@ -163,7 +163,7 @@ def test_the_digest_knows_links_folders_and_nothing_hidden(tmp_path: Path) -> No
     shutil.copytree(root, moved, symlinks=True)
     (moved / "a" / "up").unlink()
     last = digest()
-    note(chosen.model_copy(update={"source": moved}), record, tmp_path / "hashes.json")
+    source(chosen.model_copy(update={"source": moved}), record, tmp_path / "hashes.json")
     assert read_json(record, "")["sha256"] == last[0]  # where it lies does not count
 
 
@@ -174,8 +174,8 @@ def test_a_damaged_memory_of_digests_only_costs_time(tmp_path: Path) -> None:
     values = {"adapter": "folder", "source": root, "seed": 0, "min_pictures": 1}
     values |= {"gallery_per_category": 1, "training_per_category": 1}
     chosen = config.Dataset.model_validate(values)
-    note(chosen, record, hashes)
+    source(chosen, record, hashes)
     before = record.read_text()
     hashes.write_text("{")
-    note(chosen, record, hashes)
+    source(chosen, record, hashes)
     assert record.read_text() == before

@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 from components import config
-from components.datasets.build import build
+from components.datasets.dataset import dataset
 from components.errors import EidolonError
+from components.features import embed
+from components.features.features import Features
 from components.imagining.generator import Generator
+from components.learning import aggregator, train
 from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED
-from components.retrieval import bundle, embed, train
-from components.retrieval.features import Features
-from components.retrieval.retrieve import Retriever
+from components.serving import loading
+from components.serving.retriever import Retriever
 from tests import toy
 from tests.rounding import of_dot
 
@@ -80,7 +82,7 @@ def test_training_is_bit_identical_for_a_seed(in_toy: Path) -> None:
 
 @pytest.mark.numeric
 def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
-    params, loaded = config.load(), bundle.load(BUNDLE)
+    params, loaded = config.load(), loading.load(BUNDLE)
     retriever = Retriever(loaded, params.generator, params.encoders)
     known = retriever.search("Red  Plain Star", 3)
     assert known.known and len(known.hits) == 3
@@ -103,9 +105,9 @@ def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
 @pytest.mark.numeric
 def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
     """The precomputed vectors equal those that imagining the same prompt anew gives."""
-    params, loaded = config.load(), bundle.load(BUNDLE)
+    params, loaded = config.load(), loading.load(BUNDLE)
     features = Features.load()
-    image = train.aggregate(loaded.aggregator, features)
+    image = aggregator.aggregate(loaded.aggregator, features)
     np.testing.assert_allclose(image, loaded.image, atol=1e-6)
     retriever = Retriever(loaded, params.generator, params.encoders)
     row = loaded.categories["category"].tolist().index("red plain star")
@@ -118,10 +120,10 @@ def test_a_damaged_bundle_is_refused_by_name(copy: Path) -> None:
     path = BUNDLE / "gallery.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(EidolonError, match=r"gallery\.safetensors is missing or not the file"):
-        bundle.load(BUNDLE)
+        loading.load(BUNDLE)
     shutil.rmtree(BUNDLE)
     with pytest.raises(EidolonError, match=r"bundle\.json is missing"):
-        bundle.load(BUNDLE)
+        loading.load(BUNDLE)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nbroken"])
@@ -136,7 +138,7 @@ def test_an_unreadable_picture_stops_the_dataset_and_keeps_the_old(
     bad = source / "red_plain_star" / "0.png"
     bad.write_bytes(content)
     with pytest.raises(EidolonError, match=r"red_plain_star/0\.png cannot be decoded"):
-        build(params.model_copy(update={"source": source}))
+        dataset(params.model_copy(update={"source": source}))
     assert (DATASET / "manifest.csv").read_text() == before
     assert not list(DATASET.parent.glob("*.part"))
 
@@ -148,11 +150,11 @@ def test_an_empty_category_and_a_missing_source_are_named(copy: Path) -> None:
     shutil.copytree(params.source, source)
     (source / "empty_one").mkdir()
     with pytest.raises(EidolonError, match="empty_one has no pictures"):
-        build(params.model_copy(update={"source": source}))
+        dataset(params.model_copy(update={"source": source}))
     with pytest.raises(
         EidolonError, match="nowhere does not exist: give a folder with one folder per"
     ):
-        build(params.model_copy(update={"source": copy / "nowhere"}))
+        dataset(params.model_copy(update={"source": copy / "nowhere"}))
 
 
 @pytest.mark.parametrize("model", ["clip/model.safetensors", "dino/config.json"])

@@ -11,9 +11,10 @@ import pytest
 
 from components import config
 from components.datasets import emblems
-from components.retrieval import evaluate, train
-from components.retrieval.features import Array
-from components.retrieval.search import Gallery
+from components.index import build
+from components.index.gallery import Gallery
+from components.learning import aggregator, evaluate, train
+from components.vectors import Array
 from study import banks, baselines, covering, defaults, ideas, methods, networks, sweeps
 from study.__main__ import compare, maps
 from study.figures import interval
@@ -106,8 +107,8 @@ def test_taking_off_planted_hubness_helps(world: World) -> None:
 
 def test_the_default_is_what_the_stages_make(world: World) -> None:
     model, _ = train.fit(world.features, world.train)
-    image = train.aggregate(model, world.features)
-    gallery = train.searched(world.features, image, world.hubness)
+    image = aggregator.aggregate(model, world.features)
+    gallery = build.build_index(world.features, image, world.hubness)
     frame = evaluate.per_category(world.features, gallery, image, model.fusion_weight)
     expected = frame.loc[frame["split"] == "unseen", "fused"].mean()
     # no two scores of which one is right are nearer than 6e-5: rounding exchanges none

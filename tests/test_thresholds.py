@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cli import _bounds
+from components.cli.data import _bounds
 from components.validation.limit import Limit
 from components.validation.thresholds import Distribution
 

@@ -10,10 +10,10 @@ import pytest
 from safetensors.torch import load_file
 
 from components import config
-from components.retrieval import train
-from components.retrieval.aggregator import Aggregator
-from components.retrieval.features import Features
-from components.retrieval.search import Gallery
+from components.features.features import Features
+from components.index.gallery import Gallery
+from components.learning import aggregator, loss, selection, train
+from components.learning.aggregator import Aggregator
 from tests import planted
 from tests.toy import ROOT
 
@@ -43,7 +43,7 @@ def test_an_end_of_lambda_is_chosen_saved_and_served(
     assert stored["lamda"].shape == (1,) and stored["lamda"].isfinite().all()
     loaded = Aggregator.load(tmp_path / "a.safetensors")
     assert loaded.fusion_weight == weight
-    image = train.aggregate(loaded, features)
+    image = aggregator.aggregate(loaded, features)
     gallery = Gallery(features.gallery_clip, features.gallery_vision)
     scores = gallery.score(features.text, image, loaded.fusion_weight)
     np.testing.assert_array_equal(scores.fused, getattr(scores, right))
@@ -57,14 +57,14 @@ def test_one_run_serves_several_selections(tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"epochs": 12, "patience": 2})
     settings = (True, False)
 
-    def followed(*chosen: train.Selection) -> tuple[train.Selection, ...]:
+    def followed(*chosen: selection.Selection) -> tuple[selection.Selection, ...]:
         model = train.new_aggregator(features, params)
-        train.follow(features, params, model, train.ranking_loss, chosen)
+        train.follow(features, params, model, loss.ranking_loss, chosen)
         return chosen
 
-    together = followed(*(train.Selection(setting) for setting in settings))
+    together = followed(*(selection.Selection(setting) for setting in settings))
     for setting, shared in zip(settings, together, strict=True):
-        (alone,) = followed(train.Selection(setting))
+        (alone,) = followed(selection.Selection(setting))
         assert alone.history == shared.history
         assert alone.waited == params.patience or len(alone.history) == params.epochs
         for name, values in alone.best.items():

@@ -22,23 +22,25 @@ from benchmarks.validation import World, experiment, gate
 from components import config
 from components.datasets.emblems import Category, categories, draw
 from components.errors import EidolonError
+from components.features import embed
+from components.features.features import Features
 from components.files import sha256
+from components.imagining.drawing import draw as imagine
 from components.imagining.generator import Generator
+from components.imagining.recipes import wanted
 from components.imagining.seeds import seed_of
-from components.imagining.store import Store, wanted
-from components.imagining.store import draw as imagine
+from components.imagining.store import Store
+from components.index.gallery import Gallery
+from components.learning.train import fit, new_aggregator
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
-from components.retrieval import bundle, embed
-from components.retrieval.features import Features
-from components.retrieval.retrieve import Retriever
-from components.retrieval.search import Gallery
-from components.retrieval.train import fit, new_aggregator
+from components.serving import bundle, loading
+from components.serving.retriever import Retriever
 from components.validation import suites, thresholds
-from components.validation.heal import validate
 from components.validation.judge import differences, leave_one_out, nearest_better
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, agreement, views
+from components.validation.validate import validate
 from tests import toy
 from tests.rounding import of_dot
 
@@ -153,8 +155,8 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
     features = embed.embed(params.encoders)
     row = features.categories["category"].tolist().index(name)
     assert not features.accepted[row].any()
-    bundle.pack(params)
-    retriever = Retriever(bundle.load(BUNDLE), params.generator, params.encoders)
+    bundle.bundle(params)
+    retriever = Retriever(loading.load(BUNDLE), params.generator, params.encoders)
     answer = retriever.search(name, 5)
     assert answer.seeds == []
     for hit in answer.hits:
@@ -213,8 +215,8 @@ def test_an_answer_names_the_seeds_of_redrawn_pictures(copy: Path) -> None:
     params = config.load()
     validate(params)
     embed.embed(params.encoders)
-    bundle.pack(params)
-    retriever = Retriever(bundle.load(BUNDLE), params.generator, params.encoders)
+    bundle.bundle(params)
+    retriever = Retriever(loading.load(BUNDLE), params.generator, params.encoders)
     seeds = retriever.search(bad["category"], 3).seeds
     base = params.generator.seed
     assert seeds == [seed_of(bad["prompt"], 0, base, 1), seed_of(bad["prompt"], 1, base)]

@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from components import config
-from components.data import collection, workspace
-from components.data.ingest import ingest
+from components import config, files, paths
+from components.collection import catalog, versions
+from components.collection.ingest import ingest
 from components.errors import EidolonError
 from components.files import write_text
-from components.lifecycle import registry, versions
-from components.lifecycle.digest import lock_digest
+from components.lifecycle import differences, registry, restore
 from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
-from components.retrieval import bundle
+from components.serving import bundle
+from components.versioning import dvc, git, lock
 from tests.clones import Clone
 from tests.test_ingest import KNOWN, NEW, tree
 
@@ -33,14 +33,14 @@ COMMAND = Path(sys.executable).with_name("eidolon")
 
 
 def use_remote(remote: Path) -> None:
-    workspace.dvc("remote", "modify", "--local", "storage", "url", str(remote))
+    dvc.run("remote", "modify", "--local", "storage", "url", str(remote))
 
 
 def register() -> str:
     """Version the dataset that is here and register it, as the tasks of `retrain` do."""
-    workspace.dvc("repro", "dataset")
-    bundle.pack(config.load())
-    workspace.push_version(print)
+    dvc.run("repro", "dataset")
+    bundle.bundle(config.load())
+    dvc.push_version(print)
     found = registry.register(config.load())
     assert found.created
     return found.version
@@ -61,7 +61,7 @@ def origin(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         use_remote(home / "remote")
         assert register() == "1"
         ingest(tree(home / "new", {NEW: 4, KNOWN: 1}), config.load().ingest)
-        saved = workspace.save_collection(print)
+        saved = versions.save_collection(print)
         assert saved is not None
         assert (saved.pictures, saved.categories, saved.added) == (5, 2, 5)
         assert register() == "2"
@@ -90,72 +90,72 @@ def check_restored(origin: Path, version: str) -> None:
     expected, digest = of(origin, version)
     pd.testing.assert_frame_equal(pd.read_csv(DATASET / "manifest.csv"), expected)
     assert all((DATASET / path).is_file() for path in expected["path"])
-    assert workspace.dataset_hash() == digest
-    assert "up to date" in workspace.dvc("status", "dataset")
+    assert lock.dataset_hash() == digest
+    assert "up to date" in dvc.run("status", "dataset")
 
 
 def test_any_version_is_restored_on_another_clone(origin: Path, other: Path) -> None:
-    assert not DATASET.exists() and not collection.files()
-    assert versions.restore("2", print) == of(origin, "2")[1]
+    assert not DATASET.exists() and not catalog.files()
+    assert restore.restore("2", print) == of(origin, "2")[1]
     check_restored(origin, "2")
-    assert len(collection.files()) == 5
-    versions.restore("1", print)
+    assert len(catalog.files()) == 5
+    restore.restore("1", print)
     check_restored(origin, "1")
-    assert not collection.files() and not workspace.POINTER.exists()
-    versions.restore("2", print)
+    assert not catalog.files() and not paths.POINTER.exists()
+    restore.restore("2", print)
     check_restored(origin, "2")
     assert LOCK.read_bytes() == (origin / LOCK).read_bytes()  # so the same version is recognised
     assert registry.is_registered()
 
 
 def test_what_no_version_holds_is_not_overwritten(origin: Path, other: Path) -> None:
-    versions.restore("2", print)
+    restore.restore("2", print)
     picture = DATASET / pd.read_csv(DATASET / "manifest.csv")["path"][0]
     picture.write_bytes(b"mine")
     with pytest.raises(EidolonError, match=r"data/dataset.* would be lost"):
-        versions.restore("1", print)
-    assert picture.read_bytes() == b"mine" and len(collection.files()) == 5
-    versions.restore("1", print, force=True)
+        restore.restore("1", print)
+    assert picture.read_bytes() == b"mine" and len(catalog.files()) == 5
+    restore.restore("1", print, force=True)
     check_restored(origin, "1")
 
     ingest(tree(other / "more", {NEW: 2}), config.load().ingest)
     with pytest.raises(EidolonError, match=r"collection/\S+ would be lost"):
-        versions.restore("2", print)
-    workspace.dvc("add", str(COLLECTION / "pictures"))
+        restore.restore("2", print)
+    dvc.run("add", str(COLLECTION / "pictures"))
     before = (COLLECTION / "manifest.csv").read_bytes()
     with pytest.raises(EidolonError, match=r"collection/manifest\.csv would be lost"):
-        versions.restore("2", print)
+        restore.restore("2", print)
     assert (COLLECTION / "manifest.csv").read_bytes() == before
     git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@localhost"]
     subprocess.run([*git, "add", "-A", "collection"], check=True)
     subprocess.run([*git, "commit", "-qm", "ingested"], check=True)
-    versions.restore("2", print)
+    restore.restore("2", print)
     check_restored(origin, "2")
 
 
 def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Path) -> None:
     use_remote(other.parent / "empty")
-    before = workspace.text(LOCK)
+    before = files.text_of(LOCK)
     with pytest.raises(EidolonError, match=r"do not hold \w+\.dir.*`dvc push`"):
-        versions.restore("2", print)
-    assert workspace.text(LOCK) == before and not DATASET.exists()
+        restore.restore("2", print)
+    assert files.text_of(LOCK) == before and not DATASET.exists()
     assert sorted(p.name for p in COLLECTION.iterdir()) == [
         ".gitignore",
         "manifest.csv",
         "source.json",
     ]
     with pytest.raises(EidolonError, match="has no version '9'"):
-        versions.restore("9", print)
+        restore.restore("9", print)
 
 
 def test_versions_are_listed_and_compared(origin: Path) -> None:
-    found = versions.diff("1", "2")
+    found = differences.diff("1", "2")
     assert (found.categories_added, found.categories_removed, found.moved) == ([NEW], [], [])
     assert found.changed == [KNOWN]
     assert len(found.pictures_added) == 5 and found.pictures_removed.empty
     assert found.pictures_kept == len(of(origin, "1")[0])
-    assert versions.diff("challenger", "working").lines() == versions.diff("2", "2").lines()
-    back = versions.diff("2", "1")
+    assert differences.diff("challenger", "working").lines() == differences.diff("2", "2").lines()
+    back = differences.diff("2", "1")
     assert back.categories_removed == [NEW] and len(back.pictures_removed) == 5
 
     shown = subprocess.run([COMMAND, "data", "diff", "1", "2"], capture_output=True, text=True)
@@ -181,11 +181,11 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
     done = add()  # the dataset is not here: it is made first
     assert done.returncode == 0, done.stderr
     assert f"1 new categories ({NEW})" in done.stdout
-    digest = workspace.collection_hash(workspace.text(workspace.POINTER))
+    digest = lock.collection_hash(files.text_of(paths.POINTER))
     assert f"version {digest} of the collection" in done.stdout
     pushed = origin.parent / "remote" / "files" / "md5" / digest[:2] / digest[2:]
     assert pushed.is_file()
-    collection.announced(collection.unannounced()[-1])
+    catalog.announced(catalog.unannounced()[-1])
     state = {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()}
     (source / "x").mkdir()
     (source / "x" / "bad.png").write_text("none")
@@ -199,12 +199,12 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
 
 
 def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: Path) -> None:
-    versions.restore("2", print)
-    rows, count = workspace.text(COLLECTION / "manifest.csv"), len(list(DATASET.rglob("*.png")))
+    restore.restore("2", print)
+    rows, count = files.text_of(COLLECTION / "manifest.csv"), len(list(DATASET.rglob("*.png")))
     moments: list[tuple[str, Callable[[], object]]] = [
         ("1", lambda: list(COLLECTION.glob("restoring-*"))),
-        ("1", lambda: workspace.text(COLLECTION / "manifest.csv") != rows),
-        ("2", collection.RESTORING.exists),
+        ("1", lambda: files.text_of(COLLECTION / "manifest.csv") != rows),
+        ("2", paths.RESTORING.exists),
         ("1", lambda: len(list(DATASET.rglob("*.png"))) != count),
     ]
     for version, reached in moments:
@@ -213,13 +213,13 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
             while process.poll() is None and not reached():
                 time.sleep(0.001)
             os.killpg(process.pid, signal.SIGKILL)
-        versions.restore(version, print)
+        restore.restore(version, print)
         check_restored(origin, version)
-        assert not collection.RESTORING.exists() and not list(COLLECTION.glob("restoring-*"))
-    write_text(collection.RESTORING, "2")
+        assert not paths.RESTORING.exists() and not list(COLLECTION.glob("restoring-*"))
+    write_text(paths.RESTORING, "2")
     ingest(tree(other / "more", {NEW: 9}), config.load().ingest)
     with pytest.raises(EidolonError, match="would be lost"):  # it is not that version any more
-        versions.restore("2", print)
+        restore.restore("2", print)
 
 
 def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
         stages["generate"] = {"cmd": "", "deps": pinned("data/shards", str(shards))}
         stages["validate"] = {"cmd": "", "outs": pinned("artifacts/validation", docs)}
         (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-        return lock_digest(tmp_path / "dvc.lock")
+        return digest(tmp_path / "dvc.lock")
 
     with chdir(built_toy):  # of two shards
         assert digest(2, "a") == digest(5, "b")
@@ -241,16 +241,16 @@ def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_remote_one_line_says_so(other: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workspace.dvc("remote", "default", "--unset")
-    workspace.push(["dataset"], print)
+    dvc.run("remote", "default", "--unset")
+    dvc.push(["dataset"], print)
     assert "no DVC remote is configured" in capsys.readouterr().out
 
 
 def test_code_that_differs_from_its_commit_is_dirty(other: Path) -> None:
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
-    assert workspace.code() == workspace.Code(head.strip(), "false")
+    assert git.code() == git.Code(head.strip(), "false")
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# kept with each version\n")
-    assert workspace.code().dirty == "false"
+    assert git.code().dirty == "false"
     file = Path("components/lifecycle/gate.py")
     file.write_text(file.read_text() + "# changed\n")
-    assert workspace.code() == workspace.Code(head.strip(), "true")
+    assert git.code() == git.Code(head.strip(), "true")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from components.data import collection
+from components.collection import catalog
 from components.datasets.emblems import Category, draw
 
 NAMES = (
@@ -101,27 +101,29 @@ def save_params(root: Path, values: dict[str, Any]) -> None:
     """Write params.yaml and an empty collection under ``root``."""
     (root / "collection").mkdir(parents=True, exist_ok=True)
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    (root / "collection" / "manifest.csv").write_text(",".join(collection.COLUMNS) + "\n")
+    (root / "collection" / "manifest.csv").write_text(",".join(catalog.COLUMNS) + "\n")
 
 
 def run_stages(root: Path) -> None:
     """Run all stages in this process, with ``root`` as the working directory."""
     from components import config
-    from components.datasets.build import build
-    from components.imagining import shards
-    from components.retrieval import bundle, embed, evaluate, train
-    from components.validation import heal
+    from components.datasets.dataset import dataset
+    from components.features import embed
+    from components.imagining import generate, imagine, plan
+    from components.learning import evaluate, train
+    from components.serving import bundle
+    from components.validation import validate
 
     chosen = config.load()
-    build(chosen.dataset)
-    shards.plan(chosen.generator)
+    dataset(chosen.dataset)
+    plan.plan(chosen.generator)
     for shard in chosen.generator.shards:
-        shards.imagine(shard, chosen.generator)
-    shards.generate(chosen.generator)
-    heal.validate(chosen)
+        imagine.imagine(shard, chosen.generator)
+    generate.generate(chosen.generator)
+    validate.validate(chosen)
     embed.embed(chosen.encoders)
     train.train(chosen.train)
     evaluate.evaluate(chosen)
     lock = {"stages": {"dataset": {"outs": [{"path": "data/dataset", "md5": "0" * 32 + ".dir"}]}}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
-    bundle.pack(chosen)
+    bundle.bundle(chosen)

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer, Dinov2Model
 
 from components.datasets.emblems import splits
-from components.retrieval.metrics import average_precision
+from components.learning.metrics import average_precision
 from zoo.pictures import pictures
 
 PER_CATEGORY = 6

@@ -2,7 +2,7 @@
 
 A `.pth` is a pickle beside raw bytes, and torch's own safe loading has been bypassed before. So the
 pickle is read as data (pickles.py), and tensors are rebuilt here from the bytes that it points at.
-Names and shapes are facts of the method: see :class:`components.retrieval.aggregator.Aggregator`.
+Names and shapes are facts of the method: see :class:`components.learning.aggregator.Aggregator`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from components.authors.pickles import (
 )
 from components.errors import EidolonError
 from components.files import file_aside
-from components.retrieval.aggregator import Aggregator, dimension
+from components.learning.aggregator import Aggregator, dimension
 
 _TYPES = {
     "torch.FloatStorage": torch.float32,

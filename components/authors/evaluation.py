@@ -21,9 +21,10 @@ from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.layout import Features, Matrix, Stored
 from components.errors import EidolonError
+from components.index.blocks import blocks
+from components.learning.aggregator import Aggregator
+from components.learning.metrics import Bools, Ints, average_precisions
 from components.progress import track
-from components.retrieval.aggregator import Aggregator
-from components.retrieval.metrics import Bools, Ints, average_precisions, blocks
 
 FIXED = 0.1
 """The authors' fixed weight of the image score."""

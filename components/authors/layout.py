@@ -23,7 +23,7 @@ from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.pickles import fault, shown
 from components.errors import EidolonError
 from components.files import read_json
-from components.retrieval.metrics import Ints
+from components.learning.metrics import Ints
 
 SETS = (
     *("imagenet", "dtd", "cars", "sun", "food", "fgvc", "pets", "caltech", "flowers", "ucf"),

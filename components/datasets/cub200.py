@@ -22,8 +22,8 @@ from collections import Counter
 from pathlib import Path
 
 from components.datasets import official, splits
+from components.datasets.adapter import Source, Split
 from components.datasets.layout import Layout
-from components.datasets.source import Source, Split
 from components.errors import EidolonError
 
 CLASSES = 200

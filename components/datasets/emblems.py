@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.datasets.source import Source, Split
+from components.datasets.adapter import Source, Split
 
 Style = Literal["photo", "studio"]
 

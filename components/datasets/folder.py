@@ -7,11 +7,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from components import names, pictures
+from components import names
 from components.datasets import splits
+from components.datasets.adapter import Source, Split, taken, wrong_with
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
-from components.datasets.source import Source, Split, taken, wrong_with
 from components.errors import EidolonError
+from components.images import decoding
 from components.progress import track
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -83,13 +84,13 @@ def _pictures(folder: Path, wanted: int | float | None, left: LeftOut) -> list[P
             continue
         recognised = False
         try:
-            pictures.kind(path)
+            decoding.format_of(path)
             recognised = True
             if wanted is None or len(found) < wanted:
-                pictures.read(path, side=_CHECKED_AT)
+                decoding.decode(path, side=_CHECKED_AT)
                 found.append(path)
         except EidolonError as error:
-            meant = recognised or path.suffix.lower() in pictures.SUFFIXES
+            meant = recognised or path.suffix.lower() in decoding.SUFFIXES
             left.add(path, UNREADABLE if meant else OTHER, str(error))
     return found
 

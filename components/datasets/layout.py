@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.datasets.source import wrong_with
+from components.datasets.adapter import wrong_with
 from components.errors import EidolonError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from components import names
-from components.data import collection
-from components.datasets.source import Picture, Source, Split
+from components.collection import catalog
+from components.datasets.adapter import Picture, Source, Split
 from components.paths import COLLECTION
 
 
@@ -26,8 +26,8 @@ def merge(
     that may be trained on, the share that the adapter's have goes to training, by order of arrival.
     Raises :class:`EidolonError` for a file that is not there.
     """
-    collected = collection.read(folder)
-    files = pd.Series(collection.files(folder), index=collected.index, dtype=object)
+    collected = catalog.read(folder)
+    files = pd.Series(catalog.files(folder), index=collected.index, dtype=object)
     share = _training_share(sources)
     known = {names.fold(source.category): source for source in sources}
     for folded, rows in collected.groupby(collected["category"].map(names.fold), sort=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.datasets.source import Source, Split, taken
+from components.datasets.adapter import Source, Split, taken
 from components.errors import EidolonError
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from components.datasets import matlab, official, splits
+from components.datasets.adapter import Source, Split
 from components.datasets.layout import Layout
 from components.datasets.oxford102_names import NAMES
-from components.datasets.source import Source, Split
 from components.errors import EidolonError
 
 _LABELS, _SIDES = "imagelabels.mat", "setid.mat"

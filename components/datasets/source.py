@@ -1,45 +1,107 @@
-"""What an adapter yields: one category, its split, and its pictures, not yet opened."""
+"""The stage `source`: what the adapter reads, noted in one small file that DVC sees change.
+
+A stage of dvc.yaml cannot depend on a folder that lies anywhere, or nowhere. So this stage always
+runs and writes a digest of the folder's names and contents; the stage `dataset` depends on that
+file. A file is read again only when its size, its times or its inode changed, as in git and DVC.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from PIL import Image
+from components import config
+from components.datasets import splits
+from components.datasets.adapter import wrong_with
+from components.errors import EidolonError
+from components.files import sha256, write_json, write_text
+from components.paths import HOME, SOURCE
+from components.progress import track
 
-Split = Literal["train", "validation", "unseen"]
-Picture = Path | Callable[[], Image.Image]
-"""A file that is copied as it is, or a function that draws."""
+KEEP = "EIDOLON_KEEP_SOURCE"
+"""Set in the environment of a run's later stages: they use what its stage `dataset` has read."""
 
-
-@dataclass(frozen=True)
-class Source:
-    """``training`` is empty for an unseen category."""
-
-    category: str
-    split: Split
-    gallery: Sequence[Picture]
-    training: Sequence[Picture]
+HASHES = HOME / "source-hashes.json"
+_ABSENT = "absent"  # the digest of what is no file: a link to nothing, an empty folder
 
 
-def wrong_with(folder: Path) -> str | None:
-    """What keeps ``folder`` from being read as a folder, in words that begin with its name."""
-    if folder.is_dir():
-        return None
-    if folder.is_symlink() and not folder.exists():
-        return f"{folder} is a link to {folder.readlink()}, which does not exist"
-    if folder.exists():
-        return f"{folder} is a file"
-    return f"{folder} does not exist" + ("" if folder.is_absolute() else f" in {Path.cwd()}")
+def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES) -> str:
+    """Write what ``params`` would read to ``record`` and say it in a sentence.
+
+    A clone that lacks the folder keeps the record that git brought: it may use a dataset that was
+    made elsewhere. Raises :class:`EidolonError` when there is neither, and for what cannot be read.
+    """
+    source = None if params.adapter == "emblems" else params.source
+    wrong = None if source is None else wrong_with(source)
+    if wrong is not None:
+        if record.is_file():
+            return f"warning: dataset.source {wrong}; the dataset stays as it was recorded"
+        raise EidolonError(f"dataset.source {wrong}: set it in params.yaml")
+    found = list(_files(source)) if source is not None else []
+    found += [params.splits / name for name in splits.FILES] if params.splits is not None else []
+    known = _Known(hashes)
+    digest, size = hashlib.sha256(), 0
+    for path in track(found, "source", "files"):
+        root = source if source in path.parents else params.splits
+        name = path.relative_to(root) if root is not None else path
+        digest.update(os.fsencode(f"{known.sha256(path)} {name.as_posix()}\0"))
+        size += path.stat().st_size if path.is_file() else 0
+    known.save()
+    write_json(record, {"files": len(found), "bytes": size, "sha256": digest.hexdigest()})
+    return f"{len(found)} files" if found else "nothing is read: the pictures are drawn"
 
 
-def taken(amount: int | float | None, count: int) -> int:
-    """How many of ``count`` pictures a number, a share (at least one picture), or ``None`` (all)
-    takes."""
-    if amount is None:
-        return count
-    if isinstance(amount, float):
-        return max(1, round(amount * count))
-    return min(amount, count)
+def _files(root: Path) -> Iterator[Path]:
+    """Everything below ``root`` that is not hidden, and folders without anything; in a fixed order.
+    Links are followed, but not back to a folder that they lie in."""
+    for place, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
+        here, real = Path(place), os.path.realpath(place)
+        if any(os.path.realpath(p) == real for p in here.parents if p == root or root in p.parents):
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        shown = sorted(name for name in files if not name.startswith("."))
+        yield from (here / name for name in shown)
+        if not shown and not folders and here != root:
+            yield here
+
+
+def _unreadable(error: OSError) -> None:
+    raise EidolonError(
+        f"{error.filename} cannot be read ({error.strerror}): give this account the right to"
+    )
+
+
+class _Known:
+    """The digests of files that were read before, each with what tells that it is unchanged."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._now: dict[str, list[Any]] = {}
+        try:
+            self._before: dict[str, list[Any]] = json.loads(file.read_text())
+        except (OSError, ValueError):  # none yet, or damaged: everything is read again
+            self._before = {}
+
+    def sha256(self, path: Path) -> str:
+        """The digest of a file's content. Raises :class:`EidolonError` when it cannot be read."""
+        if not path.is_file():
+            return _ABSENT
+        name, found = str(path.absolute()), path.stat()
+        state = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        before = self._before.get(name)
+        try:
+            same = before is not None and before[:-1] == state
+            self._now[name] = [*state, before[-1] if same and before else sha256(path)]
+        except OSError as error:
+            _unreadable(error)
+        return str(self._now[name][-1])
+
+    def save(self) -> None:
+        """Remember the files that were asked for, and no others."""
+        if self._now != self._before:
+            write_text(self._file, json.dumps(self._now))

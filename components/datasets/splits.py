@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-from components.datasets.source import Split
+from components.datasets.adapter import Split
 from components.errors import EidolonError
 
 FILES: dict[str, Split] = {

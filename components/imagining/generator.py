@@ -7,6 +7,7 @@ which pictures share a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -27,9 +28,6 @@ from components.models.checkpoints import (
     placed,
     precision,
 )
-
-diffusers_logging.set_verbosity_error()
-diffusers_logging.disable_progress_bar()
 
 ON_CPU_PIXELS = 2**20
 """Pixels in one batch on a CPU: four pictures of 512 x 512, which take SDXL about 2 GB."""
@@ -57,6 +55,7 @@ class Generator:
     """A text-to-image pipeline of diffusers, chosen by its own model_index.json."""
 
     def __init__(self, params: config.Generator) -> None:
+        _quiet()
         self.params = params
         model, revision = params.model, params.revision
         # each model by itself: the pipeline's own loader fills at random what a checkpoint lacks
@@ -120,3 +119,10 @@ def _kinds(model: str, **options: Any) -> dict[str, Any]:
                 if isinstance(kind, type) and issubclass(kind, torch.nn.Module):
                     kinds[name] = kind
     return kinds
+
+
+@cache
+def _quiet() -> None:
+    """Leave progress and warnings to our own code."""
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()

@@ -10,7 +10,7 @@ import yaml
 
 from components import config, manifest
 from components.errors import EidolonError
-from components.lifecycle.yardstick import Trained, yardstick
+from components.lifecycle.reference import Trained, reference
 from components.models.words import spelled
 from components.paths import DATASET
 from components.validation import inspection
@@ -26,7 +26,7 @@ def admit(params: config.Params) -> tuple[dict[str, Any], str]:
     check_words(params, rows["category"].unique())
     asked = yaml.safe_load(config.PARAMS.read_text())["dataset"]
     now = Trained(asked, (DATASET / "manifest.csv").read_text())
-    against = yardstick(now, params.inspection.max_lost)
+    against = reference(now, params.inspection.max_lost)
     return inspection.inspect(params.inspection, against.rows), against.words
 
 

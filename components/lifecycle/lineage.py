@@ -21,9 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from components import config, manifest, names
-from components.data import workspace
 from components.errors import EidolonError
 from components.lifecycle import registry
+from components.versioning.lock import collection_hash, dataset_hash
 
 STDIN = "-"
 SHOWN = 12  # lines of one value, for people
@@ -179,10 +179,10 @@ def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
             },
         },
         "dataset": {
-            "dvc": workspace.dataset_hash(lock),
+            "dvc": dataset_hash(lock),
             "pictures": int(tags["pictures"]),
             "categories": int(tags["categories"]),
-            "ingested": {"dvc": workspace.collection_hash(pointer), "pictures": len(collected)},
+            "ingested": {"dvc": collection_hash(pointer), "pictures": len(collected)},
         },
         "models": info["models"],
         "generator": info["generator"] | {"revision": pins["generator"]},

@@ -24,10 +24,8 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from components import config, manifest, tables
-from components.data import workspace
 from components.errors import EidolonError
-from components.files import read_json
-from components.lifecycle.digest import lock_digest
+from components.files import read_json, text_of
 from components.lifecycle.registry_errors import GONE, code_of, translated
 from components.nested import flat
 from components.paths import (
@@ -39,10 +37,12 @@ from components.paths import (
     EVALUATION,
     INSPECTION,
     LOCK,
+    POINTER,
     SOURCE,
     VALIDATION,
 )
 from components.variables import masked
+from components.versioning import git, lock
 
 MODEL = "eidolon"
 EXPERIMENT = "eidolon-retrain"
@@ -54,7 +54,7 @@ KEPT = {
     "dataset.csv": DATASET / "manifest.csv",
     "accepted.csv": ACCEPTED / "manifest.csv",
     "collection.csv": COLLECTION / "manifest.csv",
-    "pictures.dvc": workspace.POINTER,
+    "pictures.dvc": POINTER,
     "source.json": SOURCE,
 }
 """What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
@@ -123,7 +123,7 @@ def register(params: config.Params) -> Version:
 
     Idempotent: a dvc.lock that was registered before gives the version it gave then.
     """
-    registry, digest = client(), lock_digest()
+    registry, digest = client(), lock.digest()
     known = _with_digest(registry, digest)
     if known is not None:
         registry.set_registered_model_alias(MODEL, CHALLENGER, known.version)
@@ -150,8 +150,8 @@ def register(params: config.Params) -> Version:
             "dataset": info["dataset"]["dvc"],
             "pictures": str(len(rows)),
             "categories": str(rows["category"].nunique()),
-            "collection": workspace.collection_hash(workspace.text(workspace.POINTER)),
-            **asdict(workspace.code()),
+            "collection": lock.collection_hash(text_of(POINTER)),
+            **asdict(git.code()),
         },
     )
     registry.set_registered_model_alias(MODEL, CHALLENGER, version.version)
@@ -178,7 +178,7 @@ def keep(folder: Path, why: str) -> str:
 @_reached()
 def is_registered() -> bool:
     """Whether the dvc.lock that is here was registered before."""
-    return _with_digest(client(), lock_digest()) is not None
+    return _with_digest(client(), lock.digest()) is not None
 
 
 @_reached()

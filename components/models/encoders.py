@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn.functional import normalize
@@ -32,11 +31,7 @@ from components.models.checkpoints import (
     precision,
 )
 from components.names import fill
-
-Array = npt.NDArray[np.float32]
-
-transformers_logging.disable_progress_bar()
-logging.getLogger("transformers").setLevel(logging.ERROR)
+from components.vectors import Array
 
 
 class _PictureEncoder:
@@ -47,6 +42,7 @@ class _PictureEncoder:
     """
 
     def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
+        _quiet()
         self.name = model
         loaded, self._pools = load_model(
             AutoModel.from_pretrained, model, revision, optional="pooler."
@@ -177,3 +173,10 @@ def _picture_processor(model: str, **options: Any) -> Any:
 
 def _joined(parts: list[torch.Tensor]) -> Array:
     return normalize(torch.cat(parts).float(), dim=-1).cpu().numpy()
+
+
+@cache
+def _quiet() -> None:
+    """Leave progress and warnings to our own code."""
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)

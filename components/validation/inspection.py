@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components import config, manifest, pictures, tables
-from components.data.likeness import SIDE, difference_hash, thumbnail
+from components import config, manifest, tables
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
+from components.images import decoding
+from components.images.hashing import SIDE, difference_hash, thumbnail
 from components.paths import DATASET, INSPECTION
 from components.progress import track
 from components.validation import page, suites
-from components.validation.copies import KINDS, NEARLY, nearest
+from components.validation.duplicates import KINDS, NEARLY, nearest
 from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
@@ -108,14 +109,14 @@ def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspection) -> pd.
     the colour difference at 8x8 pixels to the most similar picture of its own category and subset
     (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
     another category with the same outline by the difference hash (``near``). They are missing where
-    there is none to compare with (:func:`components.validation.copies.nearest`). ``copy_of`` and so
-    on name that picture as its owner does, or by its path where it was drawn."""
+    there is none to compare with (:func:`components.validation.duplicates.nearest`). ``copy_of``
+    and so on name that picture as its owner does, or by its path where it was drawn."""
     found = []
     outlines = np.zeros(len(rows), dtype=np.uint64)
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
     for i, path in enumerate(track(rows["path"].tolist(), "inspect", "pictures")):
         try:
-            image = pictures.read(dataset / path)
+            image = decoding.decode(dataset / path)
         except EidolonError:
             found.append((False, np.nan, np.nan))
             continue

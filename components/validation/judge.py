@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from components import config
 from components.validation.limit import Limit, mark
-from components.validation.measure import DIGITS, Array, Measured
+from components.validation.measure import DIGITS, Measured
+from components.vectors import Array
 
 Floats = npt.NDArray[np.floating]
 
@@ -116,3 +119,21 @@ def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
         left = np.delete(left, worst)
     result[left] = np.nan
     return result
+
+
+def diversity(names: Sequence[str], rows: pd.DataFrame, measured: Measured) -> pd.DataFrame:
+    """One row per category of ``names``: how many of its pictures, judged in ``rows``, are
+    ``accepted``, and their ``diversity``, the mean cosine distance of two of them to the vision
+    encoder (missing for fewer than two)."""
+    found = []
+    sound = (rows["reason"] == "").to_numpy()
+    groups = rows[sound].groupby("category").indices
+    fine = measured.vision[sound]
+    for name in names:
+        vectors = fine[groups.get(name, np.empty(0, dtype=int))]
+        count = len(vectors)
+        # the cosines of all pairs sum to |Σv|² - n, of unit vectors
+        together = (vectors.sum(axis=0) ** 2).sum() - count
+        apart = 1 - together / (count * (count - 1)) if count > 1 else np.nan
+        found.append((name, count, apart))
+    return pd.DataFrame(found, columns=["category", "accepted", "diversity"])

@@ -14,15 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from components import config, pictures
+from components import config
 from components.errors import EidolonError
 from components.files import sha256
+from components.images import decoding
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.progress import track
-from components.validation.picture import contrast, pixels, sharpness
-
-Array = npt.NDArray[np.float32]
-
+from components.validation.quality import contrast, pixels, sharpness
+from components.vectors import Array
 
 DIGITS = 6
 """Decimals of what is summed over many numbers, and so kept by any processor."""
@@ -141,7 +140,7 @@ class Meter:
         arrays = []
         done = 0
         read = map(_read, track(files, "measure", "pictures"))
-        for images in pictures.grouped(read, self._batch):
+        for images in decoding.grouped(read, self._batch):
             chunk = np.arange(done, done + len(images))
             done += len(images)
             table = pd.DataFrame(index=chunk)
@@ -174,6 +173,6 @@ _OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
 
 def _read(file: Path) -> Image.Image:
     try:
-        return pictures.read(file, max_pixels=_MAX_PIXELS)
+        return decoding.decode(file, max_pixels=_MAX_PIXELS)
     except EidolonError:
         return _NOTHING

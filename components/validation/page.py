@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from components import pictures
 from components.errors import EidolonError
+from components.images import decoding
 
 SHOWN = 500  # rows
 _SIDE = 96  # pixels of a thumbnail
@@ -75,7 +75,7 @@ def _text(value: object) -> str:
 
 def _thumbnail(file: Path) -> str:
     try:
-        image = pictures.read(file, side=_SIDE)
+        image = decoding.decode(file, side=_SIDE)
     except EidolonError:
         return "no picture"
     image.thumbnail((_SIDE, _SIDE))

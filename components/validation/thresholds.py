@@ -20,13 +20,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from components import config, manifest
-from components.data.likeness import thumbnail
 from components.files import file_aside
+from components.images.decoding import decode
+from components.images.hashing import thumbnail
 from components.paths import DATASET, IMAGINED
-from components.pictures import read
 from components.validation import inspection
-from components.validation.heal import diversity
-from components.validation.judge import differences, judge, limits
+from components.validation.judge import differences, diversity, judge, limits
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, agreement
 
@@ -133,7 +132,7 @@ def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, V
     with tempfile.TemporaryDirectory() as place:
         files: dict[str, list[Path]] = {}
         for i in at:
-            image = read(measured.files[i])
+            image = decode(measured.files[i])
             shape = (image.height, image.width, 3)
             wrong = {
                 "blank": rng.uniform(20, 235, size=3) + rng.normal(0, 2, shape),
@@ -159,7 +158,7 @@ def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, V
 
 def lossy_copies(files: Sequence[Path]) -> Values:
     """The colour difference at 8x8 pixels of each picture that can be read to a lossy copy."""
-    images = [read(file) for file in files]
+    images = [decode(file) for file in files]
     pairs = [(thumbnail(image), thumbnail(_lossy(image))) for image in images]
     return np.array([np.sqrt(((one - other) ** 2).mean()) for one, other in pairs])
 
@@ -167,7 +166,7 @@ def lossy_copies(files: Sequence[Path]) -> Values:
 def _lossy(image: Image.Image) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=60)
-    return read(buffer.getvalue())
+    return decode(buffer.getvalue())
 
 
 def plot(found: list[Distribution], path: Path) -> None:

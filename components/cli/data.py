@@ -1,0 +1,158 @@
+"""Verbs for data: ingested, inspected, versioned, brought back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from components import config
+from components.errors import EidolonError
+
+PANEL = "Data"
+verbs = typer.Typer()
+
+
+@verbs.command(rich_help_panel=PANEL)
+def inspect() -> None:
+    """Look at the dataset as a whole, and compare it with the champion's."""
+    from components.lifecycle.admission import admit
+    from components.paths import INSPECTION
+
+    report, compared = admit(config.load())
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    print(
+        f"inspect: {report['categories']} categories, {report['pictures']} pictures, {compared}:"
+        f" see {INSPECTION}/index.html"
+    )
+
+
+@verbs.command(rich_help_panel=PANEL)
+def thresholds(
+    cut: Annotated[
+        float, typer.Option(min=0, max=0.5, help="share of the pictures that a bound should cut")
+    ] = 0.005,
+    out: Annotated[Path, typer.Option(help="the picture")] = Path("reports/thresholds.png"),
+) -> None:
+    """Plot what the limits of `validation` and `inspection` cut, to set them from data."""
+    from components.validation import thresholds as stage
+
+    found = stage.distributions(config.load())
+    stage.plot(found, out)
+    table = Table(title=f"limits of validation; the last column cuts {cut:.2%} at each bound")
+    for column in (
+        "measure",
+        "limit",
+        "cut of pictures",
+        "of wrong ones",
+        "to cut so many",
+    ):
+        table.add_column(column)
+    for item in found:
+        bounds = (_bounds(item.limit.low, item.limit.high), _bounds(*item.cutting(cut)))
+        wrong = f"{item.beyond(item.wrong):.2%}" if item.wrong.size else ""
+        cuts = f"{item.beyond(item.pictures):.2%}"
+        table.add_row(item.limit.column, bounds[0], cuts, wrong, bounds[1])
+    Console().print(table)
+    print(f"thresholds: see {out}")
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    """As they would stand in params.yaml, digit for digit."""
+    return f"{'' if low is None else f'{low:.12g}'} … {'' if high is None else f'{high:.12g}'}"
+
+
+@verbs.command(rich_help_panel=PANEL)
+def ingest(
+    source: Annotated[
+        Path, typer.Argument(help="a folder of categories, a zip or tar, or a list (.csv, .txt)")
+    ],
+    keep_near: Annotated[
+        bool, typer.Option("--keep-near", help="add near-duplicates of known pictures too")
+    ] = False,
+) -> None:
+    """Check new pictures and add those that are fit to the dataset, as a new version of it."""
+    from components.collection import versions
+    from components.collection.ingest import ingest as add
+
+    params = config.load().ingest
+    versions.prepare(print)
+    outcome = add(source, params, keep_near=keep_near)
+    if outcome.unfit:
+        raise EidolonError(f"nothing in {source} is fit: {outcome.sentence()}")
+    print(f"ingest: {outcome.sentence()}")
+    saved = versions.save_collection(print)
+    if not outcome.added:
+        print("nothing new: the dataset stays as it is")
+    if saved is not None:
+        print(f"version {saved.hash} of the collection: {saved.pictures} pictures ingested so far,")
+        print(
+            f"{saved.added} of them still to be announced: the DAG `ingest` does it within 15"
+            " minutes of `make up`"
+        )
+
+
+versions = typer.Typer(help="Versions of the dataset.", no_args_is_help=True)
+verbs.add_typer(versions, name="data", rich_help_panel=PANEL)
+verbs.add_typer(versions, name="data", rich_help_panel=PANEL)
+
+
+@versions.command()
+def log() -> None:
+    """List the versions that registered models were trained on."""
+    from components.lifecycle import registry
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns
+    for column in (
+        "version",
+        "alias",
+        "registered",
+        "dataset",
+        "collection",
+        "pictures",
+        "categories",
+        "code",
+    ):
+        table.add_column(column, no_wrap=True)
+    for version in registry.versions():
+        tags = version.tags
+        table.add_row(
+            version.version,
+            "\n".join(version.aliases),
+            f"{version.created:%Y-%m-%d}",
+            tags.get("dataset", "")[:10],
+            tags.get("collection", "")[:10],
+            tags.get("pictures", ""),
+            tags.get("categories", ""),
+            tags.get("commit", "")[:7] + ("+" if tags.get("dirty") == "true" else ""),
+        )
+    Console().print(table)
+
+
+@versions.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="a registered version, its alias, or `working`")],
+    b: Annotated[
+        str, typer.Argument(help="a registered version, its alias, or `working`")
+    ] = "working",
+) -> None:
+    """Show what B's dataset has and A's has not, and the other way round."""
+    from components.lifecycle.differences import diff as compare
+
+    for line in compare(a, b).lines():
+        print(line)
+
+
+@versions.command()
+def restore(
+    version: Annotated[str, typer.Argument(help="a registered version, or its alias")],
+    force: Annotated[bool, typer.Option(help="even if unversioned changes are lost")] = False,
+) -> None:
+    """Bring back the dataset and the collection that a version was trained on."""
+    from components.lifecycle.restore import restore as bring_back
+
+    print(f"data/dataset is {bring_back(version, print, force=force)}, that of version {version}")

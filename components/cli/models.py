@@ -1,0 +1,90 @@
+"""Verbs for models: which are used, which is live, what an answer came from, and search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components import config
+
+PANEL = "Models"
+verbs = typer.Typer()
+
+
+@verbs.command(rich_help_panel=PANEL)
+def lineage(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="a version or its alias, a file with an answer of POST /search, or - for stdin"
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Trace an answer or a version back to run, data, models, prompts, seeds and code."""
+    from components.lifecycle.lineage import tables, trace
+
+    found = trace(subject)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for table in tables(found):
+        Console().print(table)
+
+
+@verbs.command(rich_help_panel=PANEL)
+def use(
+    profile: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")],
+    force: Annotated[bool, typer.Option(help="even if edits of params.yaml are lost")] = False,
+) -> None:
+    """Replace params.yaml by a profile."""
+    from components.config import profiles
+    from components.versioning import git
+
+    committed = git.committed(config.PARAMS)
+    chosen = profiles.use(profile, committed=committed, force=force)
+    print(f"params.yaml is now the profile {chosen.profile}")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def promote(
+    version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
+) -> None:
+    """Make a registered version the champion (and so roll back, with an older one)."""
+    from components.lifecycle import registry
+
+    registry.promote_by_hand(version)
+    print(f"version {version} is now the champion")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def search(
+    query: Annotated[str, typer.Argument(help='what to look for, such as "red striped star"')],
+    k: Annotated[int, typer.Option(help="how many pictures")] = 5,
+    bundle: Annotated[Path, typer.Option(help="the bundle to search")] = Path("artifacts/bundle"),
+) -> None:
+    """Search a bundle from the terminal."""
+    from components.serving.loading import load
+    from components.serving.retriever import Retriever
+
+    params = config.load()
+    answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)
+    how = "known category" if answer.known else f"imagined {len(answer.imagined)} pictures"
+    # as text: rich takes [brackets] in a plain string for its markup
+    title = Text(f"{query}  ({how}, λ = {answer.weight:.2f})", style="table.title")
+    table = Table(title=title, box=SIMPLE_HEAD)
+    for column in ("category", "score", "text", "image", "hubness"):
+        table.add_column(column)
+    table.add_column("picture", overflow="fold")
+    for hit in answer.hits:
+        parts = (hit.score, hit.text_score, hit.image_score, hit.hubness)
+        scores = (f"{part:.2f}" for part in parts)
+        table.add_row(Text(hit.category), *scores, Text(hit.source or hit.id))
+    Console().print(table)

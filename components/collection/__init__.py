@@ -1,0 +1,1 @@
+"""Pictures that people give: checked, kept, listed, and found again."""

@@ -1,0 +1,55 @@
+"""Versions of the collection: DVC keeps its pictures, git their table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.collection import catalog
+from components.files import text_of
+from components.paths import DATASET, PICTURES, POINTER
+from components.progress import Log
+from components.versioning import dvc
+from components.versioning.lock import collection_hash
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A version of the collection: what DVC calls it, how much it holds, how many of its pictures
+    have not been announced, and the last of those."""
+
+    hash: str
+    pictures: int
+    categories: int
+    added: int
+    last: str
+
+
+def prepare(log: Log) -> None:
+    """Have what ingesting compares with: the dataset as it is, and the collection's files."""
+    if not (DATASET / "manifest.csv").is_file():
+        log("the dataset is not here yet: `dvc repro dataset`")
+        dvc.run("repro", "dataset", quiet=False)
+    if POINTER.is_file() and not PICTURES.is_dir():
+        dvc.run("pull", str(POINTER), quiet=False)
+
+
+def save_collection(log: Log) -> Saved | None:
+    """Version what was ingested and push it; nothing when Airflow was told of all of it.
+
+    Raises what :func:`dvc` does when DVC or the remote fails; all of it can be tried again.
+    """
+    with catalog.locked():
+        added = catalog.unannounced()
+        if not added:
+            return None
+        dvc.run("add", str(PICTURES))
+        rows = catalog.read()
+        saved = Saved(
+            hash=collection_hash(text_of(POINTER)),
+            pictures=len(rows),
+            categories=rows["category"].nunique(),
+            added=len(added),
+            last=added[-1],
+        )
+    dvc.push([str(POINTER)], log)
+    return saved

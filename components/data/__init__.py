@@ -1,1 +1,0 @@
-"""Pictures that people give: checked, kept, versioned, and found again."""

@@ -1,0 +1,1 @@
+"""The stage `embed`, and the features that all later stages read."""

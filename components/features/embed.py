@@ -1,0 +1,87 @@
+"""The stage `embed`: every picture and every category's name to features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components import config, manifest
+from components.errors import EidolonError
+from components.features.features import Features
+from components.files import folder_aside
+from components.images import decoding
+from components.models.encoders import ClipEncoder, VisionEncoder
+from components.paths import ACCEPTED, DATASET, FEATURES
+from components.progress import track
+from components.vectors import Array
+
+
+def embed(
+    params: config.Encoders,
+    dataset: Path = DATASET,
+    accepted: Path = ACCEPTED,
+    out: Path = FEATURES,
+) -> Features:
+    """Encode the gallery and training pictures twice (CLIP, vision), the accepted imagined
+    pictures once (vision), and the categories' names (CLIP text)."""
+    clip = ClipEncoder(params.clip, params.clip_revision, params.batch)
+    vision = VisionEncoder(params.vision, params.vision_revision, params.batch)
+    frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    categories = frame[["category", "split"]].drop_duplicates("category", ignore_index=True)
+
+    sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
+    for subset in ("gallery", "training"):
+        rows = frame.loc[frame["subset"] == subset, ["path", "category", "source"]]
+        part = rows.reset_index(drop=True)
+        both = encode([dataset / p for p in part["path"]], subset, clip, vision)
+        sides[subset] = (part, both[0], both[1])
+
+    drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    unknown = set(drawn["category"]) - set(categories["category"])
+    if unknown:
+        raise EidolonError(
+            f"imagined pictures of {sorted(unknown)[:3]} belong to no category of the dataset:"
+            " run `dvc repro generate`"
+        )
+    (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
+    row = pd.Index(categories["category"]).get_indexer(pd.Index(drawn["category"]))
+    place = drawn.groupby("category").cumcount().to_numpy()
+    many = int(place.max()) + 1
+    grid = np.zeros((len(categories), many, vectors.shape[1]), dtype=np.float32)
+    mask = np.zeros(grid.shape[:2], dtype=bool)
+    grid[row, place], mask[row, place] = vectors, True
+
+    features = Features(
+        categories=categories,
+        gallery=sides["gallery"][0],
+        training=sides["training"][0],
+        text=clip.describe(categories["category"].tolist(), params.prompts),
+        imagined=grid,
+        accepted=mask,
+        gallery_clip=sides["gallery"][1],
+        gallery_vision=sides["gallery"][2],
+        training_clip=sides["training"][1],
+        training_vision=sides["training"][2],
+    )
+    with folder_aside(out) as aside:
+        features.save(aside)
+    return features
+
+
+def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:
+    """Read each picture once, no larger than the encoders need it, and encode it with every one:
+    (N, d) float32 for each encoder, of unit rows."""
+    if not files:
+        raise EidolonError(f"there are no {what} pictures to embed")
+    batch = max(encoder.batch for encoder in encoders)
+    sides = [encoder.side for encoder in encoders]
+    side = None if None in sides else max(s for s in sides if s is not None)
+    read = (decoding.decode(f, side=side) for f in track(files, f"embed {what}", "pictures"))
+    parts: list[list[Array]] = [[] for _ in encoders]
+    for images in decoding.grouped(read, batch):
+        for encoder, collected in zip(encoders, parts, strict=True):
+            collected.append(encoder.images(images))
+    return [np.concatenate(p) for p in parts]

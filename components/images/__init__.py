@@ -1,0 +1,1 @@
+"""Pictures as pixels: decoded safely, hashed, compared, made small."""

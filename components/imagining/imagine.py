@@ -1,0 +1,64 @@
+"""The stage `imagine`: the pictures of one shard."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from components import config, manifest, names
+from components.errors import EidolonError
+from components.files import folder_aside
+from components.imagining.drawing import draw
+from components.imagining.recipes import Wanted
+from components.imagining.shards import PLAN_COLUMNS, read_table
+from components.imagining.store import Store
+from components.paths import IMAGINED, PLAN, SHARDS
+
+
+def imagine(
+    shard: int,
+    params: config.Generator,
+    planned: Path = PLAN,
+    earlier: Path = IMAGINED,
+    out: Path = SHARDS,
+    store: Store | None = None,
+) -> pd.DataFrame:
+    """The stage `imagine@SHARD`: the pictures of one shard, with a manifest.
+
+    What the store has is not drawn again, nor what ``earlier`` has: in a clone whose store is empty
+    that is what DVC restored.
+    """
+    from components.models.checkpoints import fingerprint
+
+    store = store or Store()
+    table = read_table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")
+    pictures = [Wanted(*row) for row in table.itertuples(index=False, name=None)]
+    addresses = draw(pictures, params, store, _by_address(earlier), f"imagine@{shard}")
+    model = fingerprint(params.model, params.revision)
+    rows = []
+    with folder_aside(out / str(shard)) as aside:
+        for picture, address in addresses.items():
+            data = store.get(address)
+            if data is None:
+                raise EidolonError(f"{store.path(address)} has vanished: run it again")
+            path = Path(names.folder(picture.category)) / f"{picture.k:02d}.png"
+            (aside / path).parent.mkdir(exist_ok=True)
+            (aside / path).write_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            row = (path.as_posix(), picture.category, picture.prompt, picture.seed, model, digest)
+            rows.append((*row, address))
+        frame = pd.DataFrame(rows, columns=list(manifest.IMAGINED_COLUMNS))
+        frame = frame.sort_values("path", ignore_index=True)
+        manifest.write(aside, frame)
+    return frame
+
+
+def _by_address(imagined: Path) -> dict[str, Path]:
+    """The pictures of an earlier run, if there is one."""
+    try:
+        frame = manifest.read(imagined, ("address", "path"), "dvc repro generate")
+    except (EidolonError, OSError):
+        return {}
+    return {at: imagined / path for at, path in zip(frame["address"], frame["path"], strict=True)}

@@ -1,0 +1,41 @@
+"""The stage `plan`: which pictures to imagine, a table for each shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from components import config, manifest, names, tables
+from components.errors import EidolonError
+from components.files import folder_aside
+from components.imagining.recipes import wanted
+from components.imagining.shards import PLAN_COLUMNS, shard_of
+from components.paths import DATASET, PLAN
+
+
+def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) -> pd.DataFrame:
+    """The stage `plan`: the pictures wanted of the dataset's categories, a table for each shard.
+
+    Raises :class:`EidolonError` for a prompt of an unknown category, and for two categories of one
+    name.
+    """
+    rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    categories = rows["category"].unique().tolist()
+    known = {*map(names.fold, categories)}
+    strangers = sorted(name for name in params.prompts if names.fold(name) not in known)
+    if strangers:
+        raise EidolonError(
+            f"generator.prompts names {strangers[0]!r}, which is no category of the dataset:"
+            " mend the name in params.yaml, or remove it"
+        )
+    names.distinct(categories)
+    frame = pd.DataFrame(
+        [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, categories)],
+        columns=list(PLAN_COLUMNS),
+    )
+    shard = frame["category"].map(lambda name: shard_of(name, len(params.shards)))
+    with folder_aside(out) as aside:
+        for index in params.shards:
+            tables.write(aside / f"{index}.csv", frame[shard == index])
+    return frame

@@ -1,0 +1,79 @@
+"""Which pictures are wanted, and the recipe of each: everything that it depends on.
+
+A picture's address is the hash of its recipe, and the picture carries the recipe inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from components import config
+from components.imagining.seeds import seed_of
+
+Identity = Mapping[str, str | int | float]
+"""What a picture depends on beside its prompt and seed: components.imagining.generator.identity."""
+
+
+RECIPE = "eidolon"
+"""The PNG text chunk that holds the recipe."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The ``k``-th picture of a category; ``attempt`` counts those found wrong before it."""
+
+    category: str
+    k: int
+    prompt: str
+    seed: int
+    attempt: int = 0
+
+    def again(self, base: int) -> Wanted:
+        """The picture to draw in place of this one, which was found wrong."""
+        attempt = self.attempt + 1
+        return replace(self, attempt=attempt, seed=seed_of(self.prompt, self.k, base, attempt))
+
+
+def wanted(params: config.Generator, categories: Iterable[str]) -> list[Wanted]:
+    """K pictures of each category. Neighbours are of different categories: a small increment
+    fills a batch too."""
+    names = list(categories)
+    prompts = {name: params.prompt_for(name) for name in names}
+    return [
+        Wanted(name, k, prompts[name], seed_of(prompts[name], k, params.seed))
+        for k in range(params.images_per_category)
+        for name in names
+    ]
+
+
+def recipe_of(prompt: str, seed: int, identity: Identity) -> str:
+    """Everything that a picture depends on, as canonical JSON."""
+    everything = {**identity, "prompt": prompt, "seed": seed}
+    return json.dumps(everything, sort_keys=True, separators=(",", ":"))
+
+
+def identity_in(recipe: str) -> Identity:
+    """What ``recipe`` says of what a picture depends on beside its prompt and seed."""
+    return {k: v for k, v in json.loads(recipe).items() if k not in ("prompt", "seed")}
+
+
+def address_of(recipe: str) -> str:
+    """The address of the picture that ``recipe`` gives: its SHA-256, in hex."""
+    return hashlib.sha256(recipe.encode()).hexdigest()
+
+
+def recipe_in(data: bytes) -> str | None:
+    """The recipe of a PNG that is whole, by its CRCs, or nothing."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            found = image.info.get(RECIPE)
+            image.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return found if isinstance(found, str) else None

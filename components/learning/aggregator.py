@@ -1,0 +1,159 @@
+"""The attention network that turns K imagined pictures into one vector, and the fusion weight λ.
+
+Khan et al., "Category-level Text-to-Image Retrieval Improved", BMVC 2025 (arXiv 2509.00177).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from components.errors import EidolonError
+from components.features.features import Features
+from components.vectors import Array
+
+LAYERS = 2
+HEADS = 1
+DROPOUT = 0.1
+_WIDEST = 2**14  # the largest feature dimension that is not absurd
+_PROBE = "self_attn.layers.0.out_proj.weight"
+_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.MultiheadAttention):
+        dim, weight = module.embed_dim, module.in_proj_weight
+        with torch.no_grad():
+            weight[dim : 2 * dim] = weight[:dim]  # keys start as the queries' projection
+        nn.init.trunc_normal_(module.out_proj.weight, std=0.02)
+        nn.init.zeros_(module.out_proj.bias)
+
+
+class _Layers(nn.Module):
+    """Holds the attention layers under the published state-dict names."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        # copies: in the authors' code too the layers start with the same input projection
+        first = nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
+        self.layers = nn.ModuleList(deepcopy(first) for _ in range(LAYERS))
+
+
+class Aggregator(nn.Module):
+    """A CLS token, the mean of the K features, attends twice to itself and to them.
+
+    Only the CLS row is replaced by a layer's output; there is no residual, LayerNorm or MLP. The
+    output is the CLS row, of length one. λ is the sigmoid of one learned scalar.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.lamda = nn.Parameter(torch.zeros(1))
+        self.self_attn = _Layers(dim)
+        self.apply(_initialise)
+
+    @property
+    def weight(self) -> Tensor:
+        """λ in (0, 1), shape (1,), for training."""
+        return torch.sigmoid(self.lamda)
+
+    @property
+    def fusion_weight(self) -> float:
+        """λ as a number, for scoring, to six digits."""
+        return round(float(self.weight.detach()), 6)
+
+    @torch.no_grad()
+    def start_at_mean(self) -> None:
+        """Set the value and output projections to the identity: attention then averages features.
+
+        Ours, not the paper's. From the published initialisation the network must first learn to
+        pass features through at all, for which a few hundred categories are too few.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                identity = torch.eye(self.dim)
+                module.in_proj_weight[2 * self.dim :] = identity
+                module.out_proj.weight.copy_(identity)
+
+    def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
+        """(B, K, d) to (B, d) of length one.
+
+        ``accepted`` (B, K), bool: false features are ignored. A row without any accepted feature
+        gives zeros: its score is the text's alone.
+        """
+        if accepted is None:
+            accepted = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        kept = accepted.unsqueeze(-1).to(features.dtype)
+        count = kept.sum(1)
+        cls = (features * kept).sum(1, keepdim=True) / count.clamp(min=1).unsqueeze(1)
+        ignored = torch.cat([torch.zeros_like(accepted[:, :1]), ~accepted], dim=1)
+        for layer in self.self_attn.layers:
+            tokens = torch.cat([cls, features], dim=1)
+            cls, _ = layer(cls, tokens, tokens, key_padding_mask=ignored, need_weights=False)
+        return normalize(cls.squeeze(1), dim=-1) * (count > 0)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> Aggregator:
+        """The network of these weights, in float32, ready to be used.
+
+        Raises :class:`ValueError` saying what does not fit: a name, a shape, a type or a number.
+        """
+        model = cls(dimension({name: tuple(tensor.shape) for name, tensor in state.items()}))
+        for name, tensor in state.items():
+            if tensor.dtype not in _TYPES:
+                raise ValueError(f"holds {name} of type {tensor.dtype}")
+            if not tensor.float().isfinite().all():
+                raise ValueError(f"holds numbers in {name} that are not finite")
+        model.load_state_dict(state)
+        return model.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the weights as safetensors."""
+        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Aggregator:
+        """Raises :class:`EidolonError` when the file is missing, damaged or of another shape."""
+        remedy = "train or import it anew"
+        try:
+            return cls.from_state(load_file(path))
+        except (OSError, SafetensorError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise EidolonError(f"{path} holds no aggregator ({first}): {remedy}") from None
+        except ValueError as error:
+            raise EidolonError(f"{path} holds no aggregator (it {error}): {remedy}") from None
+
+
+def aggregate(model: Aggregator, features: Features) -> Array:
+    """(C, d_vision): the vector of each category, zero where no picture was accepted."""
+    model.eval()
+    with torch.inference_mode():
+        return model(
+            torch.from_numpy(features.imagined), torch.from_numpy(features.accepted)
+        ).numpy()
+
+
+def dimension(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """The feature dimension of the aggregator whose weights have these names and shapes.
+
+    Nothing of their size is allocated. Raises :class:`ValueError` saying what does not fit.
+    """
+    dim, *_ = shapes.get(_PROBE) or (0,)
+    if not 0 < dim <= _WIDEST:
+        raise ValueError(f"lacks {_PROBE} of a usual size")
+    with torch.device("meta"):
+        expected = {n: tuple(t.shape) for n, t in Aggregator(dim).state_dict().items()}
+    if odd := sorted(expected.keys() ^ shapes.keys()):
+        raise ValueError(f"{'lacks' if odd[0] in expected else 'also holds'} {odd[0][:80]!a}")
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            raise ValueError(f"holds {name} of shape {shapes[name]}, not {shape}")
+    return dim

@@ -1,0 +1,69 @@
+"""Bringing back a registered version's dataset, by its lineage in MLflow and the DVC remote."""
+
+from __future__ import annotations
+
+import yaml
+
+from components import config
+from components.collection import catalog
+from components.errors import EidolonError
+from components.files import text_of, write_text
+from components.lifecycle import registry
+from components.paths import COLLECTION, RESTORING, SOURCE
+from components.progress import Log
+from components.versioning import dvc, git
+from components.versioning.lock import collection_hash, dataset_hash
+
+
+def restore(version: str, log: Log, *, force: bool = False) -> str:
+    """Bring back data/dataset and the collection of ``version``; the dataset's DVC hash.
+
+    Raises :class:`EidolonError` when something here would be lost that no version, no commit and no
+    cache holds, unless ``force`` is set; and when the DVC remote lacks the version. Nothing is
+    changed then. One that was interrupted is completed by another call.
+    """
+    found = registry.registered(version)
+    kept = registry.artifacts(found, "dvc.lock", "lineage")
+    lock, pointer = kept["dvc.lock"], kept.get("lineage/pictures.dvc")
+    dataset, pictures = dataset_hash(lock), collection_hash(pointer)
+    with catalog.locked():
+        begun = text_of(RESTORING) == found.version
+        if not (force or begun) and (lost := [*dvc.unsaved(), *_uncommitted()]):
+            raise EidolonError(
+                f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or give"
+                " --force"
+            )
+        dvc.fetch([dataset, *([pictures] if pictures else [])])
+        write_text(RESTORING, found.version)
+        here, source = text_of(SOURCE), kept.get("lineage/source.json")
+        dvc.checkout(lock, pointer, kept["lineage/collection.csv"], source)
+        RESTORING.unlink()
+    asked = [yaml.safe_load(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
+    if asked[0] != asked[1]:
+        log("params.yaml asks for another dataset: the next `dvc repro` would build that one")
+    elif here != source:
+        log(
+            "dataset.source has changed since that version: the next `dvc repro` would build the"
+            " dataset of what lies there now"
+        )
+    return dataset
+
+
+def _params() -> str:
+    config.load()  # a wrong value is told as such
+    return config.PARAMS.read_text()
+
+
+def _uncommitted() -> list[str]:
+    """The collection's manifest, when neither a commit nor a registered version holds its text."""
+    path = COLLECTION / "manifest.csv"
+    here = text_of(path)
+    if here is None or here == git.committed(path):
+        return []
+    for version in reversed(registry.versions()):
+        try:
+            if registry.artifacts(version, "lineage").get("lineage/collection.csv") == here:
+                return []
+        except registry.MissingArtifactError:
+            continue  # of an older release: it holds nothing
+    return [str(path)]

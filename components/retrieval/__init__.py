@@ -1,1 +1,0 @@
-"""From features to a ranking: trained, measured, bundled and asked."""

@@ -1,0 +1,99 @@
+"""The bundle: the one folder that is registered, promoted, deployed and rolled back.
+
+    bundle.json               what everything was made from, and the hash of every other file
+    aggregator.safetensors    the attention network and λ
+    gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
+    queries.safetensors       text (C, d), image (C, d): the known categories' vectors
+    gallery.csv               path, category, source of each gallery row
+    categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
+                              seeds (of those pictures, in their order)
+    pictures.zip              gallery/ and imagined/ pictures, to be shown beside results
+
+Loading checks every hash. There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save_file
+
+from components import config, manifest, tables
+from components.features.features import Features
+from components.files import folder_aside, read_json, sha256, write_json
+from components.images import decoding
+from components.index.build import build_index
+from components.learning.aggregator import Aggregator, aggregate
+from components.models.checkpoints import fingerprint
+from components.paths import (
+    ACCEPTED,
+    AGGREGATOR,
+    BUNDLE,
+    DATASET,
+    EVALUATION,
+    FEATURES,
+    VALIDATION,
+)
+from components.serving.loading import FORMAT
+from components.versioning.lock import dataset_hash
+
+THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip
+
+
+def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
+    """The stage `bundle`: gather the outputs of the other stages into one folder."""
+    features = Features.load(FEATURES)
+    weights = AGGREGATOR / "aggregator.safetensors"
+    model = Aggregator.load(weights)
+    drawn = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    with folder_aside(out) as aside:
+        (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
+        image = aggregate(model, features)
+        gallery = build_index(features, image, params.search.hubness)
+        save_file(vars(gallery), aside / "gallery.safetensors")
+        save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
+        tables.write(aside / "gallery.csv", features.gallery)
+        of = drawn.groupby("category")
+        shown = of["path"].agg(lambda p: " ".join("imagined/" + p))
+        seeds = of["seed"].agg(lambda s: " ".join(map(str, s)))
+        names = features.categories["category"]
+        categories = features.categories.assign(
+            pictures=names.map(shown).fillna(""), seeds=names.map(seeds).fillna("")
+        )
+        tables.write(aside / "categories.csv", categories)
+        with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
+            for path in features.gallery["path"]:
+                _add(archive, path, DATASET / path)
+            for path in drawn["path"]:
+                _add(archive, f"imagined/{path}", ACCEPTED / path)
+        generator, encoders = params.generator, params.encoders
+        info = {
+            "format": FORMAT,
+            "profile": params.profile,
+            "dataset": {"dvc": dataset_hash(), "pictures": len(features.gallery)},
+            "models": {
+                "generator": fingerprint(generator.model, generator.revision),
+                "clip": fingerprint(encoders.clip, encoders.clip_revision),
+                "vision": fingerprint(encoders.vision, encoders.vision_revision),
+            },
+            "generator": generator.model_dump(mode="json"),
+            "encoders": encoders.model_dump(mode="json"),
+            "lambda": model.fusion_weight,
+            "metrics": read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`"),
+            "validation": read_json(VALIDATION / "report.json", "run `dvc repro validate`"),
+            "files": {p.name: sha256(p) for p in sorted(aside.iterdir())},
+        }
+        write_json(aside / "bundle.json", info)
+    return info
+
+
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    image = decoding.decode(path, side=THUMBNAIL)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")
+    # a fixed date: equal pictures give an equal archive
+    archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())

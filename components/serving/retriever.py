@@ -1,0 +1,136 @@
+"""Answering a query: known categories from the bundle, any other text by imagining it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from components import config, names
+from components.errors import QueryError
+from components.imagining.generator import Generator
+from components.index.gallery import top
+from components.models.encoders import ClipEncoder, VisionEncoder
+from components.serving.loading import Bundle
+
+MAX_QUERY = 300  # characters
+MAX_K = 1000
+DIGITS = 6  # decimals of a score in an answer
+REMEMBERED = 256  # imagined texts whose vectors and pictures are kept
+Imagination = tuple[np.ndarray, list[bytes], list[int]]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One gallery picture: ``score`` fuses its similarities to the query, less its ``hubness``
+    (:mod:`components.index.gallery`), which is 0 where the query is no known category. Numbers
+    have :data:`DIGITS` decimals. ``source`` is the name that its owner knows it by, empty for one
+    that was drawn."""
+
+    rank: int
+    id: str
+    category: str
+    source: str
+    score: float
+    text_score: float
+    image_score: float
+    hubness: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``imagined`` are the pictures behind the answer, as ids of the bundle or as PNG bytes."""
+
+    query: str
+    known: bool
+    weight: float
+    hits: list[Hit]
+    imagined: list[str | bytes]
+    seeds: list[int]
+
+
+class Retriever:
+    """A bundle with the models that it was made with."""
+
+    def __init__(self, bundle: Bundle, generator: config.Generator, encoders: config.Encoders):
+        self.bundle = bundle
+        self._prompts = encoders.prompts
+        self._clip = ClipEncoder(encoders.clip, encoders.clip_revision)
+        self._vision = VisionEncoder(encoders.vision, encoders.vision_revision)
+        self._generator = Generator(generator)
+        self._imagining = threading.Lock()  # one pipeline, one generation at a time
+        self._imagined: OrderedDict[str, Imagination] = OrderedDict()
+        known = bundle.categories["category"]
+        self._known = {names.fold(name): row for row, name in enumerate(known)}
+
+    def search(self, query: str, k: int) -> Answer:
+        """The ``k`` best gallery pictures for ``query``.
+
+        Raises :class:`QueryError` for an empty or over-long query or a ``k`` out of range.
+        """
+        words = names.words(query)
+        if not words or len(words) > MAX_QUERY:
+            raise QueryError(f"a query has 1 to {MAX_QUERY} characters")
+        if not 1 <= k <= MAX_K:
+            raise QueryError(f"k is between 1 and {MAX_K}, not {k}")
+        imagined: list[str | bytes]
+        row = self._known.get(names.fold(query))
+        if row is not None:
+            gallery = self.bundle.gallery
+            text, image = self.bundle.text[row], self.bundle.image[row]
+            imagined = list(self.bundle.categories["pictures"][row].split())
+            seeds = [int(s) for s in self.bundle.categories["seeds"][row].split()]
+        else:
+            gallery = self.bundle.gallery.uncorrected
+            text = self._clip.describe([words], self._prompts)[0]
+            image, pictures, seeds = self._imagine(words)
+            imagined = list(pictures)
+        weight = self.bundle.aggregator.fusion_weight
+        scores = gallery.score(text[None], image[None], weight)
+        table = self.bundle.pictures
+        hits = [
+            Hit(
+                rank=rank,
+                id=table["path"][i],
+                category=table["category"][i],
+                source=table["source"][i] if "source" in table else "",  # not in older bundles
+                score=_clean(scores.fused[0, i]),
+                text_score=_clean(scores.text[0, i]),
+                image_score=_clean(scores.image[0, i]),
+                hubness=_clean(scores.hubness[0, i]),
+            )
+            for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
+        ]
+        return Answer(query, row is not None, weight, hits, imagined, seeds)
+
+    def _imagine(self, words: str) -> Imagination:
+        """Equal queries share one generation, those asked at the same time too."""
+        with self._imagining:
+            if words not in self._imagined:
+                pictures, seeds = self._generator.imagine(
+                    words, self._generator.params.images_per_category
+                )
+                features = torch.from_numpy(self._vision.images(pictures))
+                with torch.inference_mode():
+                    image = self.bundle.aggregator(features[None])[0].numpy()
+                self._imagined[words] = image, [_png(p) for p in pictures], seeds
+                if len(self._imagined) > REMEMBERED:
+                    self._imagined.popitem(last=False)
+            self._imagined.move_to_end(words)
+            return self._imagined[words]
+
+
+def _clean(score: np.floating) -> float:
+    """0.6 instead of 0.6000000238418579: all digits that float32 has, and no others."""
+    return round(float(score), DIGITS)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

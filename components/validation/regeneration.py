@@ -1,0 +1,65 @@
+"""Drawing rejected pictures again, each with another seed, for a limited number of attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components import config, manifest
+from components.files import sha256
+from components.imagining.drawing import draw
+from components.imagining.recipes import Wanted
+from components.imagining.store import Store
+from components.validation.judge import judge
+from components.validation.measure import Measured, Meter
+
+
+@dataclass(frozen=True)
+class Regenerated:
+    """``first`` are the judged rows as the pictures came; ``last`` after redrawing, with their
+    ``measured``. ``replaced`` are those drawn anew, of all attempts; ``files`` are theirs."""
+
+    first: pd.DataFrame
+    last: pd.DataFrame
+    measured: Measured
+    replaced: pd.DataFrame
+    files: tuple[Path, ...]
+
+
+def regenerate(
+    measured: Measured, params: config.Params, meter: Meter, store: Store
+) -> Regenerated:
+    """Judge all pictures and draw the offending ones anew, each with a seed of its own, until none
+    offends or ``validation.attempts`` are spent. All are judged together after every round."""
+    size, base = params.generator.size, params.generator.seed
+    first = rows = judge(measured, params.validation, size)
+    replaced: list[pd.DataFrame] = []
+    files: list[Path] = []
+    for _ in range(params.validation.attempts):
+        at = np.flatnonzero(rows["reason"] != "")
+        if not at.size:
+            break
+        replaced.append(rows.iloc[at])
+        files += [measured.files[i] for i in at]
+        again = [_wanted(row).again(base) for row in rows.iloc[at].itertuples()]
+        addresses = draw(again, params.generator, store, what="redraw")
+        drawn = [store.path(addresses[w]) for w in again]
+        frame = rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]].assign(
+            seed=[w.seed for w in again],
+            address=[addresses[w] for w in again],
+            attempt=[w.attempt for w in again],
+            sha256=[sha256(file) for file in drawn],
+        )
+        measured = measured.replace(at, meter.measure(drawn, frame))
+        rows = judge(measured, params.validation, size)
+    past = pd.concat(replaced) if replaced else rows.head(0)
+    return Regenerated(first, rows, measured, past, tuple(files))
+
+
+def _wanted(row: Any) -> Wanted:
+    k = int(Path(row.path).stem)  # the k-th picture of a category is called so
+    return Wanted(row.category, k, row.prompt, row.seed, row.attempt)

@@ -1,0 +1,163 @@
+"""The stage `validate`: imagined pictures are judged, and wrong ones drawn anew.
+
+data/accepted/                         what may be used: pictures, and manifest.csv
+artifacts/validation/report.json       counts, what failed, the categories left to text alone
+artifacts/validation/index.html        what offended and why, with thumbnails; links the Data Docs
+artifacts/validation/measurements.csv  each picture of each attempt: its numbers, reason and outcome
+artifacts/validation/quarantine/       the files that offended
+artifacts/validation/data_docs/        Great Expectations' own pages
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components import config, manifest, tables
+from components.errors import EidolonError
+from components.files import folder_aside, write_json, write_text
+from components.imagining.store import Store
+from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
+from components.validation import page, suites
+from components.validation.judge import diversity, limits
+from components.validation.measure import Meter
+from components.validation.regeneration import Regenerated, regenerate
+from components.validation.suites import Failure, Rule, Suite
+
+_SHOWN = [
+    "path",
+    "reason",
+    "attempt",
+    "outcome",
+    "resembles",
+    "copy_of",
+    "agreement",
+    "siblings",
+    "difference",
+    "contrast",
+    "sharpness",
+]
+
+
+def validate(
+    params: config.Params,
+    dataset: Path = DATASET,
+    imagined: Path = IMAGINED,
+    accepted: Path = ACCEPTED,
+    out: Path = VALIDATION,
+    store: Store | None = None,
+) -> dict[str, Any]:
+    """Judge and regenerate ``imagined``, and write ``accepted`` and ``out``. Returns the report.
+
+    Raises :class:`EidolonError` after a critical failure: ``out`` tells of it, and ``accepted`` is
+    not written. DVC has removed the last one then, so that no later stage can take it.
+    """
+    frame = manifest.read(imagined, manifest.IMAGINED_COLUMNS, "dvc repro generate")
+    known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    names = known["category"].unique().tolist()
+    meter = Meter(params.encoders, names)
+    found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
+    regenerated = regenerate(found, params, meter, store or Store())
+    categories = diversity(names, regenerated.last, regenerated.measured)
+    categories["text_only"] = categories["accepted"] < params.validation.min_accepted
+    alone = set(categories.loc[categories["text_only"], "category"])
+    sound = regenerated.last["reason"] == ""
+    fine = sound & ~regenerated.last["category"].isin(alone)
+    outcome = np.where(fine, "accepted", np.where(sound, "left to text", "quarantined"))
+    with folder_aside(out) as aside:
+        judged = _suites(regenerated, categories, params.validation, params.generator.size)
+        failures = suites.run(judged, aside / "data_docs")
+        report = _report(regenerated, categories, failures)
+        measurements = pd.concat(
+            [
+                regenerated.replaced.assign(outcome="redrawn"),
+                regenerated.last.assign(outcome=outcome),
+            ]
+        )
+        bad = (measurements["reason"] != "").to_numpy()
+        files = list(compress([*regenerated.files, *regenerated.measured.files], bad))
+        _quarantine(measurements[bad], files, aside / "quarantine")
+        shown = page.render(
+            "Validation of the imagined pictures",
+            [(f.severity, f.sentence) for f in failures],
+            measurements.loc[bad, _SHOWN],
+            files,
+            aside / "data_docs",
+        )
+        write_text(aside / "index.html", shown)
+        ordered = measurements.sort_values(["path", "attempt"])
+        tables.write(aside / "measurements.csv", ordered)
+        write_json(aside / "report.json", report)
+    if report["critical"]:
+        raise EidolonError(
+            f"validation of the imagined pictures failed: {'; '.join(report['critical'])}. See"
+            f" {out}/index.html, then change the generator or the limits in params.yaml"
+        )
+    with folder_aside(accepted) as aside:
+        kept = regenerated.last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
+        for file, path in zip(
+            compress(regenerated.measured.files, fine), kept["path"], strict=True
+        ):
+            (aside / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, aside / path)
+        manifest.write(aside, kept)
+    return report
+
+
+def _quarantine(rows: pd.DataFrame, files: Sequence[Path], folder: Path) -> None:
+    """Copy the offending ``files``, as they are, under the name and attempt of their rows."""
+    for file, path, attempt in zip(files, rows["path"], rows["attempt"], strict=True):
+        kept = folder / f"{Path(path).with_suffix('')}-{attempt}.png"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_file():
+            shutil.copyfile(file, kept)
+
+
+def _suites(
+    regenerated: Regenerated, categories: pd.DataFrame, params: config.Validation, size: int
+) -> list[Suite]:
+    checks = limits(params, size)
+
+    def rules(severity: suites.Severity) -> list[Rule]:
+        return [Rule(c.column, c.low, c.high, c.reason, severity, params.mostly) for c in checks]
+
+    share = 1 - params.max_text_only
+    return [
+        Suite("pictures as imagined", regenerated.first, "path", rules("warning")),
+        Suite("pictures after redrawing", regenerated.last, "path", rules("critical")),
+        Suite(
+            "categories",
+            categories,
+            "category",
+            [
+                Rule("accepted", params.min_accepted, None, "left to text alone", "warning"),
+                Rule("text_only", None, 0, "left to text alone, too many", "critical", share),
+                Rule("diversity", params.min_diversity, None, "pictures all alike", "warning"),
+            ],
+        ),
+    ]
+
+
+def _report(
+    regenerated: Regenerated, categories: pd.DataFrame, failures: list[Failure]
+) -> dict[str, Any]:
+    first, last = regenerated.first["reason"], regenerated.last["reason"]
+    critical = [f.sentence for f in failures if f.severity == "critical"]
+    return {
+        "success": not critical,
+        "critical": critical,
+        "warnings": [f.sentence for f in failures if f.severity != "critical"],
+        "pictures": len(last),
+        "offending": first[first != ""].value_counts().sort_index().to_dict(),
+        "redrawn": len(regenerated.replaced),
+        "quarantined": last[last != ""].value_counts().sort_index().to_dict(),
+        "accepted": int(categories.loc[~categories["text_only"], "accepted"].sum()),
+        "fewest_accepted": int(categories["accepted"].min()),
+        "text_only": categories.loc[categories["text_only"], "category"].tolist(),
+    }

@@ -1,0 +1,1 @@
+"""What git and DVC know of this checkout."""
