@@ -41,7 +41,9 @@ def measure(kind: str, params: config.Ingest, count: int, copies: int, seed: int
     rng = np.random.default_rng([seed, [*KINDS].index(kind)])
     images = [KINDS[kind](rng) for _ in range(count)]
     with tempfile.TemporaryDirectory() as folder:
-        known = Known(params.max_hamming, params.max_distance, Path(folder) / "sketches.sqlite")
+        known = Known(
+            params.max_hamming, params.near_duplicate_distance, Path(folder) / "sketches.sqlite"
+        )
         refused = 0
         began = time.process_time()
         for i, image in enumerate(images):

@@ -74,7 +74,7 @@ class Result(BaseModel):
 
     query: str
     known: bool = Field(description="whether the query is a category of the bundle")
-    weight: float = Field(
+    fusion_weight: float = Field(
         validation_alias="lambda",
         serialization_alias="lambda",
         description="the image score's share of the fused score",
@@ -102,7 +102,7 @@ def result(answer: Answer, bundle: BundleName, models: dict[str, str]) -> Result
     return Result(
         query=answer.query,
         known=answer.known,
-        weight=answer.weight,
+        fusion_weight=answer.fusion_weight,
         bundle=bundle,
         models=models,
         seeds=answer.seeds,

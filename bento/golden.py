@@ -72,8 +72,10 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
         raise CheckError(f"{query!r}: the scores are not sorted")
     if row is None:
         return
-    weight = bundle.aggregator.fusion_weight
-    fused = bundle.gallery.score(bundle.text[row][None], bundle.image[row][None], weight).fused[0]
+    fusion_weight = bundle.aggregator.fusion_weight
+    fused = bundle.gallery.score(
+        bundle.text[row][None], bundle.aggregated[row][None], fusion_weight
+    ).fused[0]
     best = fused[top(fused, K)]
     offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))
     found = [offline.get(hit["id"], math.nan) for hit in hits]

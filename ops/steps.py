@@ -183,7 +183,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
                 f"version {version} was rolled back: `eidolon promote {version}` lifts that"
             )
         params = config.load()
-        against = reference(trained(version), params.inspection.max_lost)
+        against = reference(trained(version), params.inspect.max_lost)
         if champion is not None and against.version is None:
             log(against.words)
         before = registry.metrics_of(against.version) if against.version else None

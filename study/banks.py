@@ -112,20 +112,20 @@ def choose(world: World, bank: Bank) -> Choice:
     """``bank`` under the default's network and λ, with the temperature that is best on validation
     categories."""
     model, text = defaults.shipped(world), world.features.text
-    image, weight = aggregator.aggregate(model, world.features), model.fusion_weight
+    image, fusion_weight = aggregator.aggregate(model, world.features), model.fusion_weight
 
     def gallery(on: Pictures, temperature: float) -> Gallery:
         by_text = bank(world, text, on.clip, on, temperature)
         return Gallery(on.clip, on.vision, by_text, bank(world, image, on.vision, on, temperature))
 
     def ranked(temperature: float) -> Ranking:
-        return lambda on: gallery(on, temperature).score(text, image, weight).fused
+        return lambda on: gallery(on, temperature).score(text, image, fusion_weight).fused
 
     temperature = max(TEMPERATURES, key=lambda value: validation_map(world, ranked(value)))
     on = gallery_pictures(world.features)
-    taken_off = gallery(on, temperature).score(text[:1], image[:1], weight).hubness[0]
+    subtracted = gallery(on, temperature).score(text[:1], image[:1], fusion_weight).hubness[0]
     seen, unseen = (np.isin(on.labels, world.features.rows(split)) for split in ("train", "unseen"))
-    difference = float(taken_off[seen].mean() - taken_off[unseen].mean())
+    difference = float(subtracted[seen].mean() - subtracted[unseen].mean())
     return Choice(ranked(temperature), difference)
 
 

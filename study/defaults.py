@@ -50,5 +50,5 @@ def published_start_tuned(world: World) -> Ranking:
 def mean_instead(world: World) -> Ranking:
     """The mean instead of the aggregator, λ chosen on validation as the default's."""
     text, image = world.features.text, weighted_mean(world)
-    weight = max(WEIGHTS, key=lambda lam: validation_map(world, linear(text, image, lam)))
-    return fused(text, image, weight, world.hubness)
+    fusion_weight = max(WEIGHTS, key=lambda lam: validation_map(world, linear(text, image, lam)))
+    return fused(text, image, fusion_weight, world.hubness)

@@ -28,7 +28,7 @@ IDEAS: dict[str, Method] = {
     "averaged text normalised again": ideas.renormalised_text,
     "streams standardised": ideas.standardised,
     "corrected for hubness": ideas.corrected,
-    "domain shift taken off": ideas.domain_shift,
+    "domain shift subtracted": ideas.domain_shift,
     "pictures weighted by CLIP score": ideas.trust_clip,
     "pictures weighted by siblings": ideas.trust_siblings,
     "worst pictures dropped by CLIP score": ideas.drop_worst,

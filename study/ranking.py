@@ -65,19 +65,22 @@ def normalised(x: Array) -> Array:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def linear(text: Array, image: Array, weight: float | Array) -> Ranking:
-    """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``weight`` is a number or a column (C, 1)."""
-    return lambda on: Gallery(on.clip, on.vision).score(text, image, weight).fused
+def linear(text: Array, image: Array, fusion_weight: float | Array) -> Ranking:
+    """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``fusion_weight`` is λ, a number or a
+    column (C, 1)."""
+    return lambda on: Gallery(on.clip, on.vision).score(text, image, fusion_weight).fused
 
 
-def fused(text: Array, image: Array, weight: float, temperature: float) -> Ranking:
+def fused(text: Array, image: Array, fusion_weight: float, temperature: float) -> Ranking:
     """What is served: known categories corrected for hubness, other texts by :func:`linear`."""
 
     def rank(on: Pictures) -> Array:
         known = on.known
-        gallery = Gallery.among(on.clip, on.vision, text[known], image[known], temperature)
-        scores = gallery.uncorrected.score(text, image, weight).fused
-        scores[known] = gallery.score(text[known], image[known], weight).fused
+        gallery = Gallery.with_query_bank(
+            on.clip, on.vision, text[known], image[known], temperature
+        )
+        scores = gallery.uncorrected.score(text, image, fusion_weight).fused
+        scores[known] = gallery.score(text[known], image[known], fusion_weight).fused
         return scores
 
     return rank

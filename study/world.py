@@ -122,13 +122,13 @@ def make(params: config.Params, seed: int) -> World:
         }
         features = covering.extended(
             features,
-            clip.describe(covering.TEXTS, chosen.encoders.prompts),
+            clip.describe(covering.TEXTS, chosen.encoders.text_templates),
             _imagined(covering.TEXTS, chosen.generator, vision),
         )
         return World(
             seed=seed,
             train=chosen.train,
-            hubness=chosen.search.hubness,
+            hubness=chosen.index.hubness_temperature,
             features=features,
             imagined_clip=_through_clip(features, clip),
             ensemble=clip.describe(features.categories["category"].tolist(), PROMPTS),
@@ -156,7 +156,7 @@ def _stages(params: config.Params) -> None:
     wanted_now = {
         "models": [fingerprint(model, None) for model in models],
         "params": params.model_dump(
-            mode="json", exclude={"train", "search", "evaluate", "gate", "serve"}
+            mode="json", exclude={"train", "index", "evaluate", "gate", "serve"}
         ),
     }
     done = Path("done.json")

@@ -107,11 +107,11 @@ def test_models_that_lack_the_words_are_refused_before_they_draw(champion: Path)
         "models/generator",
         "8 of 8 categories",
         "eidolon use folder-sd-turbo",
-        "max_spelled: 1",
+        "max_out_of_vocabulary: 1",
     ):
         assert part in str(refused.value)
     assert not Path("artifacts/inspection").exists()
-    change(inspection={"max_spelled": 1.0})
+    change(inspect={"max_out_of_vocabulary": 1.0})
     assert admit(config.load())[0]["success"]
 
 

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from components import cli
 from components.authors.checkpoint import import_checkpoint, load, read_checkpoint
+from components.cli import __main__ as cli
 from components.errors import EidolonError
 from components.learning.aggregator import Aggregator
 

@@ -18,10 +18,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components import cli
 from components.authors import layout
 from components.authors.choices import Method, TextModel, VisionModel
 from components.authors.evaluation import evaluate
+from components.cli import __main__ as cli
 from components.errors import EidolonError
 from components.learning.aggregator import Aggregator
 from tests.test_aggregator import independent

@@ -22,7 +22,8 @@ from starlette.testclient import TestClient
 
 from bento.api import BundleName, result
 from bento.web import Web
-from components import cli, config, manifest, names
+from components import config, manifest, names
+from components.cli import models
 from components.collection.ingest import ingest
 from components.datasets.dataset import dataset
 from components.datasets.emblems import categories, draw
@@ -62,9 +63,9 @@ def project(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (root / "new" / folder).mkdir(parents=True)
         draw(kind, seed=6, subset="toy", index=0).save(root / "new" / folder / "new.png")
     values = toy.params(toy_models, root / "pictures")
-    values["generator"] |= {"prompt": "a {photo} of {}", "prompts": PROMPTS}
-    values["encoders"]["prompts"] = ["a {photo} of {}", "{}"]
-    values["inspection"]["min_difference"] = 0.0
+    values["generator"] |= {"prompt": "a {photo} of {}", "category_prompts": PROMPTS}
+    values["encoders"]["text_templates"] = ["a {photo} of {}", "{}"]
+    values["inspect"]["copy_colour_distance"] = 0.0
     (root / "params.yaml").write_text(yaml.safe_dump(values))
     with chdir(root):
         dataset(config.load().dataset)
@@ -132,7 +133,7 @@ def test_every_name_reaches_the_bundle(project: Path) -> None:
 
 def test_a_second_training_finds_the_champions_categories(registered: registry.Version) -> None:
     """All-digit categories were numbers in the champion's manifest, so all of them were lost."""
-    params = config.load().inspection
+    params = config.load().inspect
     champion = reference(trained("1"), params.max_lost)
     assert champion.version == "1"
     report = inspect(params, champion.rows)
@@ -145,11 +146,13 @@ def test_a_second_training_finds_the_champions_categories(registered: registry.V
 
 
 def test_the_registry_takes_every_name(registered: registry.Version) -> None:
-    """`generator.prompts.colt's foot` is no name of a parameter to MLflow."""
+    """`generator.category_prompts.colt's foot` is no name of a parameter to MLflow."""
     params = registry.client().get_run(registered.run_id).data.params
-    assert json.loads(params["generator.prompts"]) == config.load().generator.prompts
+    assert (
+        json.loads(params["generator.category_prompts"]) == config.load().generator.category_prompts
+    )
     assert params["generator.prompt"] == "a {photo} of {}"
-    assert json.loads(params["encoders.prompts"]) == ["a {photo} of {}", "{}"]
+    assert json.loads(params["encoders.text_templates"]) == ["a {photo} of {}", "{}"]
     assert params["profile"] == "toy" and params["generator.revision"] == "null"
     found = lineage.trace("1")["imagined"]["categories"]
     assert {row["category"] for row in found} == set(NAMES)
@@ -194,7 +197,7 @@ def test_a_terminal_shows_names_as_they_are(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    cli.search("[bold] :smile: [red]", 100, BUNDLE)
+    models.search("[bold] :smile: [red]", 100, BUNDLE)
     shown = capsys.readouterr().out
     assert shown.count("[bold] :smile: [red]") > 1 and "[b] (c) {d} 100%" in shown
     summary = {
@@ -237,7 +240,7 @@ def test_any_names_go_from_folders_to_plans(folders: list[str]) -> None:
         assert read.to_dict("records") == made.to_dict("records")
         assert set(read["category"]) == wanted
         planned = plan.plan(params.generator)
-        parts = [shards._table(PLAN / f"{i}.csv", shards.PLAN_COLUMNS, "") for i in (0, 1)]
+        parts = [shards.read_table(PLAN / f"{i}.csv", shards.PLAN_COLUMNS, "") for i in (0, 1)]
         rows = {row for part in parts for row in part.itertuples(index=False, name=None)}
         assert rows == set(planned.itertuples(index=False, name=None))
         assert {row[0] for row in rows} == wanted

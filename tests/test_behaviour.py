@@ -55,7 +55,7 @@ def world() -> World:
     drawn = vision.images(generator.draw(prompts, seeds)).reshape(len(unseen), IMAGINED, -1).mean(1)
     return World(
         gallery=Gallery(clip.images(photos), vision.images(photos)),
-        text=clip.describe([c.name for c in unseen], encoders.prompts),
+        text=clip.describe([c.name for c in unseen], encoders.text_templates),
         image=drawn / np.linalg.norm(drawn, axis=1, keepdims=True),
         positive=np.repeat(np.eye(len(unseen), dtype=bool), PER_CATEGORY, axis=1),
     )

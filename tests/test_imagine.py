@@ -109,10 +109,12 @@ def test_only_what_is_new_is_drawn(
     assert count(params, *first) == 0
     assert count(params, *first, "pink dotted arrow") == many
     assert count(params.model_copy(update={"images_per_category": many + 1}), *first) == 4
-    own = params.model_copy(update={"prompts": {first[0]: "a drawing of a {}", first[1]: "a ring"}})
+    own = params.model_copy(
+        update={"category_prompts": {first[0]: "a drawing of a {}", first[1]: "a ring"}}
+    )
     assert count(own, *first) == 2 * many
     assert count(params.model_copy(update={"steps": 1}), *first) == 4 * many
-    assert count(params.model_copy(update={"batch": 3, "prompts": {}}), *first[::-1]) == 0
+    assert count(params.model_copy(update={"batch": 3, "category_prompts": {}}), *first[::-1]) == 0
     again = [w.again(params.seed) for w in wanted(params, first)]
     draw(again[:3], params, store)
     assert drawn(capfd.readouterr().err) == 3
@@ -123,7 +125,7 @@ def test_only_what_is_new_is_drawn(
 def test_categories_with_one_prompt_share_their_pictures(
     params: config.Generator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    same = params.model_copy(update={"prompts": {"a": "a red ring", "b": "a red ring"}})
+    same = params.model_copy(update={"category_prompts": {"a": "a red ring", "b": "a red ring"}})
     addresses = draw(wanted(same, ["a", "b"]), same, Store(tmp_path))
     assert len(addresses) == 2 * len(set(addresses.values()))
     assert drawn(capfd.readouterr().err) == params.images_per_category

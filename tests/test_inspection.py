@@ -16,7 +16,7 @@ from benchmarks.lookalikes import KINDS as LOOKALIKES
 from components import config
 from components.errors import EidolonError
 from components.images.decoding import decode
-from components.images.hashing import differences, thumbnail
+from components.images.hashing import colour_distances, thumbnail
 from components.lifecycle import registry
 from components.lifecycle.reference import reference, trained
 from components.paths import DATASET, INSPECTION
@@ -46,7 +46,7 @@ def paths(rows: pd.DataFrame, category: int, subset: str = "gallery") -> list[Pa
 
 
 def test_a_sound_dataset_passes_and_is_looked_at_once(copy: Path, rows: pd.DataFrame) -> None:
-    params = config.load().inspection
+    params = config.load().inspect
     report = inspect(params, None)
     assert report["success"] and report["critical"] == [] and not report["compared"]
     assert (report["pictures"], report["categories"]) == (len(rows), rows["category"].nunique())
@@ -89,7 +89,7 @@ def test_pictures_that_spoil_training_are_critical(
 ) -> None:
     bad = damage(rows).relative_to(DATASET).as_posix()
     with pytest.raises(EidolonError, match=f"{reason}.*{INSPECTION}/index.html"):
-        inspect(config.load().inspection, None)
+        inspect(config.load().inspect, None)
     found = pd.read_csv(INSPECTION / "measurements.csv", keep_default_na=False).set_index("path")
     assert found.loc[bad, "reason"] == reason
     page = (INSPECTION / "index.html").read_text()
@@ -101,7 +101,7 @@ def test_pictures_that_spoil_training_are_critical(
 def test_a_copy_in_one_category_is_a_warning(rows: pd.DataFrame) -> None:
     one, other = paths(rows, 0)[:2]
     shutil.copy(one, other)
-    report = inspect(config.load().inspection, None)
+    report = inspect(config.load().inspect, None)
     assert any("2 of 44: is there twice" in warning for warning in report["warnings"])
 
 
@@ -109,7 +109,7 @@ def test_an_altered_copy_in_another_category_is_a_warning(rows: pd.DataFrame) ->
     one, other = paths(rows, 0)[0], paths(rows, 1)[0]
     values = np.asarray(Image.open(one).convert("RGB")) * 0.88
     Image.fromarray(values.astype(np.uint8)).save(other)
-    report = inspect(config.load().inspection, None)
+    report = inspect(config.load().inspect, None)
     told = next(w for w in report["warnings"] if "nearly is in another category too" in w)
     assert all(path.relative_to(DATASET).as_posix() in told for path in (one, other))
 
@@ -118,13 +118,13 @@ def test_a_category_without_training_pictures_is_a_warning(rows: pd.DataFrame) -
     name = rows.loc[rows["split"] == "train", "category"].iloc[0]
     without = rows[(rows["category"] != name) | (rows["subset"] == "gallery")]
     without.to_csv(DATASET / "manifest.csv", index=False)
-    report = inspect(config.load().inspection, None)
+    report = inspect(config.load().inspect, None)
     told = next(w for w in report["warnings"] if "has no training pictures" in w)
     assert f"1 of {rows['category'].nunique()}" in told and told.endswith(f": {name}")
 
 
 def test_what_changed_since_the_champion_is_told(rows: pd.DataFrame) -> None:
-    params = config.load().inspection
+    params = config.load().inspect
     first, second, third = rows["category"].unique()[:3]
     before = rows.copy()
     before.loc[before["category"] == first, "split"] = "elsewhere"
@@ -155,7 +155,7 @@ def test_the_champions_dataset_is_what_is_compared_with(
     registry.promote(version.version)
     before = reference(now, 0.1).rows
     assert before == (DATASET / "manifest.csv").read_text()
-    report = inspect(config.load().inspection, before, out=tmp_path / "inspection")
+    report = inspect(config.load().inspect, before, out=tmp_path / "inspection")
     assert report["compared"] and report["success"]
     kept = registry.artifacts(registry.registered(version.version), "validation/report.json")
     assert json.loads(kept["validation/report.json"])["success"]
@@ -184,11 +184,11 @@ def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
         rows.append((path, category, "gallery", ""))
     shutil.copy(tmp_path / rows[0][0], tmp_path / rows[1][0])
     table = pd.DataFrame(rows, columns=["path", "category", "subset", "source"])
-    params = config.load(Path(__file__).parents[1] / "params.yaml").inspection
+    params = config.load(Path(__file__).parents[1] / "params.yaml").inspect
     thumbnails = np.array([thumbnail(decode(tmp_path / path)) for path in table["path"]])
-    alike = differences(thumbnails, thumbnails) < params.min_difference
+    alike = colour_distances(thumbnails, thumbnails) < params.copy_colour_distance
     assert alike.sum() > 2 * len(table)  # colours at 8x8 pixels alone call most of them copies
     looked = measure(tmp_path, table, params)
-    same = looked[["copy", "leak", "label"]].min(axis=1) < params.min_difference
+    same = looked[["copy", "leak", "label"]].min(axis=1) < params.copy_colour_distance
     assert looked["path"][same].tolist() == [rows[0][0], rows[1][0]]
     assert looked["label_of"][:2].tolist() == [rows[1][0], rows[0][0]]

@@ -87,7 +87,7 @@ def test_make_run(tmp_path: Path) -> None:
     assert "models/dino" in failed.stderr and "Traceback" not in failed.stdout + failed.stderr
 
     weights.write_bytes(good)
-    strict = changed | {"validation": changed["validation"] | {"min_contrast": 0.5, "attempts": 0}}
+    strict = changed | {"validate": changed["validate"] | {"min_contrast": 0.5, "attempts": 0}}
     params.write_text(yaml.safe_dump(strict))
     failed = clone.shell(sys.executable, "-c", _STAGE, "validate")
     assert failed.returncode == 1

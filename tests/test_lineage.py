@@ -78,7 +78,7 @@ def test_a_version_leads_to_run_data_models_and_code(registered: registry.Versio
         assert {drawn["prompt"]} == set(of["prompt"]) and drawn["seeds"] == of["seed"].tolist()
     assert lineage.trace("challenger") == found
     assert found["generator"]["prompt"] == config.load().generator.prompt
-    assert tuple(found["encoders"]["prompts"]) == config.load().encoders.prompts
+    assert tuple(found["encoders"]["text_templates"]) == config.load().encoders.text_templates
     assert found["validation"] == info["validation"]
     assert found["code"] == {"commit": "unknown", "dirty": "unknown"}  # the toy has no git
 

@@ -142,12 +142,14 @@ def test_other_braces_of_a_template_are_text(toy_models: Path) -> None:
 
 
 def test_a_prompt_belongs_to_its_category_however_the_name_is_written() -> None:
-    generator = _params(prompts={"Colt's_Foot": "a wild {}", "CAFE\u0301": "whole"}).generator
+    generator = _params(
+        category_prompts={"Colt's_Foot": "a wild {}", "CAFE\u0301": "whole"}
+    ).generator
     assert generator.prompt_for("colt's foot") == "a wild colt's foot"
     assert generator.prompt_for("café") == "whole"
     assert {w.prompt for w in wanted(generator, ["colt's foot"])} == {"a wild colt's foot"}
     with pytest.raises(ValueError, match="'a b' and 'A_b' have one name"):
-        _params(prompts={"a b": "a {}", "A_b": "the {}"})
+        _params(category_prompts={"a b": "a {}", "A_b": "the {}"})
 
 
 def test_a_template_is_checked_in_one_place() -> None:

@@ -41,7 +41,7 @@ def saved(folder: Path, count: int = 3) -> list[Path]:
 
 def known(folder: Path, paths: list[Path]) -> Known:
     """They are there already; none was looked at."""
-    found = Known(PARAMS.max_hamming, PARAMS.max_distance, folder / "sketches.sqlite")
+    found = Known(PARAMS.max_hamming, PARAMS.near_duplicate_distance, folder / "sketches.sqlite")
     for path in paths:
         found.add(likeness(Image.open(path)), path)
     return found
@@ -106,14 +106,14 @@ def test_a_distance_is_0_to_itself_and_finite(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pair = np.array([sketch(KINDS[kind](rng)) for _ in range(2)])
     rows = np.arange(2)
-    there = distances(pair[0], pair, rows, detail(pair), PARAMS.max_distance)
+    there = distances(pair[0], pair, rows, detail(pair), PARAMS.near_duplicate_distance)
     assert there[0] == 0 and np.isfinite(there).all() and there[1] >= 0
     assert detail(pair).min() > 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (9, 3), (300, 2)])
 def test_pictures_of_any_shape_can_be_looked_for(tmp_path: Path, size: tuple[int, int]) -> None:
-    found = Known(PARAMS.max_hamming, PARAMS.max_distance, tmp_path / "sketches.sqlite")
+    found = Known(PARAMS.max_hamming, PARAMS.near_duplicate_distance, tmp_path / "sketches.sqlite")
     image = Image.effect_noise(size, 60).convert("RGB")
     assert found.near(image) is None
     found.add(likeness(image), tmp_path / "noise", image)

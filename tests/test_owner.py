@@ -111,7 +111,7 @@ def test_the_inspections_page_names_the_files(project: Path) -> None:
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
     gallery = rows[(rows["category"] == KNOWN) & (rows["subset"] == "gallery")]
     shutil.copy(DATASET / gallery["path"].iloc[0], DATASET / gallery["path"].iloc[1])
-    inspect(config.load().inspection, None)
+    inspect(config.load().inspect, None)
     found = pd.read_csv(INSPECTION / "measurements.csv", keep_default_na=False).set_index("path")
     copies = found[found["reason"] == "is there twice"]
     assert copies["source"].tolist() == gallery["source"].iloc[:2].tolist()

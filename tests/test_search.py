@@ -24,7 +24,7 @@ def unit(*shape: int) -> np.ndarray:
 CLIP, VISION = 8, 12  # dimensions
 FUSED = of_dot(CLIP + VISION + 2)  # a fused score is a dot product of so many terms
 KNOWN = unit(9, CLIP), unit(9, VISION)
-GALLERY = Gallery.among(unit(50, 8), unit(50, 12), *KNOWN, temperature=0.5)
+GALLERY = Gallery.with_query_bank(unit(50, 8), unit(50, 12), *KNOWN, temperature=0.5)
 PLAIN = Gallery(GALLERY.clip, GALLERY.vision)
 
 

@@ -56,7 +56,7 @@ def test_known_category_gives_what_the_bundle_gives_offline(
     bundle = load(served.project / "artifacts" / "bundle")
     row = list(bundle.categories["category"]).index(KNOWN)
     weight = bundle.info["lambda"]
-    scores = bundle.gallery.score(bundle.text[row][None], bundle.image[row][None], weight)
+    scores = bundle.gallery.score(bundle.text[row][None], bundle.aggregated[row][None], weight)
     best = top(scores.fused[0], 5)
     assert answer["known"] is True
     assert answer["lambda"] == pytest.approx(weight)

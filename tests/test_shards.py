@@ -148,8 +148,8 @@ def test_bad_input_is_told_and_leaves_what_was_there(params: config.Generator) -
 def test_a_plan_refuses_what_cannot_be_meant(
     params: config.Generator, dataset: Callable[[Sequence[str]], None]
 ) -> None:
-    strange = params.model_copy(update={"prompts": {"red plain sta": "a {}"}})
-    with pytest.raises(EidolonError, match=r"generator\.prompts names 'red plain sta'"):
+    strange = params.model_copy(update={"category_prompts": {"red plain sta": "a {}"}})
+    with pytest.raises(EidolonError, match=r"generator\.category_prompts names 'red plain sta'"):
         plan.plan(strange)
     dataset(("red star", "red/star"))
     with pytest.raises(EidolonError, match="'red star' and 'red/star' have one name"):
@@ -163,7 +163,7 @@ def test_a_query_is_drawn_as_the_category_of_its_name_is(
 ) -> None:
     from components.imagining.generator import Generator
 
-    own = params.model_copy(update={"prompts": {"red star": "a drawing of a {}"}})
+    own = params.model_copy(update={"category_prompts": {"red star": "a drawing of a {}"}})
     _, seeds = Generator(own).imagine("red star", 1)
     assert seeds == [seed_of("a drawing of a red star", 0, own.seed)]
 

@@ -108,7 +108,7 @@ def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
     params, loaded = config.load(), loading.load(BUNDLE)
     features = Features.load()
     image = aggregator.aggregate(loaded.aggregator, features)
-    np.testing.assert_allclose(image, loaded.image, atol=1e-6)
+    np.testing.assert_allclose(image, loaded.aggregated, atol=1e-6)
     retriever = Retriever(loaded, params.generator, params.encoders)
     row = loaded.categories["category"].tolist().index("red plain star")
     pictures, _ = Generator(params.generator).imagine("red plain star", 2)

@@ -48,7 +48,7 @@ def test_an_end_of_lambda_is_chosen_saved_and_served(
     scores = gallery.score(features.text, image, loaded.fusion_weight)
     np.testing.assert_array_equal(scores.fused, getattr(scores, right))
     again, _ = train.fit(features, PARAMS, loaded)  # it can be trained on
-    assert again.weight.isfinite().all()
+    assert again.trainable_fusion_weight.isfinite().all()
 
 
 def test_one_run_serves_several_selections(tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
 from components.serving import bundle, loading
 from components.serving.retriever import Retriever
 from components.validation import suites, thresholds
-from components.validation.judge import differences, leave_one_out, nearest_better
+from components.validation.judge import leave_one_out, nearest_better, view_distances
 from components.validation.limit import Limit
-from components.validation.measure import Measured, Meter, agreement, views
+from components.validation.measure import Measured, Meter, clip_margin, views
 from components.validation.validate import validate
 from tests import toy
 from tests.rounding import of_dot
@@ -177,7 +177,7 @@ def test_the_same_pictures_give_the_same_pages(copy: Path) -> None:
 
 def test_no_more_pictures_may_be_asked_for_than_are_drawn(toy_models: Path) -> None:
     values = toy.params(toy_models, toy_models)
-    values["validation"]["min_accepted"] = values["generator"]["images_per_category"] + 1
+    values["validate"]["min_accepted"] = values["generator"]["images_per_category"] + 1
     with pytest.raises(ValueError, match=r"min_accepted 3 is more than generator\.images_per_cat"):
         config.Params.model_validate(values)
 
@@ -286,8 +286,8 @@ def test_an_altered_picture_is_nearer_than_another_one() -> None:
     ]
     of_altered = np.stack([views(i) for i in altered])
     of_two = np.stack([views(image), views(other)])
-    found = differences(of_altered, of_two)
-    back = differences(of_two, of_altered).T
+    found = view_distances(of_altered, of_two)
+    back = view_distances(of_two, of_altered).T
     np.testing.assert_allclose(found**2, back**2, rtol=0, atol=OF_SQUARES)
     assert (found[:, 0] < 0.01).all() and (found[:, 1] > 0.03).all()
 
@@ -295,7 +295,7 @@ def test_an_altered_picture_is_nearer_than_another_one() -> None:
 def test_agreement_is_the_lead_over_the_best_other_prompt() -> None:
     text = np.eye(3, dtype=np.float32)
     clip = np.array([[0.6, 0.8, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32)
-    lead, other = agreement(clip, text, np.array([0, 1]))
+    lead, other = clip_margin(clip, text, np.array([0, 1]))
     np.testing.assert_allclose(lead, [-0.2, 1.0], rtol=0, atol=2 * of_dot(3))
     assert other.tolist() == [1, 0]
 
@@ -324,12 +324,19 @@ def test_limits_are_set_from_what_they_cut(in_toy: Path, tmp_path: Path) -> None
     contrast = measurements()["contrast"].to_numpy(dtype=float)
     params = changed(min_contrast=float(np.median(contrast)))
     found = {item.limit.column: item for item in thresholds.distributions(params)}
-    of_imagined = {"contrast", "sharpness", "agreement", "difference", "siblings", "diversity"}
+    of_imagined = {
+        "contrast",
+        "sharpness",
+        "clip_margin",
+        "view_distance",
+        "category_similarity",
+        "diversity",
+    }
     assert set(found) == of_imagined | {"label", "leak", "copy"}
     assert all(item.wrong.size for item in found.values())
     assert np.sort(found["contrast"].pictures) == pytest.approx(np.sort(contrast))
     assert found["contrast"].beyond(found["contrast"].pictures) == 0.5
-    assert len(found["agreement"].wrong) == len(contrast)
+    assert len(found["clip_margin"].wrong) == len(contrast)
     assert found["contrast"].beyond(found["contrast"].wrong) == 1.0
     assert found["sharpness"].wrong.min() > 0.4
     assert 0 < len(found["diversity"].pictures) <= len(toy.NAMES)
@@ -390,7 +397,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     clip = ClipEncoder(params.encoders.clip)
     world = World(
         categories=pd.Index(names),
-        text=clip.describe(names, params.encoders.prompts),
+        text=clip.describe(names, params.encoders.text_templates),
         gallery=Gallery(clip.images(photos), VisionEncoder(params.encoders.vision).images(photos)),
         positive=np.repeat(np.eye(len(names), dtype=bool), PHOTOS, axis=1),
     )

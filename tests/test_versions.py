@@ -225,7 +225,7 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
 def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
     """Neither validation's pages, nor shards that are no more; but all else."""
 
-    def digest(shards: int, docs: str, cmd: str = "") -> str:
+    def identity(shards: int, docs: str, cmd: str = "") -> str:
         def pinned(path: str, md5: str) -> list[dict[str, str]]:
             return [{"path": path, "md5": md5}, {"path": "kept", "md5": "0"}]
 
@@ -233,11 +233,11 @@ def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
         stages["generate"] = {"cmd": "", "deps": pinned("data/shards", str(shards))}
         stages["validate"] = {"cmd": "", "outs": pinned("artifacts/validation", docs)}
         (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-        return digest(tmp_path / "dvc.lock")
+        return lock.digest(tmp_path / "dvc.lock")
 
     with chdir(built_toy):  # of two shards
-        assert digest(2, "a") == digest(5, "b")
-        assert digest(1, "a") != digest(2, "a") != digest(2, "a", "other")
+        assert identity(2, "a") == identity(5, "b")
+        assert identity(1, "a") != identity(2, "a") != identity(2, "a", "other")
 
 
 def test_without_a_remote_one_line_says_so(other: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,13 +71,13 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     }
     value["generator"] |= {"model": str(models / "generator"), "images_per_category": 2, "steps": 2}
     value["generator"] |= {"shards": [0, 1]}
-    value["validation"] |= {  # random weights draw noise, and see nothing in it
+    value["validate"] |= {  # random weights draw noise, and see nothing in it
         "min_contrast": 0.0,
         "min_sharpness": 0.0,
         "max_sharpness": 100.0,
-        "min_agreement": -2.0,
-        "min_difference": 0.0,
-        "min_siblings": -1.0,
+        "min_clip_margin": -2.0,
+        "min_view_distance": 0.0,
+        "min_category_similarity": -1.0,
         "min_accepted": 1,
         "min_diversity": 0.0,
     }

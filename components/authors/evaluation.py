@@ -27,7 +27,7 @@ from components.learning.metrics import Bools, Ints, average_precisions
 from components.progress import track
 
 FIXED = 0.1
-"""The authors' fixed weight of the image score."""
+"""The authors' fixed fusion_weight of the image score."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,19 @@ def mean_average_precisions(features: Features, aggregator: Aggregator | None) -
     mean = _unit(np.stack([pictures.mean(axis=0) for pictures in features.images]))
     network = None if aggregator is None else deepcopy(aggregator).double()
     learned = None if network is None else _aggregate(network, features)
-    weight = 0.0 if network is None else float(network.weight.detach())
+    fusion_weight = 0.0 if network is None else float(network.trainable_fusion_weight.detach())
     found: dict[str, list[Any]] = {}
     gallery = len(features.gallery_text)
     for rows in blocks(len(features.text), gallery):
         positive = _mask(features.positive[rows], gallery)
         junk = _mask(features.junk[rows], gallery) if any(map(len, features.junk[rows])) else None
-        for kind, scores in _scores(features, mean, learned, weight, rows):
+        for kind, scores in _scores(features, mean, learned, fusion_weight, rows):
             found.setdefault(kind, []).append(average_precisions(scores, positive, junk))
     return {kind: float(np.nanmean(np.concatenate(parts))) for kind, parts in found.items()}
 
 
 def _scores(
-    features: Features, mean: Matrix, learned: Matrix | None, weight: float, rows: slice
+    features: Features, mean: Matrix, learned: Matrix | None, fusion_weight: float, rows: slice
 ) -> Iterator[tuple[str, Matrix]]:
     """Each kind of score, (queries of ``rows``, N); one product for each query vector."""
     text = _product(features.text[rows], features.gallery_text)
@@ -105,7 +105,7 @@ def _scores(
     yield str(FIXED), (1 - FIXED) * text + FIXED * image
     if learned is not None:
         aggregated = _product(learned[rows], features.gallery_vision)
-        yield "aggregated", (1 - weight) * text + weight * aggregated
+        yield "aggregated", (1 - fusion_weight) * text + fusion_weight * aggregated
 
 
 def _product(queries: Matrix, gallery: Stored) -> Matrix:

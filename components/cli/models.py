@@ -78,7 +78,7 @@ def search(
     answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)
     how = "known category" if answer.known else f"imagined {len(answer.imagined)} pictures"
     # as text: rich takes [brackets] in a plain string for its markup
-    title = Text(f"{query}  ({how}, λ = {answer.weight:.2f})", style="table.title")
+    title = Text(f"{query}  ({how}, λ = {answer.fusion_weight:.2f})", style="table.title")
     table = Table(title=title, box=SIMPLE_HEAD)
     for column in ("category", "score", "text", "image", "hubness"):
         table.add_column(column)

@@ -161,7 +161,7 @@ class Judge:
     def __post_init__(self) -> None:
         present = manifest.read(self.dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
         collected = catalog.read(self.folder)
-        self._known = Known(self.params.max_hamming, self.params.max_distance)
+        self._known = Known(self.params.max_hamming, self.params.near_duplicate_distance)
         self._category_of: dict[Path, str] = {}
         self._owned: dict[Path, str] = {}
         paths = [*(self.dataset / p for p in present["path"]), *catalog.files(self.folder)]

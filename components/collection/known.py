@@ -52,14 +52,20 @@ class Known:
     """Pictures that are there already.
 
     A near-duplicate of one differs from it in at most the share ``max_hamming`` / 64 of those bits
-    of the difference hash that noise cannot change, and by at most ``max_distance``
+    of the difference hash that noise cannot change, and by at most ``near_duplicate_distance``
     (:func:`components.images.near_duplicates.distances`). It may have a plain border or lie between
     the bars of a screen; without those it may be mirrored. ``file`` keeps sketches for the next
     time.
     """
 
-    def __init__(self, max_hamming: int, max_distance: float, file: Path = SKETCHES) -> None:
-        self._max_hamming, self._max_distance, self._file = max_hamming, max_distance, file
+    def __init__(
+        self, max_hamming: int, near_duplicate_distance: float, file: Path = SKETCHES
+    ) -> None:
+        self._max_hamming, self._max_distance, self._file = (
+            max_hamming,
+            near_duplicate_distance,
+            file,
+        )
         self._by_pixels: dict[str, Path] = {}
         self._pictures: list[tuple[Path, str]] = []
         self._count = 0

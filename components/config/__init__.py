@@ -63,7 +63,7 @@ Folder = Annotated[Path, AfterValidator(_expand)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
 
 
 def _check_template(template: str) -> str:
@@ -136,7 +136,7 @@ class Ingest(_Section):
     max_ratio: Annotated[float, Field(ge=1)]
     max_pixels: Annotated[int, Field(ge=1, le=178_956_970)]  # pictures.MAX_PIXELS
     max_hamming: Annotated[int, Field(ge=0, le=64)]
-    max_distance: Annotated[float, Field(ge=0)]
+    near_duplicate_distance: Annotated[float, Field(ge=0)]
     settled_seconds: Annotated[float, Field(ge=0)]
 
 
@@ -144,7 +144,7 @@ class Generator(_Section):
     model: str
     revision: Revision | None = None
     prompt: Template
-    prompts: dict[str, Template] = {}
+    category_prompts: dict[str, Template] = {}
     images_per_category: Annotated[int, Field(ge=1, le=64)]
     steps: Annotated[int, Field(ge=1, le=200)]
     guidance: Annotated[float, Field(ge=0, le=50)]
@@ -164,7 +164,7 @@ class Generator(_Section):
             )
         return shards
 
-    @field_validator("prompts")
+    @field_validator("category_prompts")
     @classmethod
     def _folded(cls, prompts: dict[str, str]) -> dict[str, str]:
         """By folded name, so that a prompt belongs to its category however its name is written."""
@@ -176,29 +176,29 @@ class Generator(_Section):
 
     def prompt_for(self, text: str) -> str:
         """What the generator is asked for ``text``, a category's name or a query: the template (or
-        whole prompt) of its own in ``prompts``, or else ``prompt``."""
-        return names.fill(self.prompts.get(names.fold(text), self.prompt), text)
+        whole prompt) of its own in ``category_prompts``, or else ``prompt``."""
+        return names.fill(self.category_prompts.get(names.fold(text), self.prompt), text)
 
 
-class Inspection(_Section):
+class Inspect(_Section):
     min_gallery: Count
     min_side: Count
-    min_difference: Share
-    max_distance: Annotated[float, Field(ge=0)]
+    copy_colour_distance: Share
+    near_duplicate_distance: Annotated[float, Field(ge=0)]
     max_change: Annotated[float, Field(ge=0)]
     max_lost: Share
     max_drift: Share
-    max_spelled: Share
+    max_out_of_vocabulary: Share
     mostly: Annotated[float, Field(gt=0, le=1)]
 
 
-class Validation(_Section):
+class Validate(_Section):
     min_contrast: Share
     min_sharpness: Annotated[float, Field(ge=0)]
     max_sharpness: Annotated[float, Field(gt=0)]
-    min_agreement: Annotated[float, Field(ge=-2, le=2)]
-    min_difference: Share
-    min_siblings: Annotated[float, Field(ge=-1, le=1)]
+    min_clip_margin: Annotated[float, Field(ge=-2, le=2)]
+    min_view_distance: Share
+    min_category_similarity: Annotated[float, Field(ge=-1, le=1)]
     attempts: Annotated[int, Field(ge=0, le=100)]
     min_accepted: Count
     min_diversity: Annotated[float, Field(ge=0, le=2)]
@@ -211,13 +211,13 @@ class Encoders(_Section):
     clip_revision: Revision | None = None
     vision: str
     vision_revision: Revision | None = None
-    prompts: Annotated[tuple[Template, ...], Field(min_length=1)]
+    text_templates: Annotated[tuple[Template, ...], Field(min_length=1)]
     batch: Annotated[int, Field(ge=1, le=65_536)] | None  # null: from free memory
 
-    @field_validator("prompts")
+    @field_validator("text_templates")
     @classmethod
-    def _one_place(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_check_template(p) for p in prompts)
+    def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_check_template(p) for p in templates)
 
 
 class Train(_Section):
@@ -231,8 +231,8 @@ class Train(_Section):
     patience: Count
 
 
-class Search(_Section):
-    hubness: Annotated[float, Field(ge=0, le=100)]
+class Index(_Section):
+    hubness_temperature: Annotated[float, Field(ge=0, le=100)]
 
 
 class Evaluate(_Section):
@@ -258,11 +258,11 @@ class Params(_Section):
     dataset: Dataset
     ingest: Ingest
     generator: Generator
-    inspection: Inspection
-    validation: Validation
+    inspect: Inspect
+    validation: Validate = Field(alias="validate")  # pydantic has a method of that name
     encoders: Encoders
     train: Train
-    search: Search
+    index: Index
     evaluate: Evaluate
     gate: Gate
     serve: Serve
@@ -289,7 +289,7 @@ class Params(_Section):
         least, count = self.validation.min_accepted, self.generator.images_per_category
         if least > count:
             raise ValueError(
-                f"validation.min_accepted {least} is more than generator.images_per_category"
+                f"validate.min_accepted {least} is more than generator.images_per_category"
                 f" {count}: every category would be left to text alone"
             )
         return self

@@ -58,7 +58,7 @@ def embed(
         categories=categories,
         gallery=sides["gallery"][0],
         training=sides["training"][0],
-        text=clip.describe(categories["category"].tolist(), params.prompts),
+        text=clip.describe(categories["category"].tolist(), params.text_templates),
         imagined=grid,
         accepted=mask,
         gallery_clip=sides["gallery"][1],

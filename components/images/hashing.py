@@ -78,7 +78,7 @@ def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
 
-def differences(
+def colour_distances(
     one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """(N, M): the root mean square difference of each pair of thumbnails (N, 192), (M, 192)."""

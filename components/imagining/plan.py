@@ -23,11 +23,11 @@ def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) ->
     rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     categories = rows["category"].unique().tolist()
     known = {*map(names.fold, categories)}
-    strangers = sorted(name for name in params.prompts if names.fold(name) not in known)
+    strangers = sorted(name for name in params.category_prompts if names.fold(name) not in known)
     if strangers:
         raise EidolonError(
-            f"generator.prompts names {strangers[0]!r}, which is no category of the dataset:"
-            " mend the name in params.yaml, or remove it"
+            f"generator.category_prompts names {strangers[0]!r}, which is no category of the"
+            " dataset: mend the name in params.yaml, or remove it"
         )
     names.distinct(categories)
     frame = pd.DataFrame(

@@ -9,18 +9,18 @@ from components.index.gallery import Gallery
 from components.vectors import Array
 
 
-def build_index(features: Features, image: Array, temperature: float) -> Gallery:
+def build_index(features: Features, aggregated: Array, temperature: float) -> Gallery:
     """The gallery, corrected by the queries of all its categories.
 
     The bank holds every category that is searched, seen in training or not, so the correction
-    prefers neither: each picture's own query is in it. ``image`` (C, d_vision) is what
+    prefers neither: each picture's own query is in it. ``aggregated`` (C, d_vision) is what
     :func:`aggregate` gives.
     """
     known = np.unique(features.labels(features.gallery))
-    return Gallery.among(
+    return Gallery.with_query_bank(
         features.gallery_clip,
         features.gallery_vision,
         features.text[known],
-        image[known],
+        aggregated[known],
         temperature,
     )

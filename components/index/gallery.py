@@ -14,7 +14,7 @@ from components.vectors import Array
 
 class Scores(NamedTuple):
     """Of Q queries and N gallery pictures, each (Q, N): ``fused``, by which is ranked, the
-    similarities ``text`` and ``image`` of the two paths, and the ``hubness`` taken off."""
+    similarities ``text`` and ``image`` of the two paths, and the ``hubness`` that is subtracted."""
 
     fused: Array
     text: Array
@@ -34,18 +34,18 @@ class Gallery:
     vision_hubness: Array | float = 0.0
 
     @classmethod
-    def among(
-        cls, clip: Array, vision: Array, text: Array, image: Array, temperature: float
+    def with_query_bank(
+        cls, clip: Array, vision: Array, text: Array, aggregated: Array, temperature: float
     ) -> Gallery:
         """The gallery of these pictures, their hubness measured by known queries: ``text``
-        (B, d_clip) and ``image`` (B, d_vision).
+        (B, d_clip) and ``aggregated`` (B, d_vision).
 
         The categories of *all* these pictures must be among the queries. A picture whose category
         is missing has no query near to it, so it is corrected less and comes too early for every
         other query.
         """
         return cls(
-            clip, vision, hubness(text, clip, temperature), hubness(image, vision, temperature)
+            clip, vision, hubness(text, clip, temperature), hubness(aggregated, vision, temperature)
         )
 
     @property
@@ -57,22 +57,23 @@ class Gallery:
         """
         return Gallery(self.clip, self.vision)
 
-    def score(self, text: Array, image: Array, weight: float | Array) -> Scores:
+    def score(self, text: Array, aggregated: Array, fusion_weight: float | Array) -> Scores:
         """``(1-λ)·<text, CLIP(x)> + λ·<aggregate, DINO(x)>`` (paper, section 3), less the hubness
         of the picture x, ``(1-λ)·h(x) + λ·h'(x)``.
 
-        It is one dot product, of ``[(1-λ)·(text, 1) ; λ·(aggregate, 1)]`` with the picture's row
-        ``[CLIP(x), -h(x) ; DINO(x), -h'(x)]``. ``text`` (Q, d_clip), ``image`` (Q, d_vision), λ
-        is ``weight``, one or a column (Q, 1). A
-        query whose ``image`` row is zero, because none of its imagined pictures was fit to use, is
-        scored by its text alone.
+        This is one dot product: of ``[(1-λ)·(text, 1) ; λ·(aggregate, 1)]`` with the picture's row
+        ``[CLIP(x), -h(x) ; DINO(x), -h'(x)]``. ``text`` is (Q, d_clip) and ``aggregated`` is
+        (Q, d_vision). ``fusion_weight`` is λ: a number, or a column (Q, 1). A query whose
+        ``aggregated`` row is zero has no imagined picture that was accepted. Its text alone scores.
         """
-        by_text, by_image = text @ self.clip.T, image @ self.vision.T
-        lam: Array = np.where(image.any(axis=1, keepdims=True), weight, 0).astype(np.float32)
+        by_text, by_image = text @ self.clip.T, aggregated @ self.vision.T
+        lam: Array = np.where(aggregated.any(axis=1, keepdims=True), fusion_weight, 0).astype(
+            np.float32
+        )
         each = (1 - lam) * self.clip_hubness + lam * self.vision_hubness
-        taken_off = np.broadcast_to(each, by_text.shape)
+        subtracted = np.broadcast_to(each, by_text.shape)
         return Scores(
-            (1 - lam) * by_text + lam * by_image - taken_off, by_text, by_image, taken_off
+            (1 - lam) * by_text + lam * by_image - subtracted, by_text, by_image, subtracted
         )
 
 

@@ -61,14 +61,14 @@ class Aggregator(nn.Module):
         self.apply(_initialise)
 
     @property
-    def weight(self) -> Tensor:
+    def trainable_fusion_weight(self) -> Tensor:
         """λ in (0, 1), shape (1,), for training."""
         return torch.sigmoid(self.lamda)
 
     @property
     def fusion_weight(self) -> float:
         """λ as a number, for scoring, to six digits."""
-        return round(float(self.weight.detach()), 6)
+        return round(float(self.trainable_fusion_weight.detach()), 6)
 
     @torch.no_grad()
     def start_at_mean(self) -> None:

@@ -28,22 +28,25 @@ SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
 STRIPS, HITS = 3, 12  # best and worst categories shown, and pictures of each
 
 
-def per_category(features: Features, gallery: Gallery, image: Array, weight: float) -> pd.DataFrame:
-    """One row per category that has gallery pictures: its AP by ``text``, by ``image`` and by the
-    ``fused`` score, and the ``gain`` of fused over text.
+def per_category(
+    features: Features, gallery: Gallery, aggregated: Array, fusion_weight: float
+) -> pd.DataFrame:
+    """One row per category that has gallery pictures: its AP by the ``text``, ``image`` and
+    ``fused`` scores, and the ``gain`` of fused over text.
 
-    ``image`` (C, d_vision) is what the aggregator makes of each category, ``weight`` its λ. Text
-    and image are λ's two ends: all three are corrected for hubness alike. The gallery is the whole
-    gallery: every category's pictures are distractors of the others. In the columns
-    ``*_unseen_only`` it has the unseen categories' pictures alone, and only they have a value. A
-    category without an imagined picture that is fit to use has no AP by image: NaN.
+    ``aggregated`` (C, d_vision) is the aggregator's embedding of each category, ``fusion_weight``
+    its λ. Text and image are the two ends of λ, so all three have the same correction for hubness.
+    The whole gallery is searched: every category's pictures are distractors of the others. The
+    columns ``*_unseen_only`` search the pictures of unseen categories alone, and only unseen
+    categories have a value there. A category without an accepted imagined picture has no AP by
+    image: NaN.
     """
     frame = features.categories.copy()
     labels, unseen = features.labels(features.gallery), features.rows("unseen")
     positive, among = labels[None, :] == np.arange(len(frame))[:, None], np.isin(labels, unseen)
-    drawn = image.any(axis=1)
-    for kind, lam in zip(KINDS, (0.0, 1.0, weight), strict=True):
-        scores = gallery.score(features.text, image, lam).fused
+    drawn = aggregated.any(axis=1)
+    for kind, lam in zip(KINDS, (0.0, 1.0, fusion_weight), strict=True):
+        scores = gallery.score(features.text, aggregated, lam).fused
         frame[kind] = average_precisions(scores, positive)
         frame[kind + ONLY] = np.nan
         frame.loc[unseen, kind + ONLY] = average_precisions(
@@ -95,7 +98,7 @@ def _figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
     return {group: estimate.figures() for group, estimate in groups.items()}
 
 
-def sweep(features: Features, gallery: Gallery, image: Array) -> pd.DataFrame:
+def sweep(features: Features, gallery: Gallery, aggregated: Array) -> pd.DataFrame:
     """Fused mAP at each fixed λ of :data:`SWEEP`, by group: how sharp the choice of λ is."""
     labels = features.labels(features.gallery)
     rows = []
@@ -103,7 +106,7 @@ def sweep(features: Features, gallery: Gallery, image: Array) -> pd.DataFrame:
         chosen = np.concatenate([features.rows(s) for s in splits])
         positive = labels[None, :] == chosen[:, None]
         for lam in SWEEP:
-            fused = gallery.score(features.text[chosen], image[chosen], float(lam)).fused
+            fused = gallery.score(features.text[chosen], aggregated[chosen], float(lam)).fused
             rows.append((group, float(lam), mean_average_precision(fused, positive)))
     return pd.DataFrame(rows, columns=["group", "lambda", "map"])
 
@@ -114,10 +117,12 @@ def pictures_sweep(model: Aggregator, features: Features, gallery: Gallery) -> p
     rows = []
     for count in range(1, features.imagined.shape[1] + 1):
         fewer = replace(features, accepted=features.accepted & (order <= count))
-        image = aggregate(model, fewer)
+        aggregated = aggregate(model, fewer)
         for group, splits in GROUPS.items():
             chosen = np.concatenate([features.rows(s) for s in splits])
-            fused = gallery.score(features.text[chosen], image[chosen], model.fusion_weight).fused
+            fused = gallery.score(
+                features.text[chosen], aggregated[chosen], model.fusion_weight
+            ).fused
             positive = labels[None, :] == chosen[:, None]
             rows.append((group, count, mean_average_precision(fused, positive)))
     return pd.DataFrame(rows, columns=["group", "pictures", "map"])
@@ -145,14 +150,19 @@ def modality_gap(features: Features) -> dict[str, float]:
 
 
 def best_and_worst(
-    features: Features, gallery: Gallery, image: Array, weight: float, frame: pd.DataFrame
+    features: Features,
+    gallery: Gallery,
+    aggregated: Array,
+    fusion_weight: float,
+    frame: pd.DataFrame,
 ) -> list[plots.Strip]:
     """The unseen categories that fusion helps most and least, with their first results."""
     chosen = frame[frame["split"] == "unseen"].sort_values("gain", ascending=False)
     chosen = pd.concat([chosen.head(STRIPS), chosen.iloc[STRIPS:].tail(STRIPS)])
     rows = pd.Index(features.categories["category"]).get_indexer(pd.Index(chosen["category"]))
     by_text, fused = (
-        gallery.score(features.text[rows], image[rows], lam).fused for lam in (0.0, weight)
+        gallery.score(features.text[rows], aggregated[rows], lam).fused
+        for lam in (0.0, fusion_weight)
     )
 
     def first(row: np.ndarray) -> list[tuple[str, str]]:
@@ -178,19 +188,22 @@ def evaluate(
     """Write ``metrics.json``, ``per_category.csv``, ``sweep.csv`` and the pictures."""
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
-    image, weight = aggregate(model, found), model.fusion_weight
-    gallery = build_index(found, image, params.search.hubness)
-    frame, curve = per_category(found, gallery, image, weight), sweep(found, gallery, image)
+    aggregated, fusion_weight = aggregate(model, found), model.fusion_weight
+    gallery = build_index(found, aggregated, params.index.hubness_temperature)
+    frame, curve = (
+        per_category(found, gallery, aggregated, fusion_weight),
+        sweep(found, gallery, aggregated),
+    )
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
-    shown = best_and_worst(found, gallery, image, weight, frame)
+    shown = best_and_worst(found, gallery, aggregated, fusion_weight, frame)
     metrics = summarise(frame, params.evaluate)
-    metrics |= {"lambda": weight, "modality_gap": gaps}
+    metrics |= {"lambda": fusion_weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
         for name, table in (("per_category", frame), ("sweep", curve), ("pictures", pictures)):
             tables.write(aside / f"{name}.csv", table.round(DIGITS))
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")
-        plots.weight_sweep(curve, weight, aside / "sweep.png")
+        plots.fusion_weight_sweep(curve, fusion_weight, aside / "sweep.png")
         plots.pictures_sweep(pictures, aside / "pictures.png")
         plots.imagined_grid(accepted, dataset, aside / "imagined.png")
         plots.strips(shown, accepted, dataset, aside / "strips.png")

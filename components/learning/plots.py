@@ -53,7 +53,7 @@ def gains(frame: pd.DataFrame, path: Path) -> None:
     _save(figure, path)
 
 
-def weight_sweep(curve: pd.DataFrame, chosen: float, path: Path) -> None:
+def fusion_weight_sweep(curve: pd.DataFrame, chosen: float, path: Path) -> None:
     """mAP against λ by group, with the λ that validation chose."""
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     for group, part in curve.groupby("group", sort=False):

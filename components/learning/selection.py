@@ -37,12 +37,12 @@ class Selection:
     def look(self, model: Aggregator, features: Features, epoch: int, loss: float) -> None:
         """Take in the network after ``epoch``, which it leaves as it is."""
         weights = WEIGHTS if self.calibrated else (model.fusion_weight,)
-        weight, found = calibrate(model, features, weights)
+        fusion_weight, found = calibrate(model, features, weights)
         row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
-        self.history.append(row | {"lambda": weight, "validation_map": found})
+        self.history.append(row | {"lambda": fusion_weight, "validation_map": found})
         if self.waited == 0:
             self.best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            self.best["lamda"] = torch.logit(torch.tensor([weight]), eps=_SURE)
+            self.best["lamda"] = torch.logit(torch.tensor([fusion_weight]), eps=_SURE)
 
     @property
     def waited(self) -> int:
@@ -59,12 +59,12 @@ def calibrate(
     It is measured over the training pictures, never over the gallery, and without a correction for
     hubness: λ also serves texts that get none.
     """
-    image, rows = aggregate(model, features), features.rows("validation")
+    aggregated, rows = aggregate(model, features), features.rows("validation")
     gallery = Gallery(features.training_clip, features.training_vision)
     positive = features.labels(features.training)[None, :] == rows[:, None]
     found = {
         lam: mean_average_precision(
-            gallery.score(features.text[rows], image[rows], lam).fused, positive
+            gallery.score(features.text[rows], aggregated[rows], lam).fused, positive
         )
         for lam in weights
     }

@@ -113,7 +113,7 @@ def _step(
 ) -> float:
     """One step on a batch of categories, against all training pictures; gives the loss."""
     rows = rng.choice(examples.rows, size=min(params.batch, examples.rows.size), replace=False)
-    lam = model.weight
+    lam = model.trainable_fusion_weight
     by_text = examples.text[rows] @ examples.clip.T
     by_image = model(examples.imagined[rows], examples.accepted[rows]) @ examples.vision.T
     scores = (1 - lam) * by_text + lam * by_image

@@ -26,8 +26,8 @@ def admit(params: config.Params) -> tuple[dict[str, Any], str]:
     check_words(params, rows["category"].unique())
     asked = yaml.safe_load(config.PARAMS.read_text())["dataset"]
     now = Trained(asked, (DATASET / "manifest.csv").read_text())
-    against = reference(now, params.inspection.max_lost)
-    return inspection.inspect(params.inspection, against.rows), against.words
+    against = reference(now, params.inspect.max_lost)
+    return inspection.inspect(params.inspect, against.rows), against.words
 
 
 def check_words(params: config.Params, names: Iterable[str]) -> None:
@@ -37,11 +37,12 @@ def check_words(params: config.Params, names: Iterable[str]) -> None:
     for model, folder in ((params.generator.model, "tokenizer"), (params.encoders.clip, "")):
         file = Path(model) / folder / "tokenizer.json"
         unknown = spelled(file, names) if file.is_file() else []
-        if len(unknown) > params.inspection.max_spelled * len(names):
+        if len(unknown) > params.inspect.max_out_of_vocabulary * len(names):
             shown = ", ".join(map(repr, unknown[:3])) + (", …" if len(unknown) > 3 else "")
             raise EidolonError(
                 f"{model} was not trained on the words of {len(unknown)} of {len(names)} categories"
                 f" ({shown}): its tokenizer spells them out in letters, so it would draw and find"
                 " something else. `eidolon use folder-sd-turbo` takes models that know English"
-                " (docs/models.md); inspection.max_spelled: 1 in params.yaml goes on with these"
+                " (docs/models.md); inspect.max_out_of_vocabulary: 1 in params.yaml goes on with"
+                " these"
             )

@@ -41,7 +41,7 @@ class Answer(BaseModel):
 
     query: str
     known: bool
-    weight: float = Field(alias="lambda")
+    fusion_weight: float = Field(alias="lambda")
     bundle: _BundleName
     seeds: list[int]
 
@@ -146,7 +146,7 @@ def of_answer(answer: Answer) -> dict[str, Any]:
         "answer": {
             "query": answer.query,
             "known": answer.known,
-            "lambda": answer.weight,
+            "lambda": answer.fusion_weight,
             "imagined": [vars(picture) for picture in imagined],
         }
     } | found

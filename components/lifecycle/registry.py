@@ -359,7 +359,7 @@ def _params(params: config.Params) -> dict[str, str]:
     run has all of params.yaml as lineage/params.yaml.
     """
     found: dict[str, Any] = {}
-    for section, value in params.model_dump(mode="json").items():
+    for section, value in params.model_dump(mode="json", by_alias=True).items():
         fields = value if isinstance(value, dict) else {"": value}
         found |= {f"{section}.{key}".rstrip("."): inner for key, inner in fields.items()}
     return {

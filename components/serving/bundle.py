@@ -3,7 +3,7 @@
     bundle.json               what everything was made from, and the hash of every other file
     aggregator.safetensors    the attention network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
-    queries.safetensors       text (C, d), image (C, d): the known categories' vectors
+    queries.safetensors       text (C, d), aggregated (C, d): the known categories' embeddings
     gallery.csv               path, category, source of each gallery row
     categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
                               seeds (of those pictures, in their order)
@@ -51,10 +51,10 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     drawn = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
-        image = aggregate(model, features)
-        gallery = build_index(features, image, params.search.hubness)
+        aggregated = aggregate(model, features)
+        gallery = build_index(features, aggregated, params.index.hubness_temperature)
         save_file(vars(gallery), aside / "gallery.safetensors")
-        save_file({"text": features.text, "image": image}, aside / "queries.safetensors")
+        save_file({"text": features.text, "aggregated": aggregated}, aside / "queries.safetensors")
         tables.write(aside / "gallery.csv", features.gallery)
         of = drawn.groupby("category")
         shown = of["path"].agg(lambda p: " ".join("imagined/" + p))

@@ -18,19 +18,20 @@ from components.files import read_json, sha256
 from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. ``text`` and ``image`` hold the vectors of ``categories``, row by row."""
+    """A loaded bundle. Row i of ``text`` and ``aggregated`` holds the embeddings of row i of
+    ``categories``."""
 
     folder: Path
     info: dict[str, Any]
     aggregator: Aggregator
     gallery: Gallery
     text: np.ndarray
-    image: np.ndarray
+    aggregated: np.ndarray
     pictures: pd.DataFrame
     categories: pd.DataFrame
 
@@ -65,7 +66,7 @@ def load(folder: Path) -> Bundle:
         aggregator=Aggregator.load(folder / "aggregator.safetensors"),
         gallery=Gallery(**gallery),
         text=queries["text"],
-        image=queries["image"],
+        aggregated=queries["aggregated"],
         pictures=tables.read(folder / "gallery.csv", ("path", "category"), remedy),
         categories=tables.read(
             folder / "categories.csv", ("category", "split", "pictures", "seeds"), remedy

@@ -48,7 +48,7 @@ class Answer:
 
     query: str
     known: bool
-    weight: float
+    fusion_weight: float
     hits: list[Hit]
     imagined: list[str | bytes]
     seeds: list[int]
@@ -59,7 +59,7 @@ class Retriever:
 
     def __init__(self, bundle: Bundle, generator: config.Generator, encoders: config.Encoders):
         self.bundle = bundle
-        self._prompts = encoders.prompts
+        self._templates = encoders.text_templates
         self._clip = ClipEncoder(encoders.clip, encoders.clip_revision)
         self._vision = VisionEncoder(encoders.vision, encoders.vision_revision)
         self._generator = Generator(generator)
@@ -82,16 +82,16 @@ class Retriever:
         row = self._known.get(names.fold(query))
         if row is not None:
             gallery = self.bundle.gallery
-            text, image = self.bundle.text[row], self.bundle.image[row]
+            text, aggregated = self.bundle.text[row], self.bundle.aggregated[row]
             imagined = list(self.bundle.categories["pictures"][row].split())
             seeds = [int(s) for s in self.bundle.categories["seeds"][row].split()]
         else:
             gallery = self.bundle.gallery.uncorrected
-            text = self._clip.describe([words], self._prompts)[0]
-            image, pictures, seeds = self._imagine(words)
+            text = self._clip.describe([words], self._templates)[0]
+            aggregated, pictures, seeds = self._imagine(words)
             imagined = list(pictures)
-        weight = self.bundle.aggregator.fusion_weight
-        scores = gallery.score(text[None], image[None], weight)
+        fusion_weight = self.bundle.aggregator.fusion_weight
+        scores = gallery.score(text[None], aggregated[None], fusion_weight)
         table = self.bundle.pictures
         hits = [
             Hit(
@@ -106,7 +106,7 @@ class Retriever:
             )
             for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
         ]
-        return Answer(query, row is not None, weight, hits, imagined, seeds)
+        return Answer(query, row is not None, fusion_weight, hits, imagined, seeds)
 
     def _imagine(self, words: str) -> Imagination:
         """Equal queries share one generation, those asked at the same time too."""
@@ -117,8 +117,8 @@ class Retriever:
                 )
                 features = torch.from_numpy(self._vision.images(pictures))
                 with torch.inference_mode():
-                    image = self.bundle.aggregator(features[None])[0].numpy()
-                self._imagined[words] = image, [_png(p) for p in pictures], seeds
+                    aggregated = self.bundle.aggregator(features[None])[0].numpy()
+                self._imagined[words] = aggregated, [_png(p) for p in pictures], seeds
                 if len(self._imagined) > REMEMBERED:
                     self._imagined.popitem(last=False)
             self._imagined.move_to_end(words)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from components import config
 from components.images import decoding
-from components.images.hashing import differences
+from components.images.hashing import colour_distances
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
 
 KINDS = ("copy", "leak", "label", "near")
@@ -38,7 +38,7 @@ def nearest(
     outlines: npt.NDArray[np.uint64],
     category: Rows,
     subset: Rows,
-    params: config.Inspection,
+    params: config.Inspect,
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Rows]]:
     """For each of N pictures and each of :data:`KINDS`: the colour difference at 8x8 pixels to the
     most similar picture, infinite where there is none to compare with, and the index of that one.
@@ -50,17 +50,17 @@ def nearest(
     """
     found = {name: np.full(len(thumbnails), np.inf) for name in KINDS}
     of = {name: np.zeros(len(thumbnails), dtype=np.intp) for name in KINDS}
-    details = _Details(files, params.max_distance)
+    details = _Details(files, params.near_duplicate_distance)
     for start in range(0, len(thumbnails), _CHUNK):
         part = slice(start, start + _CHUNK)
-        block = differences(thumbnails[part], thumbnails)
+        block = colour_distances(thumbnails[part], thumbnails)
         itself = np.arange(len(block)), np.arange(start, start + len(block))
         block[itself] = np.inf
         own = category[part, None] == category[None]
         same = subset[part, None] == subset[None]
         outline = np.bitwise_count(outlines[part, None] ^ outlines[None]) <= _OUTLINE
-        alike = block < params.min_difference
-        alike |= (block < NEARLY * params.min_difference) & outline & ~own
+        alike = block < params.copy_colour_distance
+        alike |= (block < NEARLY * params.copy_colour_distance) & outline & ~own
         for i in np.flatnonzero(alike.any(axis=1)):
             others = np.flatnonzero(alike[i])
             block[i, others[details.differ(start + int(i), others)]] = np.inf

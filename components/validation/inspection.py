@@ -31,7 +31,7 @@ _SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "he
 
 
 def inspect(
-    params: config.Inspection,
+    params: config.Inspect,
     before: str | None,
     dataset: Path = DATASET,
     out: Path = INSPECTION,
@@ -104,7 +104,7 @@ def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
     return marked
 
 
-def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspection) -> pd.DataFrame:
+def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspect) -> pd.DataFrame:
     """One row per picture: path, category, subset, source, ``decodes``, ``width``, ``height``, and
     the colour difference at 8x8 pixels to the most similar picture of its own category and subset
     (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
@@ -181,9 +181,9 @@ def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
     return pd.DataFrame([row])
 
 
-def of_a_picture(params: config.Inspection) -> list[Rule]:
+def of_a_picture(params: config.Inspect) -> list[Rule]:
     """What a picture of the dataset must have."""
-    close, mostly = params.min_difference, params.mostly
+    close, mostly = params.copy_colour_distance, params.mostly
     return [
         Rule("decodes", 1, None, "does not decode", "critical"),
         Rule("width", params.min_side, None, "is too small", "warning"),
@@ -195,7 +195,7 @@ def of_a_picture(params: config.Inspection) -> list[Rule]:
     ]
 
 
-def _of_a_category(params: config.Inspection) -> list[Rule]:
+def _of_a_category(params: config.Inspect) -> list[Rule]:
     return [
         Rule("gallery", params.min_gallery, None, "has too few gallery pictures", "warning"),
         Rule("training", 1, None, "has no training pictures", "warning"),
@@ -205,7 +205,7 @@ def _of_a_category(params: config.Inspection) -> list[Rule]:
     ]
 
 
-def _of_all(params: config.Inspection) -> list[Rule]:
+def _of_all(params: config.Inspect) -> list[Rule]:
     return [
         Rule("lost", None, params.max_lost, "too many categories are gone", "critical"),
         Rule("drift", None, params.max_drift, "the categories' shares shifted", "warning"),

@@ -19,7 +19,7 @@ _CONTRAST = 0.21  # that all pictures are brought to before they are compared
 _CHUNK = 64  # rows of a table of pairwise differences
 
 
-def limits(params: config.Validation, size: int) -> tuple[Limit, ...]:
+def limits(params: config.Validate, size: int) -> tuple[Limit, ...]:
     """All limits of a picture of ``size`` pixels a side, in the order in which they are judged."""
     return (
         Limit("decodes", 1, None, "does not decode"),
@@ -28,36 +28,41 @@ def limits(params: config.Validation, size: int) -> tuple[Limit, ...]:
         Limit("height", size, size, "has the wrong size"),
         Limit("contrast", params.min_contrast, None, "is blank"),
         Limit("sharpness", params.min_sharpness, params.max_sharpness, "is blurred or noise"),
-        Limit("agreement", params.min_agreement, None, "shows another category"),
-        Limit("difference", params.min_difference, None, "is a copy"),
-        Limit("siblings", params.min_siblings, None, "does not fit its siblings"),
+        Limit("clip_margin", params.min_clip_margin, None, "shows another category"),
+        Limit("view_distance", params.min_view_distance, None, "is a copy"),
+        Limit(
+            "category_similarity", params.min_category_similarity, None, "does not fit its siblings"
+        ),
     )
 
 
-def judge(measured: Measured, params: config.Validation, size: int) -> pd.DataFrame:
-    """The rows of ``measured`` with ``difference``, ``copy_of``, ``siblings`` and ``reason``.
+def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFrame:
+    """The rows of ``measured`` with ``view_distance``, ``copy_of``, ``category_similarity`` and
+    ``reason``.
 
     A picture is compared with those alone that have passed all earlier checks, so that a bad one
     does not speak against a good one: with better fitting pictures (of any category) for copies,
     then with the rest of its category. ``reason`` is empty where nothing is wrong.
     """
-    rows = measured.rows.assign(difference=np.nan, copy_of="", siblings=np.nan, reason="")
-    *alone, copies, siblings = limits(params, size)
+    rows = measured.rows.assign(
+        view_distance=np.nan, copy_of="", category_similarity=np.nan, reason=""
+    )
+    *alone, copies, category_similarity = limits(params, size)
     for limit in alone:
         mark(rows, limit)
     fine = np.flatnonzero(rows["reason"] == "")
-    fine = fine[np.argsort(-rows["agreement"].to_numpy(dtype=np.float64)[fine], kind="stable")]
-    nearest, of = nearest_better(measured.views[fine], params.min_difference)
+    fine = fine[np.argsort(-rows["clip_margin"].to_numpy(dtype=np.float64)[fine], kind="stable")]
+    nearest, of = nearest_better(measured.views[fine], params.min_view_distance)
     paths = rows["path"].to_numpy(dtype=object)
-    rows.loc[fine, "difference"] = nearest
-    rows.loc[fine, "copy_of"] = np.where(nearest < params.min_difference, paths[fine][of], "")
+    rows.loc[fine, "view_distance"] = nearest
+    rows.loc[fine, "copy_of"] = np.where(nearest < params.min_view_distance, paths[fine][of], "")
     mark(rows, copies)
     fine = fine[rows["reason"].to_numpy()[fine] == ""]
     for _, members in pd.Series(fine).groupby(rows["category"].to_numpy()[fine]):
         group = members.to_numpy()
-        found = leave_one_out(measured.vision[group], params.min_siblings)
-        rows.loc[group, "siblings"] = found
-    mark(rows, siblings)
+        found = leave_one_out(measured.vision[group], params.min_category_similarity)
+        rows.loc[group, "category_similarity"] = found
+    mark(rows, category_similarity)
     return rows
 
 
@@ -72,19 +77,19 @@ def nearest_better(
     kept = np.zeros(count, dtype=bool)
     for start in range(0, count, _CHUNK):
         part = views[start : start + _CHUNK]
-        block = differences(part, views[: start + len(part)])
+        block = view_distances(part, views[: start + len(part)])
         for i, row in enumerate(block, start):
             better = kept[: len(row)]
             if better.any():
                 row[~better] = np.inf
                 of[i] = row.argmin()
                 pair = (views[j : j + 1].astype(np.float64) for j in (i, of[i]))
-                nearest[i] = np.round(differences(*pair)[0, 0], DIGITS)
+                nearest[i] = np.round(view_distances(*pair)[0, 0], DIGITS)
             kept[i] = not nearest[i] < closest
     return nearest, of
 
 
-def differences(one: Floats, other: Floats) -> Floats:
+def view_distances(one: Floats, other: Floats) -> Floats:
     """(N, M): the root mean square difference in brightness and colour of each pair of pictures, in
     [0, 0.42]: of the own view of either and the view of the other that is most like it.
 

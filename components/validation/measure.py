@@ -32,10 +32,10 @@ class Measured:
     """N pictures, row by row: where each file is, the table of its measurements, its features.
 
     ``rows`` has what identifies a picture, then ``decodes``, ``intact`` (the file's hash is the
-    manifest's), ``width``, ``height``, ``contrast``, ``sharpness``, ``agreement`` and ``resembles``
-    (see :func:`agreement`). ``clip`` (N, d) and ``vision`` (N, d) have unit rows, ``views`` are
-    (N, 24, 96), see :func:`views`. Of a picture that does not decode the numbers are missing, and
-    the features and views zero.
+    manifest's), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin`` and
+    ``resembles`` (see :func:`clip_margin`). ``clip`` (N, d) and ``vision`` (N, d) have unit
+    rows, ``views`` are (N, 24, 96), see :func:`views`. A picture that does not decode has no
+    numbers, and its features and views are zero.
     """
 
     files: tuple[Path, ...]
@@ -57,7 +57,7 @@ class Measured:
         return Measured(tuple(files), rows, **arrays)
 
 
-def agreement(
+def clip_margin(
     clip: Array, text: Array, own: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """How much better a picture fits its own prompt than any other, to :data:`DIGITS`, and the
@@ -120,7 +120,7 @@ class Meter:
         self._vision = VisionEncoder(params.vision, params.vision_revision, params.batch)
         self._batch = max(self._clip.batch, self._vision.batch)
         self.categories = pd.Index(categories)
-        text = self._clip.describe(list(categories), params.prompts)
+        text = self._clip.describe(list(categories), params.text_templates)
         self.text: Array = text / np.linalg.norm(text, axis=1, keepdims=True)
 
     def measure(self, files: Sequence[Path], frame: pd.DataFrame) -> Measured:
@@ -151,8 +151,8 @@ class Meter:
             for name, value in _OF_PIXELS.items():
                 table[name] = np.where(fine, [value(image) for image in images], np.nan)
             clip, vision = self._clip.images(images), self._vision.images(images)
-            lead, other = agreement(clip, self.text, own[chunk])
-            table["agreement"] = np.where(fine, lead, np.nan)
+            lead, other = clip_margin(clip, self.text, own[chunk])
+            table["clip_margin"] = np.where(fine, lead, np.nan)
             table["resembles"] = np.where(fine, self.categories[other], "")
             tables.append(table)
             seen_so = np.stack([views(image) for image in images])

@@ -34,7 +34,7 @@ def regenerate(
     measured: Measured, params: config.Params, meter: Meter, store: Store
 ) -> Regenerated:
     """Judge all pictures and draw the offending ones anew, each with a seed of its own, until none
-    offends or ``validation.attempts`` are spent. All are judged together after every round."""
+    offends or ``validate.attempts`` are spent. All are judged together after every round."""
     size, base = params.generator.size, params.generator.seed
     first = rows = judge(measured, params.validation, size)
     replaced: list[pd.DataFrame] = []

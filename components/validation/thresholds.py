@@ -25,9 +25,9 @@ from components.images.decoding import decode
 from components.images.hashing import thumbnail
 from components.paths import DATASET, IMAGINED
 from components.validation import inspection
-from components.validation.judge import differences, diversity, judge, limits
+from components.validation.judge import diversity, judge, limits, view_distances
 from components.validation.limit import Limit
-from components.validation.measure import Measured, Meter, agreement
+from components.validation.measure import Measured, Meter, clip_margin
 
 Values = npt.NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def distributions(
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     rows = judge(found, params.validation, params.generator.size)
     wrong = wrongly_named(found, rows, meter) | planted(found, rows, meter)
-    tunable = ("contrast", "sharpness", "agreement", "difference", "siblings")
+    tunable = ("contrast", "sharpness", "clip_margin", "view_distance", "category_similarity")
     checks = [
         limit
         for limit in limits(params.validation, params.generator.size)
@@ -89,11 +89,11 @@ def distributions(
         Distribution(limit, _values(tables.get(limit.column, rows), limit), wrong[limit.column])
         for limit in checks
     ]
-    seen = inspection.measure(dataset, known, params.inspection)
+    seen = inspection.measure(dataset, known, params.inspect)
     copies = lossy_copies([dataset / path for path in _some(known)["path"]])
     return of_imagined + [
         Distribution(limit, _values(seen, limit), copies)
-        for limit in inspection.of_a_picture(params.inspection)
+        for limit in inspection.of_a_picture(params.inspect)
         if limit.column in ("label", "leak", "copy")
     ]
 
@@ -108,24 +108,25 @@ def _some(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
-    """``agreement`` and ``siblings`` of the pictures that decode, each under the name of another
-    category; ``rows`` are the judged ones. Seeded: equal pictures give equal values."""
+    """``clip_margin`` and ``category_similarity`` of the pictures that decode, each under the name
+    of another category; ``rows`` are the judged ones. Seeded: equal pictures give equal values."""
     fine = rows["decodes"].to_numpy(dtype=bool)
     count = len(meter.categories)
     own = meter.categories.get_indexer(pd.Index(rows["category"]))
     other = (own + np.random.default_rng(0).integers(1, count, size=len(own))) % count
-    lead, _ = agreement(measured.clip[fine], meter.text, other[fine])
+    lead, _ = clip_margin(measured.clip[fine], meter.text, other[fine])
     means = np.zeros((count, measured.vision.shape[1]))
     good = (rows["reason"] == "").to_numpy()
     np.add.at(means, own[good], measured.vision[good])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     near = (measured.vision * means[other]).sum(axis=1)[fine]
-    return {"agreement": lead.astype(np.float64), "siblings": near}
+    return {"clip_margin": lead.astype(np.float64), "category_similarity": near}
 
 
 def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
-    """``contrast`` of blank pictures with a camera's noise, ``sharpness`` of noise, ``difference``
-    of lossy copies of pictures, and ``diversity`` of a picture with a noisy copy. Seeded."""
+    """``contrast`` of blank pictures with a camera's noise, ``sharpness`` of noise,
+    ``view_distance`` of lossy copies of pictures, and ``diversity`` of a picture with a noisy
+    copy. Seeded."""
     rng = np.random.default_rng(0)
     some = _some(rows[rows["decodes"]])
     at = some.index.to_numpy()
@@ -147,11 +148,11 @@ def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, V
         frame = some[[*manifest.ACCEPTED_COLUMNS]]
         blank, noise, lossy, noisy = (meter.measure(found, frame) for found in files.values())
     views, vision = measured.views[at], measured.vision[at]
-    far = [differences(a[None], b[None])[0, 0] for a, b in zip(lossy.views, views, strict=True)]
+    far = [view_distances(a[None], b[None])[0, 0] for a, b in zip(lossy.views, views, strict=True)]
     return {
         "contrast": blank.rows["contrast"].to_numpy(dtype=np.float64),
         "sharpness": noise.rows["sharpness"].to_numpy(dtype=np.float64),
-        "difference": np.array(far, dtype=np.float64),
+        "view_distance": np.array(far, dtype=np.float64),
         "diversity": 1 - (noisy.vision * vision).sum(axis=1).astype(np.float64),
     }
 

@@ -37,9 +37,9 @@ _SHOWN = [
     "outcome",
     "resembles",
     "copy_of",
-    "agreement",
-    "siblings",
-    "difference",
+    "clip_margin",
+    "category_similarity",
+    "view_distance",
     "contrast",
     "sharpness",
 ]
@@ -120,7 +120,7 @@ def _quarantine(rows: pd.DataFrame, files: Sequence[Path], folder: Path) -> None
 
 
 def _suites(
-    regenerated: Regenerated, categories: pd.DataFrame, params: config.Validation, size: int
+    regenerated: Regenerated, categories: pd.DataFrame, params: config.Validate, size: int
 ) -> list[Suite]:
     checks = limits(params, size)
 
