@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -48,20 +49,99 @@ def test_a_heavy_library_has_one_home(library: str) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "forbidden"),
-    [
-        ("components", {"dags", "bento", "ops", "zoo", "study", "tests"}),
-        ("dags", {"bento", "zoo", "torch", "bentoml", "mlflow"}),
-        ("bento", {"dags", "ops", "zoo", "airflow", "mlflow"}),
-        ("ops", {"dags", "bento", "zoo"}),
-        ("zoo", {"dags", "bento", "ops", "study"}),
-        ("study", {"dags", "bento", "ops", "zoo"}),
-    ],
+    [("dags", {"torch", "bentoml", "mlflow"}), ("bento", {"airflow", "mlflow"})],
 )
-def test_imports_point_one_way(folder: str, forbidden: set[str]) -> None:
+def test_a_side_keeps_to_its_libraries(folder: str, forbidden: set[str]) -> None:
     wrong = {
         name: names & forbidden for name, names in modules(folder).items() if names & forbidden
     }
     assert not wrong
+
+
+FOUNDATION = "foundation"
+"""The room of the modules directly in components/, which every other room may import."""
+
+OWN = {"components", "bento", "ops", "dags", "study", "zoo", "benchmarks", "tests"}
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the table that follows ``## heading`` in docs/architecture.md, without its
+    header."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def allowed() -> dict[str, set[str]]:
+    """The rooms that each room may import beside the foundation, as the document says."""
+    return {
+        room.strip("`").removeprefix("components/"): set(filter(None, names.split(", ")))
+        for room, _, names in table("Layout")
+    }
+
+
+def rooms_in(path: Path) -> set[str]:
+    """The rooms that the imports of ``path`` name, wherever in the file they are."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = (name.split(".") for name in names)
+    return {room_of(Path(*each)) for each in parts if each[0] in OWN}
+
+
+def room_of(place: Path) -> str:
+    """The room of a module, or of a name in one, by its place below the repository's root."""
+    if place.parts[0] != "components":
+        return place.parts[0]
+    inside = len(place.parts) > 1 and (ROOT / "components" / place.parts[1]).is_dir()
+    return place.parts[1] if inside else FOUNDATION
+
+
+def found() -> dict[str, set[str]]:
+    """The rooms that each room imports, beside itself and the foundation."""
+    files = [path for folder in OWN - {"tests"} for path in (ROOT / folder).rglob("*.py")]
+    imports: dict[str, set[str]] = {}
+    for path in files:
+        room = room_of(path.relative_to(ROOT))
+        imports[room] = imports.get(room, set()) | rooms_in(path) - {room}
+    return {room: names - {FOUNDATION} for room, names in imports.items()}
+
+
+def test_each_room_imports_what_the_document_says() -> None:
+    """An import that the table does not list fails, and so does an entry that no import uses."""
+    assert found() == allowed()
+
+
+def test_a_room_imports_only_rooms_above_it_in_the_table() -> None:
+    order = list(allowed())
+    for room, names in allowed().items():
+        assert names <= set(order[: order.index(room)]), room
+
+
+def test_the_document_has_each_stage_as_dvc_yaml_has_it() -> None:
+    rows = table("Stages")
+    assert [stage.strip("`") for stage, *_ in rows] == list(STAGES)
+    for name, file, sections, outputs in rows:
+        stage = STAGES[name.strip("`")]
+        assert file in stage["deps"] or f"{Path(file).parent}" in stage["deps"], file
+        assert Path(file).stem == name.strip("`")
+        if not stage.get("always_changed"):  # DVC need not follow what is read at every run
+            assert set(quoted(sections)) == {key.split(".")[0] for key in stage["params"]}, name
+        kinds = (stage.get(kind, []) for kind in ("outs", "metrics", "plots"))
+        outs = [out if isinstance(out, str) else next(iter(out)) for kind in kinds for out in kind]
+        for out in outs:
+            assert any(Path(out).is_relative_to(folder) for folder in quoted(outputs)), out
+        for folder in quoted(outputs):
+            assert any(Path(out).is_relative_to(folder) for out in outs), folder
+
+
+def quoted(cell: str) -> list[str]:
+    """What stands between backticks in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
 
 
 def test_what_is_light_needs_no_heavy_library() -> None:
