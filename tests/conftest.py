@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
+from PIL import Image
 
+from components.datasets.emblems import Category, draw
 from tests import checkout, toy
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
@@ -66,3 +70,47 @@ def in_toy(built_toy: Path) -> Iterator[Path]:
     """Run in the (shared) toy project."""
     with chdir(built_toy):
         yield built_toy
+
+
+@pytest.fixture(scope="session")
+def toy_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy project with its dataset and no models. Shared: tests must not change it."""
+    root = tmp_path_factory.mktemp("dataset")
+    toy.save_dataset(root)
+    return root
+
+
+@pytest.fixture
+def project(toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it as the working directory, in which nothing was ingested."""
+    subprocess.run(["cp", "-r", f"{toy_dataset}/.", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def family_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder per family of encoders. Shared: tests must not change it."""
+    from tests import families
+
+    root = tmp_path_factory.mktemp("families")
+    families.save_encoders(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def pipelines(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion pipeline as toy/generator, and one of SDXL as xl. Shared."""
+    from tests import families
+
+    root = tmp_path_factory.mktemp("pipelines")
+    (root / "toy").symlink_to(toy_models)
+    torch.manual_seed(0)
+    families.sdxl_turbo(root / "xl")
+    return root
+
+
+@pytest.fixture(scope="session")
+def five_pictures() -> list[Image.Image]:
+    """One picture of each of five categories."""
+    return [draw(Category.parse(n), seed=3, subset="toy", index=0) for n in toy.NAMES[:5]]

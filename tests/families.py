@@ -334,3 +334,9 @@ def save(family: str, folder: Path) -> Path:
     torch.manual_seed(0)
     (TWO_SIDED | ONE_SIDED)[family](folder)
     return folder
+
+
+def save_encoders(root: Path) -> None:
+    """Write the encoders of each family to a folder of its name under ``root``."""
+    for family in [*TWO_SIDED, *ONE_SIDED]:
+        save(family, root / family)

@@ -19,6 +19,7 @@ from components.datasets.dataset import dataset
 from components.datasets.left_out import LeftOut
 from components.errors import EidolonError
 from tests import trees
+from tests.trees import lists, params
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def params(adapter: str, source: Path, **more: object) -> config.Dataset:
-    counts = {"gallery_per_category": None, "training_per_category": None, "min_pictures": 1}
-    return config.Dataset.model_validate(
-        {"adapter": adapter, "source": source, "seed": 0, **counts, **more}
-    )
-
-
 def of_split(sources: list[Source], split: str) -> list[str]:
     return [s.category for s in sources if s.split == split]
 
@@ -67,14 +61,6 @@ def of_split(sources: list[Source], split: str) -> list[str]:
 def names(paths: object) -> list[str]:
     assert isinstance(paths, list) and all(isinstance(p, Path) for p in paths)
     return [p.name for p in paths]
-
-
-def lists(root: Path, train: list[str], validation: list[str], unseen: list[str]) -> Path:
-    """Class lists as Reed et al. and Xian et al. publish them."""
-    root.mkdir()
-    for file, classes in (("train", train), ("val", validation), ("test", unseen)):
-        (root / f"{file}classes.txt").write_text("".join(f"{c}\n" for c in classes))
-    return root
 
 
 def test_cub200_has_readable_names_and_100_50_50_categories(birds: Path) -> None:

@@ -18,7 +18,7 @@ from components.datasets.dataset import dataset
 from components.errors import EidolonError
 from components.images import decoding
 from tests import trees
-from tests.test_datasets import lists, params
+from tests.trees import lists, params
 
 Damage = Callable[[Path], Path | None]
 """Damages the dataset in the given folder; the folder that ``dataset.source`` then names."""

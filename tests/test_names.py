@@ -20,6 +20,7 @@ from components.datasets.folder import sources
 from components.datasets.merge import merge
 from components.errors import EidolonError
 from components.imagining.recipes import wanted
+from components.names import clean
 from tests import toy
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -185,3 +186,18 @@ def test_a_folders_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
         (folder / "2.png").touch()
     with pytest.raises(EidolonError, match="is no UTF-8: rename the folder"):
         sources(tmp_path, None, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("red_plain_star", "red plain star"),
+        ("  Grey\tBird ", "Grey Bird"),
+        ("../../etc", "etc"),
+        ("ﬁre\u202e​", "fire"),
+        ("a/b\\c", "a b c"),
+        ("..", ""),
+    ],
+)
+def test_a_categorys_name_is_cleaned(given: str, stored: str) -> None:
+    assert clean(given) == stored

@@ -18,7 +18,7 @@ from components.paths import BUNDLE, COLLECTION, DATASET, INSPECTION
 from components.serving.loading import load
 from components.serving.retriever import Retriever
 from components.validation.inspection import inspect
-from tests.test_ingest import KNOWN, NEW, photo, tree
+from tests.ingesting import KNOWN, NEW, photo, tree
 
 
 @pytest.fixture

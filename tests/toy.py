@@ -14,6 +14,7 @@ import yaml
 
 from components.collection import catalog
 from components.datasets.emblems import Category, draw
+from components.paths import DATASET
 
 NAMES = (
     "red plain star",
@@ -95,6 +96,17 @@ def make_project(root: Path) -> Path:
     save_pictures(root / "pictures")
     save_params(root, params(root / "models", root / "pictures"))
     return root
+
+
+def save_dataset(root: Path) -> None:
+    """Write pictures, params.yaml and the dataset under ``root``, and no models."""
+    from components import config
+    from components.datasets.dataset import dataset
+
+    save_pictures(root / "pictures")
+    values = params(root / "models", root / "pictures")
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    dataset(config.load(root / "params.yaml").dataset, root / DATASET)
 
 
 def save_params(root: Path, values: dict[str, Any]) -> None:

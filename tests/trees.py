@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from components import config
+
 BIRDS = ("Black_footed_Albatross", "Laysan_Albatross", "Sooty_Albatross", "Groove_billed_Ani")
 OFFICIAL = ("test", "train", "test")
 """The official side of the three photos of a bird."""
@@ -58,4 +60,19 @@ def oxford102(folder: Path) -> Path:
     savemat(root / "imagelabels.mat", {"labels": labels[None]}, do_compression=True)
     sides = {"trnid": ids[0], "valid": ids[1], "tstid": ids[2]}
     savemat(root / "setid.mat", sides, do_compression=True)
+    return root
+
+
+def params(adapter: str, source: Path, **more: object) -> config.Dataset:
+    counts = {"gallery_per_category": None, "training_per_category": None, "min_pictures": 1}
+    return config.Dataset.model_validate(
+        {"adapter": adapter, "source": source, "seed": 0, **counts, **more}
+    )
+
+
+def lists(root: Path, train: list[str], validation: list[str], unseen: list[str]) -> Path:
+    """Class lists as Reed et al. and Xian et al. publish them."""
+    root.mkdir()
+    for file, classes in (("train", train), ("val", validation), ("test", unseen)):
+        (root / f"{file}classes.txt").write_text("".join(f"{c}\n" for c in classes))
     return root

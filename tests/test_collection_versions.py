@@ -26,7 +26,7 @@ from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
 from components.serving import bundle
 from components.versioning import dvc, git, lock
 from tests.clones import Clone
-from tests.test_ingest import KNOWN, NEW, tree
+from tests.ingesting import KNOWN, NEW, tree
 
 KEPT_IN_GIT = [".gitignore", "manifest.csv", "source.json"]
 COMMAND = Path(sys.executable).with_name("eidolon")

@@ -18,19 +18,9 @@ from components.learning.metrics import (
     average_precisions,
     mean_average_precision,
 )
+from tests.definitions import by_the_book, slow
 
 pytestmark = pytest.mark.numeric
-
-
-def by_the_book(ranked: list[bool]) -> float:
-    """A plain loop over the ranks: the definition of the revisited Oxford evaluation."""
-    hits, total, positives = 0, 0.0, sum(ranked)
-    for rank, hit in enumerate(ranked):
-        if hit:
-            before = 1.0 if rank == 0 else hits / rank
-            hits += 1
-            total += (before + hits / (rank + 1)) / 2
-    return total / positives
 
 
 @pytest.mark.parametrize(
@@ -67,13 +57,6 @@ def test_queries_without_positives_are_left_out() -> None:
     positive = np.array([[True, False], [False, False]])
     assert math.isnan(average_precision(scores[1], positive[1]))
     assert mean_average_precision(scores, positive) == 1.0
-
-
-def slow(scores: np.ndarray, positive: np.ndarray, junk: np.ndarray) -> float:
-    """The definition without a shortcut: sort, drop the junk, walk the ranking."""
-    order = sorted(range(len(scores)), key=lambda row: (-scores[row], row))
-    ranked = [bool(positive[row]) for row in order if positive[row] or not junk[row]]
-    return by_the_book(ranked) if any(ranked) else math.nan
 
 
 @st.composite

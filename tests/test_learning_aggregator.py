@@ -13,25 +13,9 @@ from safetensors.torch import save_file
 from components.errors import EidolonError
 from components.files import file_aside, folder_aside
 from components.learning.aggregator import Aggregator
+from tests.definitions import independent
 
 pytestmark = pytest.mark.numeric
-
-
-def independent(model: Aggregator, features: np.ndarray) -> np.ndarray:
-    """Attention written out in numpy: one query (the CLS row), keys and values from all rows."""
-    cls = features.mean(0)
-    for layer in model.self_attn.layers:
-        state = {k: v.detach().double().numpy() for k, v in layer.state_dict().items()}
-        wq, wk, wv = np.split(state["in_proj_weight"], 3)
-        bq, bk, bv = np.split(state["in_proj_bias"], 3)
-        tokens = np.vstack([cls, features])
-        query = wq @ cls + bq
-        keys, values = tokens @ wk.T + bk, tokens @ wv.T + bv
-        logits = keys @ query / np.sqrt(len(cls))
-        attention = np.exp(logits - logits.max())
-        attention /= attention.sum()
-        cls = state["out_proj.weight"] @ (attention @ values) + state["out_proj.bias"]
-    return cls / np.linalg.norm(cls)
 
 
 @pytest.fixture

@@ -1,0 +1,28 @@
+"""Parameters for validation and measurements, in the toy project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from components import config
+from components.datasets.emblems import Category, categories
+from components.paths import VALIDATION
+
+
+def changed(**values: Any) -> config.Params:
+    """The toy's parameters with other ones for validation."""
+    params = config.load()
+    return params.model_copy(update={"validation": params.validation.model_copy(update=values)})
+
+
+def measurements() -> pd.DataFrame:
+    return pd.read_csv(VALIDATION / "measurements.csv", keep_default_na=False)
+
+
+def chosen() -> list[Category]:
+    """40 categories that differ in one attribute or more, of all splits."""
+    return [
+        c for c in categories() if c.colour in ("red", "teal") and c.pattern in ("plain", "striped")
+    ]
