@@ -1,4 +1,4 @@
-"""The toy project's Bento, built, and served once for all tests, from an empty folder."""
+"""The toy project's Bento: built once for all tests, and served once from an empty folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,12 @@ from tests.toy import ROOT
 
 
 @dataclass(frozen=True)
-class Served:
-    """A served Bento of the toy project."""
+class Built:
+    """A Bento of the toy project in ``project``, and the state folder ``home`` that holds it."""
 
-    url: str
     home: Path
     project: Path
     tag: str
-    log: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,17 +50,30 @@ class Served:
         return value
 
 
+@dataclass(frozen=True)
+class Served(Built):
+    """A Bento that is served at ``url``, by a server that writes to ``log``."""
+
+    url: str
+    log: Path
+
+
 @pytest.fixture(scope="session")
-def served(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The toy project's bundle as version 3, served until the last test."""
-    home = tmp_path_factory.mktemp("home")
-    empty, log = tmp_path_factory.mktemp("empty"), home / "server.log"
-    still = Served("", home, built_toy, "", log)
+def built(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The Bento of the toy project's bundle as version 3."""
+    empty = Built(tmp_path_factory.mktemp("home"), built_toy, "")
+    answer = empty.answer("build", "--bundle", "artifacts/bundle", "--version", "3")
+    assert answer["built"] is True
+    return Built(empty.home, built_toy, answer["tag"])
+
+
+@pytest.fixture(scope="session")
+def served(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same Bento, served until the last test."""
+    empty, log = tmp_path_factory.mktemp("empty"), built.home / "server.log"
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in still.environment.items():
+        for name, value in built.environment.items():
             patch.setenv(name, value)
-        built = still.answer("build", "--bundle", "artifacts/bundle", "--version", "3")
-        assert built["built"] is True
-        with server.served(built["tag"], empty, log, timeout=300) as url:
+        with server.served(built.tag, empty, log, timeout=300) as url:
             assert not list(empty.iterdir())
-            yield replace(still, url=url, tag=built["tag"])
+            yield Served(built.home, built.project, built.tag, url, log)

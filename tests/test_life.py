@@ -44,17 +44,41 @@ def test_make_run(tmp_path: Path) -> None:
     """Each run of Airflow takes a minute or two, so what does not need the DAG asks its steps."""
     clone = Clone(tmp_path)
     interrupt_in(clone, "imagine@0")
+    lenient = yaml.safe_load((clone.root / "params.yaml").read_text())
+    tag = a_refused_version_is_promoted_by_hand(clone, lenient)
+    the_same_again_registers_nothing(clone, lenient, tag)
 
-    params = clone.root / "params.yaml"
-    lenient = yaml.safe_load(params.read_text())
-    demanding = lenient | {"gate": lenient["gate"] | {"min_gain": 1.0}}  # which no version reaches
-    params.write_text(yaml.safe_dump(demanding))
+    changed = lenient | {"train": lenient["train"] | {"seed": 1}}
+    set_params(clone, changed)
+    assert clone.ops("run").returncode == 0
+    second = summary_of(clone)
+    assert cached(second) == stages_of(clone) - {"train", "evaluate", "bundle"}
+    assert second["mlflow"]["version"] == clone.champion() == "2"
+    assert second["bento"]["tag"] != tag
+
+    a_damaged_model_stops_the_stage(clone)
+    bad_pictures_stop_the_stage(clone, changed)
+    a_damaged_dataset_stops_the_run(clone, changed)
+    assert clone.champion() == "2"  # nothing was drawn, trained or promoted
+
+    set_params(clone, changed)
+    promote_and_deploy(clone, "1")
+    repaired = clone.ops("run")
+    assert repaired.returncode == 0
+    assert cached(summary_of(clone)) == stages_of(clone)
+    assert summary_of(clone)["mlflow"] == second["mlflow"]
+    assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
+    assert clone.champion() == "1"
+    assert summary_of(clone)["bento"]["tag"] == tag
+
+
+def a_refused_version_is_promoted_by_hand(clone: Clone, lenient: dict[str, Any]) -> str:
+    """No version reaches the gain that the gate demands here. Returns the Bento's tag."""
+    set_params(clone, lenient | {"gate": lenient["gate"] | {"min_gain": 1.0}})
     done = clone.ops("run")
     assert done.returncode == 0, done.stdout + done.stderr
     first = summary_of(clone)
-    stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
-    stages = stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
-    assert set(first["stages"]) == stages
+    assert set(first["stages"]) == stages_of(clone)
     assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
     assert len(first["query"]["hits"]) == 5
     assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
@@ -62,33 +86,31 @@ def test_make_run(tmp_path: Path) -> None:
         assert part in done.stdout
     served = clone.ops("serve")
     assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
-    tag = promote_and_deploy(clone, "1")  # the commands that the refusal names
+    return promote_and_deploy(clone, "1")  # the commands that the refusal names
 
-    params.write_text(yaml.safe_dump(lenient))
+
+def the_same_again_registers_nothing(clone: Clone, lenient: dict[str, Any], tag: str) -> None:
+    set_params(clone, lenient)
     again = clone.shell(sys.executable, "-c", _AGAIN)
     assert again.returncode == 0, again.stderr
     assert "version 1 was registered before" in again.stdout
     assert "unchanged: version 1 is the champion" in again.stdout
     assert again.stdout.splitlines()[-1] == f"{tag} is live already"
 
-    changed = lenient | {"train": lenient["train"] | {"seed": 1}}
-    params.write_text(yaml.safe_dump(changed))
-    assert clone.ops("run").returncode == 0
-    second = summary_of(clone)
-    assert cached(second) == stages - {"train", "evaluate", "bundle"}
-    assert second["mlflow"]["version"] == clone.champion() == "2"
-    assert second["bento"]["tag"] != tag
 
+def a_damaged_model_stops_the_stage(clone: Clone) -> None:
     weights = clone.root / "models" / "dino" / "model.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:1000])
     failed = clone.shell(sys.executable, "-c", _STAGE, "validate")
     assert failed.returncode == 1
     assert "models/dino" in failed.stderr and "Traceback" not in failed.stdout + failed.stderr
-
     weights.write_bytes(good)
-    strict = changed | {"validate": changed["validate"] | {"min_contrast": 0.5, "attempts": 0}}
-    params.write_text(yaml.safe_dump(strict))
+
+
+def bad_pictures_stop_the_stage(clone: Clone, changed: dict[str, Any]) -> None:
+    strict = {"min_contrast": 0.5, "attempts": 0}
+    set_params(clone, changed | {"validate": changed["validate"] | strict})
     failed = clone.shell(sys.executable, "-c", _STAGE, "validate")
     assert failed.returncode == 1
     assert "validation of the imagined pictures failed" in failed.stderr
@@ -96,27 +118,28 @@ def test_make_run(tmp_path: Path) -> None:
     assert (clone.root / "artifacts" / "validation" / "index.html").is_file()
     kept_in_mlflow(clone, "validation", failed.stdout)
 
-    other = changed | {"dataset": changed["dataset"] | {"seed": 7}}  # so that it is read again
-    params.write_text(yaml.safe_dump(other))
+
+def a_damaged_dataset_stops_the_run(clone: Clone, changed: dict[str, Any]) -> None:
+    """Half of the categories are lost; another seed has the dataset read again."""
+    set_params(clone, changed | {"dataset": changed["dataset"] | {"seed": 7}})
     lose_half_of(clone.root / "pictures")
     failed = clone.ops("run")
     assert failed.returncode == 1
     (sentence,) = [s for s in failed.stderr.splitlines() if s.startswith("error: ")]
     assert "the dataset is not fit to train on" in sentence
     assert "Traceback" not in failed.stdout + failed.stderr
-    assert clone.champion() == "2"  # nothing was drawn, trained or promoted
     kept_in_mlflow(clone, "inspection", (clone.root / ".eidolon/logs/run.log").read_text())
     give_back(clone.root / "pictures")
 
-    params.write_text(yaml.safe_dump(changed))
-    promote_and_deploy(clone, "1")
-    repaired = clone.ops("run")
-    assert repaired.returncode == 0
-    assert cached(summary_of(clone)) == stages
-    assert summary_of(clone)["mlflow"] == second["mlflow"]
-    assert "version 2 was rolled back" in repaired.stdout  # and a retraining does not undo that
-    assert clone.champion() == "1"
-    assert summary_of(clone)["bento"]["tag"] == tag
+
+def set_params(clone: Clone, values: dict[str, Any]) -> None:
+    (clone.root / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+def stages_of(clone: Clone) -> set[str]:
+    """The tasks that run the stages of dvc.yaml, without `source`."""
+    stages = set(yaml.safe_load((clone.root / "dvc.yaml").read_text())["stages"])
+    return stages - {"source", "imagine"} | {"imagine@0", "imagine@1"}
 
 
 def summary_of(clone: Clone) -> dict[str, Any]:
