@@ -28,8 +28,7 @@ from transformers import (
 )
 
 from benchmarks.models import CROP, TOKENS, VAE
-from components import config
-from components.config.profiles import PROFILES
+from components.config import profiles
 
 SIDE = 1024  # of the matrices whose product gives this machine's rate
 LATENT = 8  # pixels of the picture to one of the VAE's latents
@@ -95,7 +94,7 @@ def rate() -> float:
 
 
 def main() -> None:
-    generator = config.load(PROFILES / "folder-sd-turbo.yaml").generator
+    generator = profiles.load("folder-sd-turbo").generator
     here = rate()
     table = Table(title=f"the profile folder-sd-turbo; here {here / 1e9:.0f} GFLOP/s")
     for column in ("model", "million parameters", "GFLOP", "seconds here, at least"):

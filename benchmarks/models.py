@@ -45,7 +45,7 @@ from transformers import (
 )
 
 from components import config
-from components.config.profiles import PROFILES
+from components.config import profiles
 from components.errors import EidolonError, one_sentence
 from components.imagining.generator import Generator
 from components.models.checkpoints import device, precision
@@ -294,7 +294,7 @@ def main() -> None:
             "there is no accelerator here, and a CPU takes hours for this: `make bench` measures"
             " the embedded models"
         )
-    turbo = config.load(PROFILES / "cub200-sdxl-turbo.yaml").generator
+    turbo = profiles.load("cub200-sdxl-turbo").generator
     with tempfile.TemporaryDirectory(prefix="eidolon-models-") as folder:
         save_models(Path(folder))
         _forget()

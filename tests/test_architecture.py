@@ -155,7 +155,13 @@ def test_what_is_light_needs_no_heavy_library() -> None:
 
 PLUMBING = {
     "components/config/__init__.py": "its values are params",
+    "components/config/data.py": "its values are params",
+    "components/config/fields.py": "its values are params",
+    "components/config/imagining.py": "its values are params",
+    "components/config/listing.py": "its values are params",
+    "components/config/params.py": "its values are params",
     "components/config/profiles.py": "its values are params",
+    "components/config/retrieval.py": "its values are params",
     "components/errors.py": "says what went wrong",
     "components/files.py": "writes aside",
     "components/locks.py": "waits for other processes",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,7 @@ import pytest
 import yaml
 
 from components import config
-from components.config import profiles
-from components.errors import EXIT_CODE, EidolonError
-from tests.clones import clean_environment
+from components.errors import EidolonError
 from tests.toy import ROOT
 
 
@@ -26,12 +21,6 @@ def write(path: Path, change: dict[str, Any]) -> Path:
     file = path / "params.yaml"
     file.write_text(yaml.safe_dump(value))
     return file
-
-
-def test_every_profile_is_valid_and_named_after_its_file() -> None:
-    profiles = sorted((ROOT / "profiles").glob("*.yaml"))
-    assert profiles
-    assert [config.load(p).profile for p in profiles] == [p.stem for p in profiles]
 
 
 @pytest.mark.parametrize(
@@ -57,12 +46,27 @@ def test_every_profile_is_valid_and_named_after_its_file() -> None:
         ("train.batch", 1),
         ("evaluate.bootstrap", 10**9),
         ("validate.mostly", 1.5),
+        ("train.fusion_weight_step", 0.03),
+        ("encoders.memory_share", 0),
+        ("serve.timeout_seconds", 0),
         ("surprise", 1),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(EidolonError, match=name.replace(".", r"\.")):
         config.load(write(tmp_path, {name: value}))
+
+
+def test_an_unknown_key_is_called_unknown(tmp_path: Path) -> None:
+    with pytest.raises(EidolonError, match=r"generator\.colour: is unknown, `eidolon params`"):
+        config.load(write(tmp_path, {"generator.colour": "red"}))
+
+
+def test_a_service_outside_of_a_bento_has_the_settings_of_the_base() -> None:
+    """They are the only defaults that stand in code beside a profile."""
+    base = config.load(ROOT / "profiles" / "embedded.yaml")
+    assert base.serve == config.Serve()
+    assert base.generator.memory_share == base.encoders.memory_share == config.MEMORY_SHARE
 
 
 def test_a_model_is_pinned_or_lies_where_the_stages_follow_it(tmp_path: Path) -> None:
@@ -95,75 +99,3 @@ def test_a_missing_or_broken_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(EidolonError, match="the file"):
         config.load(tmp_path / "params.yaml")
-
-
-def test_use_replaces_params_and_refuses_the_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "profiles").mkdir()
-    shipped = (ROOT / "profiles" / "embedded.yaml").read_text()
-    (tmp_path / "profiles" / "embedded.yaml").write_text(shipped)
-    profiles.use("embedded")
-    assert (tmp_path / "params.yaml").read_text() == shipped
-    with pytest.raises(EidolonError, match=r"unknown profile 'no'; profiles/ has: embedded"):
-        profiles.use("no")
-    (tmp_path / "profiles" / "broken.yaml").write_text("profile: broken\n")
-    with pytest.raises(EidolonError):
-        profiles.use("broken")
-    assert (tmp_path / "params.yaml").read_text() == shipped  # a broken profile changes nothing
-
-
-def test_use_does_not_lose_an_edited_params_yaml(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "profiles", "profiles")
-    params = tmp_path / "params.yaml"
-    shipped = {path.stem: path.read_text() for path in Path("profiles").glob("*.yaml")}
-    for name in shipped:  # from one profile to the next, nothing is lost
-        profiles.use(name)
-    edited = yaml.safe_load(shipped["cub200-sdxl-turbo"])
-    edited["train"]["epochs"] += 1
-    del edited["serve"]["golden_queries"]
-    params.write_text(yaml.safe_dump(edited))
-    message = r"profiles/cub200-sdxl-turbo\.yaml \(train\.epochs, serve\.golden_queries\)"
-    for name in ("embedded", "cub200-sdxl-turbo"):
-        with pytest.raises(EidolonError, match=message):
-            profiles.use(name)
-    for text, what in (
-        (shipped["embedded"] + "# mine\n", "comments or layout"),
-        ("a: [", "its ch"),
-    ):
-        params.write_text(text)
-        with pytest.raises(EidolonError, match=what):
-            profiles.use("embedded")
-        assert params.read_text() == text
-    profiles.use("embedded", committed="a: [")  # git has it
-    assert params.read_text() == shipped["embedded"]
-    params.write_text("a: [")
-    profiles.use("embedded", force=True)
-    assert params.read_text() == shipped["embedded"]
-
-
-def test_the_command_use_asks_git_what_would_be_lost(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    params = tmp_path / "params.yaml"
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True
-        )
-
-    eidolon = (sys.executable, "-m", "components.cli", "use", "embedded")
-    params.write_text("# mine\n")
-    refused = command(*eidolon)
-    assert refused.returncode == EXIT_CODE and "give --force" in refused.stderr
-    author = ("-c", "user.name=toy", "-c", "user.email=toy@localhost")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "mine")):
-        command("git", *author, *words)
-    assert command(*eidolon).returncode == 0
-    params.write_text("# mine, too\n")
-    assert command(*eidolon).returncode == EXIT_CODE
-    assert command(*eidolon, "--force").returncode == 0
-    assert params.read_text() == (ROOT / "profiles" / "embedded.yaml").read_text()

@@ -44,13 +44,45 @@ def use(
     profile: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")],
     force: Annotated[bool, typer.Option(help="even if edits of params.yaml are lost")] = False,
 ) -> None:
-    """Replace params.yaml by a profile."""
+    """Write the values of a profile to params.yaml."""
     from components.config import profiles
     from components.versioning import git
 
     committed = git.committed(config.PARAMS)
     chosen = profiles.use(profile, committed=committed, force=force)
     print(f"params.yaml is now the profile {chosen.profile}")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def params(
+    changed: Annotated[
+        bool, typer.Option("--changed", help="only what differs from the profile in use")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="print the page docs/parameters.md")
+    ] = False,
+) -> None:
+    """List the parameters: the value of each here, and what it means."""
+    from components.config import listing, profiles
+    from components.config.params import read
+
+    if markdown:
+        print(listing.page(profiles.BASE, profiles.values(profiles.BASE)), end="")
+        return
+    config.load()  # a wrong value is told as such
+    here = read(config.PARAMS)
+    shown = profiles.changed(here) if changed else listing.entries()
+    if not shown:
+        print(f"params.yaml is the profile {here['profile']} as it is")
+        return
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("value", overflow="fold", max_width=24)
+    table.add_column("meaning")
+    for entry in shown:
+        value = listing.shown(entry.value_in(here))
+        table.add_row(entry.name, Text(value), Text(entry.description))
+    Console().print(table)
 
 
 @verbs.command(rich_help_panel=PANEL)

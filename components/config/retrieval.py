@@ -1,0 +1,103 @@
+"""The sections of params.yaml about search: training, the index, evaluation, gate, and serving."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from components.config.fields import Count, Section, Seed, Step
+
+
+class Train(Section):
+    """The section `train`."""
+
+    seed: Seed = Field(description="Seed of the initial weights, the batches and dropout.")
+    epochs: int = Field(ge=1, le=100_000, description="Epochs, at most.")
+    steps_per_epoch: Count = Field(description="Steps of the optimiser in one epoch.")
+    batch: int = Field(ge=2, description="Categories in one step.")
+    learning_rate: float = Field(gt=0, le=1, description="Learning rate of AdamW.")
+    weight_decay: float = Field(ge=0, le=1, description="Weight decay of AdamW.")
+    temperature: float = Field(
+        gt=0, le=10, description="Temperature of the loss; scores are divided by it."
+    )
+    patience: Count = Field(
+        description="Training ends after this many epochs without a better validation mAP."
+    )
+    fusion_weight_step: Step = Field(
+        description="λ is chosen from a grid from 0 to 1 with this step; evaluation plots the same"
+        " grid.",
+    )
+
+
+class Index(Section):
+    """The section `index`."""
+
+    hubness_temperature: float = Field(
+        ge=0,
+        le=100,
+        description="Temperature of the correction for hubness, in standard deviations of the"
+        " similarities; 0: no correction.",
+    )
+
+
+class Evaluate(Section):
+    """The section `evaluate`."""
+
+    bootstrap: int = Field(
+        ge=100,
+        le=1_000_000,
+        description="Resamples of the categories, for the 95 % intervals.",
+    )
+    min_categories: int = Field(
+        ge=2,
+        description="Categories that a group needs for an interval; with fewer the gate does not"
+        " conclude.",
+    )
+    seed: Seed = Field(description="Seed of the resamples.")
+
+
+class Gate(Section):
+    """The section `gate`."""
+
+    min_gain: float = Field(
+        description="A challenger passes when the lower bound of its gain over text search on"
+        " unseen categories, in mAP, is above this."
+    )
+    tolerance: float = Field(
+        ge=0,
+        le=1,
+        description="How far a challenger's mAP may lie below the champion's.",
+    )
+
+
+class Bundle(Section):
+    """The section `bundle`."""
+
+    thumbnail_pixels: int = Field(
+        ge=16,
+        le=2048,
+        description="Pixels of the longer side of the pictures that are shown beside results.",
+    )
+
+
+class Serve(Section):
+    """The section `serve`. Its defaults are those of a service that runs outside a Bento."""
+
+    golden_queries: Count = Field(
+        default=8,
+        description="Known categories that a new Bento must answer before it is deployed.",
+    )
+    remembered_texts: Count = Field(
+        default=256,
+        description="Imagined texts whose pictures the service keeps in memory, the latest ones.",
+    )
+    concurrent_requests: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Requests that the service answers at once; it refuses more with status 429.",
+    )
+    timeout_seconds: float = Field(
+        default=120,
+        gt=0,
+        description="The service gives a request up after this many seconds, with status 504.",
+    )
