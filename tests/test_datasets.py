@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from components import config, manifest
+from components import manifest
 from components.datasets import cub200, folder, oxford102
 from components.datasets.adapter import Source
 from components.datasets.dataset import dataset
 from components.datasets.left_out import LeftOut
 from components.errors import EidolonError
 from tests import trees
-from tests.trees import lists, params
+from tests.trees import lists, params, tree
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_published_class_lists_replace_the_split(
 
 
 def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Path) -> None:
-    sources = folder.sources(animals, None, 0, 10, 10)
+    sources = folder.sources(tree(animals, 10, 10))
     assert [s.category for s in sources] == ["Ibex", "Red Fox", "lynx", "sea otter", "wolf"]
     assert {s.split for s in sources} == {"train", "validation", "unseen"}
     for source in sources:
@@ -139,7 +139,7 @@ def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Pa
         assert bool(trained) == (source.split != "unseen")
         assert shown + trained == sorted(shown + trained)
     given = lists(animals / ".lists", ["wolf", "lynx"], ["Ibex"], ["Red_Fox", "sea__otter"])
-    sources = folder.sources(animals, given, 0, 2, 1)
+    sources = folder.sources(tree(animals, 2, 1, splits=given))
     assert of_split(sources, "unseen") == ["Red Fox", "sea otter"]
     assert [(len(s.gallery), len(s.training)) for s in sources] == [
         (2, 1),
@@ -164,8 +164,7 @@ def test_a_tree_is_dealt_out_by_shares(
     animals: Path, gallery: float, training: float, counts: list[tuple[int, int]]
 ) -> None:
     given = lists(animals / ".lists", ["Ibex", "Red_Fox", "lynx"], ["sea__otter"], ["wolf"])
-    chosen = params("folder", animals, gallery_per_category=gallery, training_per_category=training)
-    sources = folder.sources(animals, given, 0, *chosen.amounts())
+    sources = folder.sources(tree(animals, gallery, training, splits=given))
     assert [(len(s.gallery), len(s.training)) for s in sources] == counts
 
 
@@ -218,13 +217,7 @@ def test_a_source_or_a_picture_that_is_not_there_is_called_so(
 
 
 def test_drawn_pictures_are_written_as_png_and_the_same_each_time(tmp_path: Path) -> None:
-    chosen = config.Dataset(
-        adapter="emblems",
-        seed=0,
-        gallery_per_category=1,
-        training_per_category=1,
-        min_pictures=1,
-    )
+    chosen = params("emblems", None, gallery_per_category=1, training_per_category=1)
     frame = dataset(chosen, tmp_path / "one")
     assert len(frame) == 320 + 240
     assert set(frame["path"].str[-4:]) == {".png"}
@@ -281,7 +274,7 @@ def test_what_is_left_out_is_counted(
     assert "1 in no category (1 no suffix)" in said and "left_out.csv" in said
     (animals / "loose.jpg").touch()
     left = LeftOut(tmp_path / "table.csv")
-    folder.sources(animals, None, 0, 9, 9, left)
+    folder.sources(tree(animals, 9, 9), left)
     assert "2 in no category (1 no suffix, 1 .jpg)" in left.sentence()
 
 
@@ -289,7 +282,7 @@ def test_pictures_of_a_tree_are_told_by_their_content(animals: Path, tmp_path: P
     image = Image.new("RGB", (8, 9), (1, 2, 3))
     for name, kind in (("a.jfif", "JPEG"), ("b.gif", "GIF"), ("c.jpg", "PNG"), ("d", "AVIF")):
         image.save(animals / "wolf" / name, kind)
-    (source,) = (s for s in folder.sources(animals, None, 0, 99, 1) if s.category == "wolf")
+    (source,) = (s for s in folder.sources(tree(animals, 99, 1)) if s.category == "wolf")
     shown = {*names(source.gallery), *names(source.training)}
     assert {"a.jfif", "b.gif", "c.jpg", "d"} <= shown
 
@@ -299,11 +292,11 @@ def test_folders_that_are_splits_get_a_hint(tmp_path: Path) -> None:
         for category in ("fox", "wolf", "lynx", "hare"):
             trees.photo(tmp_path / "tree" / split / category / "0.jpg", 1)
     with pytest.raises(EidolonError, match=r"are splits and not categories: set .*tree/test, or"):
-        folder.sources(tmp_path / "tree", None, 0, 1, 1)
+        folder.sources(tree(tmp_path / "tree", 1, 1))
     for category in ("fox", "wolf", "lynx", "hare"):
         trees.photo(tmp_path / "deep" / category / "images" / "0.jpg", 1)
     with pytest.raises(EidolonError, match=r"deep/fox has no pictures \(.*images is a folder"):
-        folder.sources(tmp_path / "deep", None, 0, 1, 1)
+        folder.sources(tree(tmp_path / "deep", 1, 1))
 
 
 def test_all_unreadable_photos_of_a_benchmark_are_named(flowers: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from components.datasets.dataset import dataset
 from components.errors import EidolonError
 from components.images import decoding
 from tests import trees
-from tests.trees import lists, params
+from tests.trees import lists, params, tree
 
 Damage = Callable[[Path], Path | None]
 """Damages the dataset in the given folder; the folder that ``dataset.source`` then names."""
@@ -290,17 +290,17 @@ def test_class_lists_that_do_not_fit_are_named(
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     given = lists(tmp_path / "lists", train, ["hare"], unseen)
     with pytest.raises(EidolonError, match=reason):
-        folder.sources(tmp_path / "tree", given, 0, 1, 1)
+        folder.sources(tree(tmp_path / "tree", 1, 1, splits=given))
     (given / "trainclasses.txt").unlink()
     with pytest.raises(EidolonError, match=r"trainclasses\.txt cannot be read"):
-        folder.sources(tmp_path / "tree", given, 0, 1, 1)
+        folder.sources(tree(tmp_path / "tree", 1, 1, splits=given))
 
 
 def test_categories_that_have_one_name_are_refused(tmp_path: Path) -> None:
     for category in ("Red fox", "red_fox", "wolf", "lynx"):
         for i in range(2):
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
-    chosen = params("folder", tmp_path / "tree", gallery_per_category=1, training_per_category=1)
+    chosen = tree(tmp_path / "tree", 1, 1)
     with pytest.raises(EidolonError, match=r"'Red fox' and 'red fox' have one name"):
         dataset(chosen, tmp_path / "out")
 
@@ -310,7 +310,7 @@ def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:
         for i in range(2):
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     with pytest.raises(EidolonError, match=r"tree/___ has no name: rename"):
-        folder.sources(tmp_path / "tree", None, 0, 1, 1)
+        folder.sources(tree(tmp_path / "tree", 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -321,11 +321,12 @@ def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:
         ({"adapter": "emblems", "gallery_per_category": 0.5}, "emblems are drawn: .* numbers"),
         ({"adapter": "cub200", "source": None}, "cub200 needs a source"),
         ({"adapter": "emblems", "splits": "lists"}, "emblems have a split of their own"),
+        ({"adapter": "folder", "unseen_share": 0.9}, "leave no category to train on"),
     ],
 )
 def test_params_that_an_adapter_cannot_use_are_refused(
     change: dict[str, object], reason: str
 ) -> None:
-    value = {"source": "somewhere", "gallery_per_category": 1, "training_per_category": 1}
+    value = tree(Path("somewhere"), 1, 1).model_dump()
     with pytest.raises(ValidationError, match=reason):
-        config.Dataset.model_validate({"seed": 0, "min_pictures": 1, **value, **change})
+        config.Dataset.model_validate(value | change)

@@ -22,6 +22,7 @@ from components.errors import EidolonError
 from components.imagining.recipes import wanted
 from components.names import clean
 from tests import toy
+from tests.trees import tree
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 NAME = TEXT.map(names.clean).filter(bool)
@@ -173,7 +174,7 @@ def test_what_was_ingested_joins_its_category_under_another_spelling(tmp_path: P
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").touch()
     known = Source("café noir", "unseen", [Path("b.png")], [])
-    (merged,) = merge([known], seed=0, min_pictures=1, folder=tmp_path)
+    (merged,) = merge([known], tree(tmp_path, 1, 1), folder=tmp_path)
     assert merged.category == "café noir" and len(merged.gallery) == 2
 
 
@@ -185,7 +186,7 @@ def test_a_folders_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
         (folder / "1.png").touch()
         (folder / "2.png").touch()
     with pytest.raises(EidolonError, match="is no UTF-8: rename the folder"):
-        sources(tmp_path, None, 0, 1, 1)
+        sources(tree(tmp_path, 1, 1))
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,17 @@ def oxford102(folder: Path) -> Path:
     return root
 
 
-def params(adapter: str, source: Path, **more: object) -> config.Dataset:
+def params(adapter: str, source: Path | None, **more: object) -> config.Dataset:
     counts = {"gallery_per_category": None, "training_per_category": None, "min_pictures": 1}
+    shares = {"unseen_share": 0.25, "validation_share": 0.15}
     return config.Dataset.model_validate(
-        {"adapter": adapter, "source": source, "seed": 0, **counts, **more}
+        {"adapter": adapter, "source": source, "seed": 0, **counts, **shares, **more}
     )
+
+
+def tree(source: Path, gallery: float, training: float, **more: object) -> config.Dataset:
+    counts = {"gallery_per_category": gallery, "training_per_category": training}
+    return params("folder", source, **counts, **more)
 
 
 def lists(root: Path, train: list[str], validation: list[str], unseen: list[str]) -> Path:

@@ -44,7 +44,7 @@ def dataset(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
     left = LeftOut(out.with_name(LEFT_OUT.name), goes_on=params.leave_out_unreadable)
     own = _sources(params, left)
     names.distinct(source.category for source in own)
-    sources = merge(own, params.seed, params.min_pictures)
+    sources = merge(own, params)
     ingested = _ingested()
     rows = []
     with folder_aside(out) as aside:
@@ -76,8 +76,7 @@ def _sources(params: config.Dataset, left: LeftOut) -> list[Source]:
         case "emblems":
             return list(emblems.sources(params.seed, *params.numbers()))
         case "folder":
-            source = params.folder()
-            return folder.sources(source, params.splits, params.seed, *params.amounts(), left)
+            return folder.sources(params, left)
         case "cub200":
             return cub200.sources(params.folder(), params.splits, gallery, training)
         case "oxford102":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from components import names
+from components import config, names
 from components.datasets import splits
 from components.datasets.adapter import Source, Split, taken, wrong_with
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
@@ -19,26 +19,19 @@ _SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "te
 _CHECKED_AT = 8  # pixels: a picture is decoded as small as its format allows
 
 
-def sources(
-    source: Path,
-    lists: Path | None,
-    seed: int,
-    gallery: int | float,
-    training: int | float,
-    left: LeftOut | None = None,
-) -> list[Source]:
+def sources(params: config.Dataset, left: LeftOut | None = None) -> list[Source]:
     """One category for each folder, named as the folder with spaces for underscores.
 
-    The split is that of the class ``lists``, or else 25 % unseen, 15 % validation and 60 % train in
-    the order of a seeded hash of the names. Each category gives its first ``gallery`` pictures, by
-    file name, to the gallery and the next ``training`` to training, each a number or a share of the
-    category's pictures; one that trains keeps at least one picture for that. Files are told by
-    their content, and those that give a picture are decoded. What is not taken goes to ``left``,
-    but for what starts with a dot: files that are no pictures or cannot be read, what lies in
-    sub-folders or beside the categories. Raises :class:`EidolonError` for a missing or empty folder
-    or category, and for folders that are named as splits.
+    The split is that of the class lists in ``params.splits``. Without them, ``params.unseen_share``
+    and ``params.validation_share`` cut the categories in the order of a seeded hash of their names.
+    Each category gives its first ``gallery_per_category`` pictures, by file name, to the gallery
+    and the next ``training_per_category`` to training; one that trains keeps at least one picture
+    for that. Files are told by their content, and those that give a picture are decoded. What is
+    not taken goes to ``left``, but for what starts with a dot: files that are no pictures or cannot
+    be read, what lies in sub-folders or beside the categories. Raises :class:`EidolonError` for a
+    missing or empty folder or category, and for folders that are named as splits.
     """
-    left = left or LeftOut()
+    source, (gallery, training), left = params.folder(), params.amounts(), left or LeftOut()
     wrong = wrong_with(source)
     if wrong is not None:
         raise EidolonError(f"dataset.source {wrong}: give a folder with one folder per category")
@@ -66,7 +59,7 @@ def sources(
         path.name: _pictures(path, wanted, left) for path in track(folders, "check", "categories")
     }
     left.check()
-    split_of = splits.read(lists, found) if lists else _splits(list(found), seed)
+    split_of = splits.read(params.splits, found) if params.splits else _splits([*found], params)
     return [
         _category(source / name, files, split_of[name], gallery, training)
         for name, files in found.items()
@@ -128,12 +121,16 @@ def _category(
     )
 
 
-def _splits(names: Sequence[str], seed: int) -> dict[str, Split]:
+def _splits(names: Sequence[str], params: config.Dataset) -> dict[str, Split]:
     """At least one category of each split, whatever the count. Other categories that join later
     may move the borders: class lists do not."""
-    ordered = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-    unseen = max(1, round(len(ordered) * 0.25))
-    validation = max(1, round(len(ordered) * 0.15))
+
+    def place(name: str) -> bytes:
+        return hashlib.sha256(f"{params.seed}/{name}".encode()).digest()
+
+    ordered = sorted(names, key=place)
+    unseen = max(1, round(len(ordered) * params.unseen_share))
+    validation = max(1, round(len(ordered) * params.validation_share))
     return {
         name: "unseen" if i < unseen else "validation" if i < unseen + validation else "train"
         for i, name in enumerate(ordered)

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from components import names
+from components import config, names
 from components.collection import catalog
 from components.datasets.adapter import Picture, Source, Split
 from components.paths import COLLECTION
 
 
 def merge(
-    sources: Sequence[Source], seed: int, min_pictures: int, folder: Path = COLLECTION
+    sources: Sequence[Source], params: config.Dataset, folder: Path = COLLECTION
 ) -> list[Source]:
     """``sources`` with the collection's pictures behind their own, and then its new categories.
 
-    A new category joins once it has ``min_pictures``; a hash of its name puts it into a split
-    (25 % unseen, 15 % validation, 60 % train), whatever else arrives. Of the pictures of a category
-    that may be trained on, the share that the adapter's have goes to training, by order of arrival.
-    Raises :class:`EidolonError` for a file that is not there.
+    A new category joins once it has ``params.min_pictures``; a hash of its name puts it into a
+    split by ``params.unseen_share`` and ``params.validation_share``, whatever else arrives. Of the
+    pictures of a category that may be trained on, the share that the adapter's have goes to
+    training, by order of arrival. Raises :class:`EidolonError` for a file that is not there.
     """
     collected = catalog.read(folder)
     files = pd.Series(catalog.files(folder), index=collected.index, dtype=object)
@@ -32,10 +32,10 @@ def merge(
     known = {names.fold(source.category): source for source in sources}
     for folded, rows in collected.groupby(collected["category"].map(names.fold), sort=False):
         key, category = str(folded), str(rows["category"].iloc[0])
-        source = known.get(key) or Source(category, _split(category, seed), (), ())
+        source = known.get(key) or Source(category, _split(category, params), (), ())
         gallery, training = _deal(list(files[rows.index]), source.split, share)
         if key not in known and (
-            len(rows) < min_pictures or (source.split != "unseen" and not training)
+            len(rows) < params.min_pictures or (source.split != "unseen" and not training)
         ):
             continue
         known[key] = replace(
@@ -53,10 +53,12 @@ def _training_share(sources: Sequence[Source]) -> float:
     return training / max(1, training + sum(len(s.gallery) for s in trained))
 
 
-def _split(category: str, seed: int) -> Split:
-    digest = hashlib.sha256(f"{seed}/{category}".encode()).digest()
+def _split(category: str, params: config.Dataset) -> Split:
+    digest = hashlib.sha256(f"{params.seed}/{category}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
-    return "unseen" if place < 0.25 else "validation" if place < 0.40 else "train"
+    if place < params.unseen_share:
+        return "unseen"
+    return "validation" if place < params.unseen_share + params.validation_share else "train"
 
 
 def _deal(
