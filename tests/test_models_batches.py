@@ -69,8 +69,9 @@ def test_memory_that_runs_out_halves_the_batch_and_one_item_too_many_is_told() -
 
 def test_the_batch_follows_from_free_memory() -> None:
     gib = 2**30
-    assert batches.fitting(free=80 * gib, cost=gib) == 64
-    assert batches.fitting(free=10 * gib, cost=gib) == 8
-    assert batches.fitting(free=80 * gib, cost=2**20) == batches.LARGEST
-    assert batches.fitting(free=gib, cost=4 * gib) == 1
-    assert batches.fitting(free=gib, cost=0) == batches.LARGEST
+    assert batches.fitting(free=80 * gib, cost=gib, share=0.8) == 64
+    assert batches.fitting(free=10 * gib, cost=gib, share=0.8) == 8
+    assert batches.fitting(free=80 * gib, cost=2**20, share=0.8) == batches.LARGEST
+    assert batches.fitting(free=80 * gib, cost=gib, share=0.4) == 32
+    assert batches.fitting(free=gib, cost=4 * gib, share=0.8) == 1
+    assert batches.fitting(free=gib, cost=0, share=0.8) == batches.LARGEST

@@ -27,8 +27,8 @@ def embed(
 ) -> Features:
     """Encode the gallery and training pictures twice (CLIP, vision), the accepted imagined
     pictures once (vision), and the categories' names (CLIP text)."""
-    clip = ClipEncoder(params.clip, params.clip_revision, params.batch)
-    vision = VisionEncoder(params.vision, params.vision_revision, params.batch)
+    clip = ClipEncoder(params.clip, params.clip_revision, params.batch, params.memory_share)
+    vision = VisionEncoder(params.vision, params.vision_revision, params.batch, params.memory_share)
     frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     categories = frame[["category", "split"]].drop_duplicates("category", ignore_index=True)
 

@@ -77,7 +77,9 @@ class Generator:
         self._pipe = placed(pipe)
         self._pipe.set_progress_bar_config(disable=True)
         on_cpu = min(ON_CPU, max(1, ON_CPU_PIXELS // params.size**2))
-        self._batches = Batches(self._draw, (params.prompt, params.seed), params.batch, on_cpu)
+        self._batches = Batches(
+            self._draw, (params.prompt, params.seed), params.batch, on_cpu, params.memory_share
+        )
 
     @property
     def batch(self) -> int:

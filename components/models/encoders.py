@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, ViTImageP
 from transformers.models.auto.image_processing_auto import get_image_processor_config
 from transformers.utils import logging as transformers_logging
 
+from components import config
 from components.errors import EidolonError
 from components.models.batches import Batches
 from components.models.checkpoints import (
@@ -37,11 +38,17 @@ from components.vectors import Array
 class _PictureEncoder:
     """A model with its picture processor.
 
-    ``revision`` is as in :func:`components.models.checkpoints.load`, ``batch`` is the ``size`` of
-    :class:`components.models.batches.Batches`.
+    ``revision`` is as in :func:`components.models.checkpoints.load`; ``batch`` and ``share`` are
+    the ``size`` and ``share`` of :class:`components.models.batches.Batches`.
     """
 
-    def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        revision: str | None = None,
+        batch: int | None = None,
+        share: float = config.MEMORY_SHARE,
+    ) -> None:
         _quiet()
         self.name = model
         loaded, self._pools = load_model(
@@ -50,7 +57,9 @@ class _PictureEncoder:
         self._model = placed(loaded.eval())
         self._check_kind(pinned_name(model, revision))
         self._processor = load(_picture_processor, model, revision)
-        self._images = Batches(self._encode_images, Image.new("RGB", (224, 224)), batch)
+        self._images = Batches(
+            self._encode_images, Image.new("RGB", (224, 224)), batch, share=share
+        )
 
     @property
     def batch(self) -> int:
@@ -113,14 +122,20 @@ class VisionEncoder(_PictureEncoder):
 class ClipEncoder(_PictureEncoder):
     """Pictures and texts to unit vectors of one space (CLIP, SigLIP and their kin)."""
 
-    def __init__(self, model: str, revision: str | None = None, batch: int | None = None) -> None:
-        super().__init__(model, revision, batch)
+    def __init__(
+        self,
+        model: str,
+        revision: str | None = None,
+        batch: int | None = None,
+        share: float = config.MEMORY_SHARE,
+    ) -> None:
+        super().__init__(model, revision, batch, share)
         self._tokenizer = load(AutoTokenizer.from_pretrained, model, revision)
         check_tokenizer(self._tokenizer, pinned_name(model, revision))
         # SigLIP 2's tokenizer knows no limit, MetaCLIP 2's has another one than its text model
         positions = self._model.config.text_config.max_position_embeddings
         self._length = min(self._tokenizer.model_max_length, positions)
-        self._texts = Batches(self._encode_texts, "a", batch)
+        self._texts = Batches(self._encode_texts, "a", batch, share=share)
 
     def texts(self, texts: Sequence[str]) -> Array:
         """(N, d) float32, each row of length one. Long texts are cut at the model's length."""

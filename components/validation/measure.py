@@ -116,8 +116,12 @@ class Meter:
 
     def __init__(self, params: config.Encoders, categories: Sequence[str]) -> None:
         """``categories`` are all that a picture may be mistaken for; at least two."""
-        self._clip = ClipEncoder(params.clip, params.clip_revision, params.batch)
-        self._vision = VisionEncoder(params.vision, params.vision_revision, params.batch)
+        self._clip = ClipEncoder(
+            params.clip, params.clip_revision, params.batch, params.memory_share
+        )
+        self._vision = VisionEncoder(
+            params.vision, params.vision_revision, params.batch, params.memory_share
+        )
         self._batch = max(self._clip.batch, self._vision.batch)
         self.categories = pd.Index(categories)
         text = self._clip.describe(list(categories), params.text_templates)
