@@ -30,7 +30,6 @@ from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.progress import track
 
 MAX_NAME = 100  # bytes of a category's name
-MAX_FILE = 256 << 20  # bytes of one picture
 _NEAR = "near-duplicate"
 _PRESENT = ("duplicate", _NEAR)  # of what is there already
 
@@ -130,7 +129,11 @@ def ingest(
                     added.append(judge.take(candidate, source))
                 except Rejected as reason:
                     refused.append(Refused(candidate, reason.kind, str(reason), reason.like))
-            aside = put_aside(map(_item, refused), quarantine) if refused else None
+            aside = (
+                put_aside((_item(one, params.max_file_bytes) for one in refused), quarantine)
+                if refused
+                else None
+            )
             catalog.append(added, folder)
             judge.done()
         except BaseException:
@@ -175,7 +178,7 @@ class Judge:
         """Put a fit and new picture of ``source`` into its place and return its row, not yet in the
         manifest. Raises :class:`Rejected`."""
         category = self._category(candidate)
-        data = _bytes(candidate)
+        data = _bytes(candidate, self.params.max_file_bytes)
         image, kind = decode(data, self.params.max_pixels)
         known_by = likeness(image)
         same = self._known.same(known_by)
@@ -269,26 +272,26 @@ def decode(data: bytes, max_pixels: int = decoding.MAX_PIXELS) -> tuple[Image.Im
     return image, kind
 
 
-def _bytes(candidate: Candidate) -> bytes:
+def _bytes(candidate: Candidate, most: int) -> bytes:
     try:
         with open_regular(candidate.path, candidate.below) as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(most + 1)
     except Unreadable as error:
         raise Rejected(error.kind, str(error)) from None
     except OSError as error:
         raise Rejected("missing", f"cannot be read ({error.strerror})") from None
-    if len(data) > MAX_FILE:
-        raise Rejected("too big", f"has more than {MAX_FILE} bytes")
+    if len(data) > most:
+        raise Rejected("too big", f"has more than {most} bytes")
     return data
 
 
-def _item(refused: Refused) -> Item:
+def _item(refused: Refused, most: int) -> Item:
     """What the quarantine keeps. Of a duplicate no bytes: its picture is here already. Of what a
     list names elsewhere only pictures: a list may be a stranger's, and name any file."""
     candidate, data = refused.candidate, None
     if refused.kind == _NEAR or (candidate.given and refused.kind != "duplicate"):
         with suppress(Rejected):  # no file, or too big: the reason says so
-            data = _bytes(candidate)
+            data = _bytes(candidate, most)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
     reason = f"{refused.reason}{where}"
     return Item(candidate.name, candidate.category, refused.kind, reason, data, refused.like)

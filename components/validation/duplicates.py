@@ -23,11 +23,7 @@ KINDS = ("copy", "leak", "label", "near")
 """Of the most similar picture: one of the same category and subset, of the category's other subset,
 of another category, and of another category with the same outline."""
 
-NEARLY = 3
-"""Times the difference of copies: a near-copy, where the outline is the same too."""
-
 _CHUNK = 512  # rows of a table of pairwise differences
-_OUTLINE = 10  # bits of two difference hashes that may differ where one outline is meant
 
 Rows = npt.NDArray[np.intp]
 
@@ -51,6 +47,7 @@ def nearest(
     found = {name: np.full(len(thumbnails), np.inf) for name in KINDS}
     of = {name: np.zeros(len(thumbnails), dtype=np.intp) for name in KINDS}
     details = _Details(files, params.near_duplicate_distance)
+    near = params.near_copy_factor * params.copy_colour_distance
     for start in range(0, len(thumbnails), _CHUNK):
         part = slice(start, start + _CHUNK)
         block = colour_distances(thumbnails[part], thumbnails)
@@ -58,9 +55,9 @@ def nearest(
         block[itself] = np.inf
         own = category[part, None] == category[None]
         same = subset[part, None] == subset[None]
-        outline = np.bitwise_count(outlines[part, None] ^ outlines[None]) <= _OUTLINE
+        outline = np.bitwise_count(outlines[part, None] ^ outlines[None]) <= params.max_outline_bits
         alike = block < params.copy_colour_distance
-        alike |= (block < NEARLY * params.copy_colour_distance) & outline & ~own
+        alike |= (block < near) & outline & ~own
         for i in np.flatnonzero(alike.any(axis=1)):
             others = np.flatnonzero(alike[i])
             block[i, others[details.differ(start + int(i), others)]] = np.inf

@@ -22,7 +22,7 @@ from components.images.hashing import SIDE, difference_hash, thumbnail
 from components.paths import DATASET, INSPECTION
 from components.progress import track
 from components.validation import page, suites
-from components.validation.duplicates import KINDS, NEARLY, nearest
+from components.validation.duplicates import KINDS, nearest
 from components.validation.limit import mark
 from components.validation.suites import Rule, Suite
 
@@ -190,7 +190,13 @@ def of_a_picture(params: config.Inspect) -> list[Rule]:
         Rule("height", params.min_side, None, "is too small", "warning"),
         Rule("label", close, None, "is in another category too", "critical", mostly),
         Rule("leak", close, None, "is in gallery and training", "critical", mostly),
-        Rule("near", NEARLY * close, None, "nearly is in another category too", "warning"),
+        Rule(
+            "near",
+            params.near_copy_factor * close,
+            None,
+            "nearly is in another category too",
+            "warning",
+        ),
         Rule("copy", close, None, "is there twice", "warning"),
     ]
 
