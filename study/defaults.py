@@ -8,7 +8,7 @@ from components.learning import loss, train
 from components.learning.aggregator import Aggregator
 from study.ideas import expanded
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned, untuned
-from study.ranking import WEIGHTS, Ranking, fused, linear, validation_map, weighted_mean
+from study.ranking import Ranking, fused, linear, validation_map, weighted_mean
 from study.world import World
 
 
@@ -50,5 +50,7 @@ def published_start_tuned(world: World) -> Ranking:
 def mean_instead(world: World) -> Ranking:
     """The mean instead of the aggregator, λ chosen on validation as the default's."""
     text, image = world.features.text, weighted_mean(world)
-    fusion_weight = max(WEIGHTS, key=lambda lam: validation_map(world, linear(text, image, lam)))
+    fusion_weight = max(
+        world.weights, key=lambda lam: validation_map(world, linear(text, image, lam))
+    )
     return fused(text, image, fusion_weight, world.hubness)

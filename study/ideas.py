@@ -16,7 +16,6 @@ from components.vectors import Array
 from study.baselines import fixed_best
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
 from study.ranking import (
-    WEIGHTS,
     Pictures,
     Ranking,
     best,
@@ -46,7 +45,11 @@ def corrected(world: World) -> Ranking:
     text, image = world.features.text, weighted_mean(world)
     return best(
         world,
-        (fused(text, image, lam, temperature) for temperature in TEMPERATURES for lam in WEIGHTS),
+        (
+            fused(text, image, lam, temperature)
+            for temperature in TEMPERATURES
+            for lam in world.weights
+        ),
     )
 
 
@@ -189,7 +192,7 @@ def weight_per_query(world: World) -> Ranking:
                 image,
                 np.clip(lam + a * signals[0] + b * signals[1], 0, 1)[:, None].astype(np.float32),
             )
-            for lam in WEIGHTS
+            for lam in world.weights
             for a, b in itertools.product(grid, grid)
             if a == 0 or b == 0
         ),
@@ -205,7 +208,7 @@ def clip_stream(world: World) -> Ranking:
         (
             linear(features.text + share * seen_by_clip, image, lam)
             for share in (0.0, 0.1, 0.2, 0.4, 0.8)
-            for lam in WEIGHTS
+            for lam in world.weights
         ),
     )
 

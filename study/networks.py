@@ -58,7 +58,7 @@ def trained(
 ) -> dict[bool, Trained]:
     """The network from one run of training, as it is chosen with the learned λ (False), and with λ
     by validation (True)."""
-    selections = {calibrated: selection.Selection(calibrated) for calibrated in (False, True)}
+    selections = {False: selection.Selection(), True: selection.Selection(world.weights)}
     params = world.train.model_copy(
         update={"learning_rate": learning_rate, "temperature": temperature}
     )

@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from components.features.features import Features
 from components.index.gallery import Gallery
-from components.learning import selection
 from components.learning.metrics import average_precisions
 from components.vectors import Array
 from study.world import World
 
-WEIGHTS = selection.WEIGHTS
 Rows = npt.NDArray[np.intp]
 
 
@@ -118,4 +116,4 @@ def best(world: World, candidates: Iterable[Ranking]) -> Ranking:
 
 def best_weight(world: World, text: Array, image: Array) -> Ranking:
     """The two streams with the best fixed λ."""
-    return best(world, (linear(text, image, lam) for lam in WEIGHTS))
+    return best(world, (linear(text, image, lam) for lam in world.weights))

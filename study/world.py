@@ -26,6 +26,7 @@ from components.imagining.drawing import draw
 from components.imagining.generator import Generator
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
+from components.learning.selection import grid
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.paths import ACCEPTED
@@ -71,6 +72,11 @@ class World:
     ensemble: Array
     by_count: dict[int, Array]
     by_steps: dict[int, Array]
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The fusion weights that are chosen from."""
+        return grid(self.train.fusion_weight_step)
 
 
 def seeded(params: config.Params, seed: int) -> config.Params:

@@ -55,7 +55,7 @@ def test_one_run_serves_several_selections(tmp_path: Path) -> None:
     """Each gets what a run of its own would give it, though they stop at different epochs."""
     features = planted.features()
     params = PARAMS.model_copy(update={"epochs": 12, "patience": 2})
-    settings = (True, False)
+    settings = (selection.grid(params.fusion_weight_step), ())
 
     def followed(*chosen: selection.Selection) -> tuple[selection.Selection, ...]:
         model = train.new_aggregator(features, params)

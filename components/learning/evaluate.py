@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from components.learning import plots
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.intervals import DIGITS, Estimate, bootstrap, harmonic
 from components.learning.metrics import average_precisions, mean_average_precision
+from components.learning.selection import grid
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.vectors import Array
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
 KINDS = ("text", "image", "fused")
 ONLY = "_unseen_only"
-SWEEP = np.round(np.arange(0, 1.01, 0.05), 2)
 STRIPS, HITS = 3, 12  # best and worst categories shown, and pictures of each
 
 
@@ -98,16 +99,18 @@ def _figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
     return {group: estimate.figures() for group, estimate in groups.items()}
 
 
-def sweep(features: Features, gallery: Gallery, aggregated: Array) -> pd.DataFrame:
-    """Fused mAP at each fixed λ of :data:`SWEEP`, by group: how sharp the choice of λ is."""
+def sweep(
+    features: Features, gallery: Gallery, aggregated: Array, weights: Sequence[float]
+) -> pd.DataFrame:
+    """Fused mAP at each fixed λ of ``weights``, by group: how sharp the choice of λ is."""
     labels = features.labels(features.gallery)
     rows = []
     for group, splits in GROUPS.items():
         chosen = np.concatenate([features.rows(s) for s in splits])
         positive = labels[None, :] == chosen[:, None]
-        for lam in SWEEP:
-            fused = gallery.score(features.text[chosen], aggregated[chosen], float(lam)).fused
-            rows.append((group, float(lam), mean_average_precision(fused, positive)))
+        for lam in weights:
+            fused = gallery.score(features.text[chosen], aggregated[chosen], lam).fused
+            rows.append((group, lam, mean_average_precision(fused, positive)))
     return pd.DataFrame(rows, columns=["group", "lambda", "map"])
 
 
@@ -192,7 +195,7 @@ def evaluate(
     gallery = build_index(found, aggregated, params.index.hubness_temperature)
     frame, curve = (
         per_category(found, gallery, aggregated, fusion_weight),
-        sweep(found, gallery, aggregated),
+        sweep(found, gallery, aggregated, grid(params.train.fusion_weight_step)),
     )
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
     shown = best_and_worst(found, gallery, aggregated, fusion_weight, frame)

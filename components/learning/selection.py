@@ -14,29 +14,32 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import mean_average_precision
 
-WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
-
-
 _SURE = 1e-7  # λ this close to 0 or 1 is stored: its logit is finite, and it rounds to the end
+
+
+def grid(step: float) -> tuple[float, ...]:
+    """The fusion weights that are tried: 0, ``step``, … 1."""
+    count = round(1 / step)
+    return tuple(i / count for i in range(count + 1))
 
 
 @dataclass
 class Selection:
-    """Chooses an epoch and a λ: those with the best validation mAP. Unless ``calibrated``, λ is the
-    learned one, as in the paper.
+    """Chooses an epoch and, among ``weights``, a λ: those with the best validation mAP. Without
+    ``weights``, λ is the learned one, as in the paper.
 
     ``history`` gets a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
     ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. ``best`` is the
     state of the network at the best epoch, with that λ.
     """
 
-    calibrated: bool = True
+    weights: Sequence[float] = ()
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def look(self, model: Aggregator, features: Features, epoch: int, loss: float) -> None:
         """Take in the network after ``epoch``, which it leaves as it is."""
-        weights = WEIGHTS if self.calibrated else (model.fusion_weight,)
+        weights = self.weights or (model.fusion_weight,)
         fusion_weight, found = calibrate(model, features, weights)
         row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
         self.history.append(row | {"lambda": fusion_weight, "validation_map": found})
@@ -52,7 +55,7 @@ class Selection:
 
 
 def calibrate(
-    model: Aggregator, features: Features, weights: Sequence[float] = WEIGHTS
+    model: Aggregator, features: Features, weights: Sequence[float]
 ) -> tuple[float, float]:
     """The λ of ``weights`` with the best fused mAP for the validation categories, and that mAP.
 

@@ -22,7 +22,7 @@ from components.features.features import Features
 from components.files import folder_aside, write_json
 from components.learning.aggregator import Aggregator
 from components.learning.loss import Loss, Rng, ranking_loss
-from components.learning.selection import Selection
+from components.learning.selection import Selection, grid
 from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
 
@@ -46,7 +46,7 @@ def fit(
     Raises :class:`EidolonError` when the training or validation split has no categories.
     """
     model = new_aggregator(features, params) if model is None else model
-    selection = Selection()
+    selection = Selection(grid(params.fusion_weight_step))
     follow(features, params, model, ranking_loss, [selection])
     model.load_state_dict(selection.best)
     return model.eval(), pd.DataFrame(selection.history)
