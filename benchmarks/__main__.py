@@ -41,7 +41,7 @@ def main() -> None:
     params, bundle = config.load(), load(BUNDLE)
     names = bundle.categories["category"].tolist()
 
-    retriever = Retriever(bundle, params.generator, params.encoders)
+    retriever = Retriever(bundle, params.generator, params.encoders, params.serve.remembered_texts)
     known = median_seconds(lambda repeat: retriever.search(names[repeat], 20))
     new = median_seconds(lambda repeat: retriever.search(f"a new query number {repeat}", 20))
 

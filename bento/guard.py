@@ -15,8 +15,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 64 * 1024  # bytes
-HANDLED_AT_ONCE = 64  # more requests are refused with 429
-SECONDS = 120  # after which a request is given up with 504
 RETRY_SECONDS = 5  # after which a caller that was refused with 429 or 503 may ask again
 MAX_MESSAGE = 500  # characters of an error; a caller chooses the names of the fields in it
 

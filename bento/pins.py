@@ -1,4 +1,4 @@
-"""Which version and which models a Bento was built with: the file `release.json` inside it.
+"""What a Bento was built with, version, models and settings: the file `release.json` inside it.
 
 It exists only in a Bento, never in a checkout. The service takes its models by these explicit
 tags, so a newer model in the store changes nothing for a Bento that was built before.
@@ -6,9 +6,13 @@ tags, so a newer model in the store changes nothing for a Bento that was built b
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from components import config
 from components.errors import EidolonError
 from components.files import read_json, write_json
 
@@ -17,28 +21,41 @@ PLACE = Path(__file__).with_name("release.json")
 
 @dataclass(frozen=True)
 class Pins:
-    """The registry's ``version`` and the Bento models' tags."""
+    """The registry's ``version``, the Bento models' tags, and how the service answers."""
 
     version: int
     bundle: str
     generator: str
     clip: str
     vision: str
+    serve: config.Serve = field(default_factory=config.Serve)
 
     @property
     def models(self) -> dict[str, str]:
         """The tags by part."""
-        return {k: v for k, v in asdict(self).items() if k != "version"}
+        return {k: v for k, v in asdict(self).items() if k not in ("version", "serve")}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of ``serve`` that the service itself uses."""
+        return self.serve.model_dump(mode="json", exclude={"golden_queries"})
 
     def save(self, path: Path) -> None:
         """Write the pins as JSON."""
-        write_json(path, asdict(self))
+        write_json(path, asdict(self) | {"serve": self.settings})
 
     @classmethod
     def load(cls, path: Path = PLACE) -> Pins:
         """Raises :class:`EidolonError` when the file is missing, damaged or incomplete."""
         remedy = "build a Bento with `python -m bento.release build` and serve that"
         try:
-            return cls(**read_json(path, remedy))
-        except TypeError as error:
+            found = read_json(path, remedy)
+            return cls(**found | {"serve": config.Serve.model_validate(found.get("serve", {}))})
+        except (TypeError, ValidationError) as error:
             raise EidolonError(f"{path} is no release ({error}): {remedy}") from None
+
+
+def settings() -> config.Serve:
+    """How the service of this code answers: as its Bento says, and by the defaults outside of a
+    Bento. Raises :class:`EidolonError` as :meth:`Pins.load`."""
+    return Pins.load().serve if PLACE.is_file() else config.Serve()

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from bento import homes
+from components import config
 from components.errors import one_sentence
 
 app = typer.Typer(
@@ -41,11 +42,12 @@ def build(
     bundle: Annotated[Path, typer.Option(help="the bundle's folder")],
     version: Version,
 ) -> None:
-    """Import a bundle and its models, and build their Bento; equal content is built once."""
+    """Import a bundle and its models, and build their Bento with the section `serve` of
+    params.yaml; equal content is built once."""
     with redirect_stdout(sys.stderr):
         from bento.store import build as make
 
-        bento, built, pins = make(bundle, version)
+        bento, built, pins = make(bundle, version, config.load().serve)
     print(f"{bento.tag} {'built' if built else 'was there already'}", file=sys.stderr)
     _answer({"tag": str(bento.tag), "built": built, "models": pins.models})
 

@@ -1,7 +1,8 @@
 """The service: a bundle behind `POST /search`, with its page, lineage and pictures beside it.
 
 It runs from its Bento alone: code, page and release.json lie in the Bento, the models in the
-store under the tags that release.json names. Heavy imports wait until a worker starts, so
+store under the tags that release.json names. The settings in release.json are read when the class
+is defined, since BentoML fixes them then. Heavy imports wait until a worker starts, so
 building a Bento costs none of them.
 """
 
@@ -14,21 +15,22 @@ from typing import Any
 import bentoml
 
 from bento.api import BundleName, Query, Result, result
-from bento.guard import HANDLED_AT_ONCE, SECONDS, BodyGuard, OneMessage
-from bento.pins import Pins
+from bento.guard import BodyGuard, OneMessage
+from bento.pins import Pins, settings
 from bento.refusals import refusals
 from bento.web import Web
 from components.files import sha256
 
 log = logging.getLogger("bentoml.eidolon")
 web = Web()
+serve = settings()
 
 
 @bentoml.service(
     name="eidolon",
     workers=1,
-    threads=HANDLED_AT_ONCE,
-    traffic={"timeout": SECONDS, "max_concurrency": HANDLED_AT_ONCE},
+    threads=serve.concurrent_requests,
+    traffic={"timeout": serve.timeout_seconds, "max_concurrency": serve.concurrent_requests},
     http={"host": "127.0.0.1", "port": 3000},
 )
 class Eidolon:
@@ -60,8 +62,9 @@ class Eidolon:
                     "vision_revision": None,
                 }
             ),
+            serve.remembered_texts,
         )
-        web.show(bundle, self._name)
+        web.show(bundle, self._name, serve)
         log.info("bundle %s, code %s, library %s", self._name, __file__, config.__file__)
 
     @bentoml.api(route="/search")

@@ -18,6 +18,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
 from bento.pins import PLACE, Pins
+from components import config
 from components.errors import EidolonError
 from components.files import read_json, sha256
 
@@ -43,8 +44,9 @@ SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what
 )
 
 
-def build(bundle: Path, version: int) -> tuple[Bento, bool, Pins]:
-    """The Bento of ``bundle`` as the registry's ``version``, whether it is new, and its models."""
+def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool, Pins]:
+    """The Bento of ``bundle`` as the registry's ``version`` with the settings ``serve``, whether it
+    is new, and what it was built with."""
     remedy = "give the folder that `dvc repro bundle` or the registry wrote"
     info = read_json(bundle / "bundle.json", remedy)
     digest = sha256(bundle / "bundle.json")[:8]
@@ -65,7 +67,7 @@ def build(bundle: Path, version: int) -> tuple[Bento, bool, Pins]:
         folder, name = _source(model, revision, expected[part])
         tags[part] = f"eidolon-{part}:{name}"
         _keep(tags[part], folder)
-    pins = Pins(version=version, **tags)
+    pins = Pins(version=version, serve=serve, **tags)
     tag = f"eidolon:v{version}-{_digest(bundle, pins)}"
     try:
         return bentoml.get(tag), False, pins
@@ -148,10 +150,11 @@ def _code() -> list[Path]:
 
 
 def _digest(bundle: Path, pins: Pins) -> str:
-    """Over the bundle, the models' tags, the code and the pinned packages."""
+    """Over the bundle, the models' tags, the settings, the code and the pinned packages."""
     content = [
         ("bundle.json", sha256(bundle / "bundle.json")),
         *pins.models.items(),
+        *pins.settings.items(),
         *((path.relative_to(ROOT).as_posix(), sha256(path)) for path in _code()),
         *((package, installed(package)) for package in SERVED_WITH),
     ]

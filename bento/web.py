@@ -13,6 +13,7 @@ from starlette.routing import Route
 from bento.api import BundleName
 from bento.guard import refusal
 from bento.reference import openapi
+from components import config
 
 if TYPE_CHECKING:
     from components.serving.loading import Bundle
@@ -50,16 +51,17 @@ class Web:
         )
         self._bundle: Bundle | None = None
         self._name: BundleName | None = None
+        self._settings = config.Serve()
 
-    def show(self, bundle: Bundle, name: BundleName) -> None:
-        """Serve this bundle from now on."""
-        self._bundle, self._name = bundle, name
+    def show(self, bundle: Bundle, name: BundleName, settings: config.Serve) -> None:
+        """Serve this bundle from now on, by a service with these ``settings``."""
+        self._bundle, self._name, self._settings = bundle, name, settings
 
     def reference(self, request: Request) -> Response:
         """The OpenAPI text, in the place of BentoML's."""
         if self._name is None:
             return refusal(503, "the bundle is still loading")
-        return JSONResponse(openapi(self._name.version))
+        return JSONResponse(openapi(self._name.version, self._settings))
 
     def lineage(self, request: Request) -> Response:
         """All of bundle.json but the hashes of its files, and some queries to start with."""

@@ -31,6 +31,10 @@ class Built:
         homes = {"EIDOLON_HOME": str(self.home), "BENTOML_HOME": str(self.home / "bentoml")}
         return os.environ | homes | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
 
+    def source(self, tag: str) -> Path:
+        """The code inside the Bento ``tag``."""
+        return self.home / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
+
     def release(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one verb of bento.release in the toy project, as a DAG would."""
         return subprocess.run(

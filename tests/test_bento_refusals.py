@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from bento.guard import OneMessage
 from bento.refusals import refusals
+from components import config
 from components.errors import EidolonError, NoRoomError, QueryError, TransientError
 from tests.toy import ROOT
 
@@ -56,5 +57,5 @@ def test_only_what_will_pass_says_when_to_ask_again() -> None:
 def test_the_reference_and_the_docs_name_the_status() -> None:
     from bento.reference import openapi
 
-    assert "503" in openapi(1)["paths"]["/search"]["post"]["responses"]
+    assert "503" in openapi(1, config.Serve())["paths"]["/search"]["post"]["responses"]
     assert "\n| 503 |" in (ROOT / "docs" / "api.md").read_text()

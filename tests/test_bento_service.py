@@ -7,12 +7,14 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
+import yaml
 
 from bento import server
 from components.index.gallery import top
@@ -214,15 +216,31 @@ def test_every_error_has_one_shape(
     assert client.head("/search").status_code == 405
 
 
+def strict(served: Served, place: Path, limits: dict[str, Any]) -> dict[str, Any]:
+    """What `build` answers in a project whose section `serve` has these ``limits``."""
+    place.mkdir()
+    (place / "artifacts").symlink_to(served.project / "artifacts")
+    values = yaml.safe_load((served.project / "params.yaml").read_text())
+    values["serve"] |= limits
+    (place / "params.yaml").write_text(yaml.safe_dump(values))
+    there = replace(served, project=place)
+    return there.answer("build", "--bundle", "artifacts/bundle", "--version", "3")
+
+
 def test_more_or_longer_than_the_limits_is_refused(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in served.environment.items():
+        monkeypatch.setenv(name, value)
     # nothing is drawn in a millisecond; who asks meanwhile is one too many
-    limits = "services.eidolon.traffic.max_concurrency=1 services.eidolon.traffic.timeout=0.001"
-    monkeypatch.setenv("BENTOML_CONFIG_OPTIONS", limits)
+    limits = {"concurrent_requests": 1, "timeout_seconds": 0.001, "remembered_texts": 5}
+    built = strict(served, tmp_path / "project", limits)
+    assert built["built"] and built["tag"] != served.tag
+    release = served.source(built["tag"]) / "bento" / "release.json"
+    assert json.loads(release.read_text())["serve"] == limits
     empty = tmp_path / "empty"
     empty.mkdir()
-    with server.served(served.tag, empty, tmp_path / "log", timeout=300) as url:
+    with server.served(built["tag"], empty, tmp_path / "log", timeout=300) as url:
 
         def ask(number: int) -> httpx.Response:
             body = {"query": f"a slow thing, number {number}"}
@@ -278,9 +296,9 @@ def test_api_documents_itself(client: httpx.Client) -> None:
 def test_code_and_models_come_from_the_bento(served: Served, client: httpx.Client) -> None:
     assert client.get("/readyz").status_code == 200
     code, library = re.findall(r"(?:code|library) (\S+\.py)", served.log.read_text())[:2]
-    src = served.home / "bentoml" / "bentos" / "eidolon" / served.tag.partition(":")[2] / "src"
+    src = served.source(served.tag)
     assert Path(code) == src / "bento" / "service.py"
-    assert Path(library) == src / "components" / "config.py"
+    assert Path(library) == src / "components" / "config" / "__init__.py"
     pins = json.loads((src / "bento" / "release.json").read_text())
     assert pins["bundle"].startswith("eidolon-bundle:v3-")
     assert not (ROOT / "bento" / "release.json").exists()

@@ -40,8 +40,6 @@ from components.paths import (
 from components.serving.loading import FORMAT
 from components.versioning.lock import dataset_hash
 
-THUMBNAIL = 256  # pixels of the longer side of a picture in pictures.zip
-
 
 def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     """The stage `bundle`: gather the outputs of the other stages into one folder."""
@@ -64,11 +62,12 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             pictures=names.map(shown).fillna(""), seeds=names.map(seeds).fillna("")
         )
         tables.write(aside / "categories.csv", categories)
+        side = params.bundle.thumbnail_pixels
         with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
             for path in features.gallery["path"]:
-                _add(archive, path, DATASET / path)
+                _add(archive, path, DATASET / path, side)
             for path in drawn["path"]:
-                _add(archive, f"imagined/{path}", ACCEPTED / path)
+                _add(archive, f"imagined/{path}", ACCEPTED / path, side)
         generator, encoders = params.generator, params.encoders
         info = {
             "format": FORMAT,
@@ -90,9 +89,9 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     return info
 
 
-def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
-    image = decoding.decode(path, side=THUMBNAIL)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+def _add(archive: zipfile.ZipFile, name: str, path: Path, side: int) -> None:
+    image = decoding.decode(path, side=side)
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")
     # a fixed date: equal pictures give an equal archive

@@ -21,7 +21,6 @@ from components.serving.loading import Bundle
 MAX_QUERY = 300  # characters
 MAX_K = 1000
 DIGITS = 6  # decimals of a score in an answer
-REMEMBERED = 256  # imagined texts whose vectors and pictures are kept
 Imagination = tuple[np.ndarray, list[bytes], list[int]]
 
 
@@ -57,13 +56,23 @@ class Answer:
 class Retriever:
     """A bundle with the models that it was made with."""
 
-    def __init__(self, bundle: Bundle, generator: config.Generator, encoders: config.Encoders):
+    def __init__(
+        self,
+        bundle: Bundle,
+        generator: config.Generator,
+        encoders: config.Encoders,
+        remembered: int = 1,
+    ) -> None:
+        """``remembered`` is the number of imagined texts whose vectors and pictures are kept."""
         self.bundle = bundle
         self._templates = encoders.text_templates
-        self._clip = ClipEncoder(encoders.clip, encoders.clip_revision)
-        self._vision = VisionEncoder(encoders.vision, encoders.vision_revision)
+        self._clip = ClipEncoder(encoders.clip, encoders.clip_revision, share=encoders.memory_share)
+        self._vision = VisionEncoder(
+            encoders.vision, encoders.vision_revision, share=encoders.memory_share
+        )
         self._generator = Generator(generator)
         self._imagining = threading.Lock()  # one pipeline, one generation at a time
+        self._remembered = remembered
         self._imagined: OrderedDict[str, Imagination] = OrderedDict()
         known = bundle.categories["category"]
         self._known = {names.fold(name): row for row, name in enumerate(known)}
@@ -119,7 +128,7 @@ class Retriever:
                 with torch.inference_mode():
                     aggregated = self.bundle.aggregator(features[None])[0].numpy()
                 self._imagined[words] = aggregated, [_png(p) for p in pictures], seeds
-                if len(self._imagined) > REMEMBERED:
+                if len(self._imagined) > self._remembered:
                     self._imagined.popitem(last=False)
             self._imagined.move_to_end(words)
             return self._imagined[words]
