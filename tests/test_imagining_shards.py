@@ -187,7 +187,7 @@ def test_shards_that_were_drawn_differently_are_not_mixed(
         frame.loc[i, "address"] = address_of(other)
         shutil.copy(store.path(address_of(other)), folder / row["path"])
     frame.to_csv(folder / "manifest.csv", index=False)
-    told = "`dvc repro imagine@0` had the dtype float32, `dvc repro imagine@1` bfloat16: run one"
+    told = "`dvc repro imagine@0` used the dtype float32, and `dvc repro imagine@1` used bfloat16"
     with pytest.raises(EidolonError, match=told):
         generate.generate(two)
     shutil.copy(folder / frame["path"][0], folder / frame["path"][1])

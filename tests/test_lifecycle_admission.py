@@ -17,7 +17,7 @@ from components.datasets.oxford102_names import NAMES
 from components.errors import EidolonError
 from components.lifecycle import registry
 from components.lifecycle.admission import admit, check_words
-from components.models.words import spelled
+from components.models.vocabulary import out_of_vocabulary
 from components.paths import BUNDLE, DATASET, LOCK
 from ops import steps
 from tests import toy
@@ -121,7 +121,7 @@ ANIMALS = ("red fox", "sea otter", "wolf", "lynx", "ibex", "house sparrow", "her
 def test_the_embedded_models_know_emblems_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toy.ROOT)
     params = config.load(PROFILES / "embedded.yaml")
-    assert len(spelled(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
+    assert len(out_of_vocabulary(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
     check_words(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
     with pytest.raises(
         EidolonError, match=r"8 of 8 categories \('red fox', 'sea otter', 'wolf', …"

@@ -1,4 +1,4 @@
-"""The stage `embed`: every picture and every category's name to features."""
+"""The stage `embed`: encodes every picture and every category's name."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ def embed(
     accepted: Path = ACCEPTED,
     out: Path = FEATURES,
 ) -> Features:
-    """Encode the gallery and training pictures twice (CLIP, vision), the accepted imagined
-    pictures once (vision), and the categories' names (CLIP text)."""
+    """Encode pictures and names, write the features to ``out`` and return them.
+
+    Both encoders, CLIP and vision, encode the gallery and training pictures. The vision encoder
+    encodes the accepted imagined pictures, and CLIP's text encoder the categories' names.
+
+    Raises :class:`EidolonError` when a file is missing or damaged, when there are no pictures of
+    one kind, or for imagined pictures of an unknown category.
+    """
     clip = ClipEncoder(params.clip, params.clip_revision, params.batch, params.memory_share)
     vision = VisionEncoder(params.vision, params.vision_revision, params.batch, params.memory_share)
     frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
@@ -72,10 +78,13 @@ def embed(
 
 
 def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:
-    """Read each picture once, no larger than the encoders need it, and encode it with every one:
-    (N, d) float32 for each encoder, of unit rows."""
+    """Read each picture once, no larger than the encoders need it, and encode it with all of them.
+
+    Returns (N, d) float32 for each encoder, with rows of length one. ``what`` names the pictures in
+    the progress lines. Raises :class:`EidolonError` when there are none, or one is damaged.
+    """
     if not files:
-        raise EidolonError(f"there are no {what} pictures to embed")
+        raise EidolonError(f"there are no {what} pictures to embed: add pictures to the dataset")
     batch = max(encoder.batch for encoder in encoders)
     sides = [encoder.side for encoder in encoders]
     side = None if None in sides else max(s for s in sides if s is not None)

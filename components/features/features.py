@@ -1,4 +1,5 @@
-"""Features of a dataset and of its imagined pictures: written by embed, read by all others."""
+"""The features of a dataset and of its imagined pictures: `embed` writes them, later stages read
+them."""
 
 from __future__ import annotations
 
@@ -35,12 +36,14 @@ _ARRAYS = (
 
 @dataclass(frozen=True)
 class Features:
-    """C categories, K imagined pictures of each, N gallery and M training pictures.
+    """Features of C categories with K imagined pictures each, of N gallery and M training pictures.
 
-    ``text`` (C, d_clip); ``imagined`` (C, K, d_vision), zero where ``accepted`` (C, K) is false;
-    ``gallery_clip`` (N, d_clip), ``gallery_vision`` (N, d_vision); likewise ``training_*`` (M, ·).
-    ``categories`` has a row (category, split) per category; ``gallery`` and ``training`` have a row
-    (path, category, source) per picture: where it lies in the dataset, and its owner's name for it.
+    ``text`` is (C, d_clip). ``imagined`` is (C, K, d_vision), zero where ``accepted`` (C, K) is
+    false. ``gallery_clip`` is (N, d_clip) and ``gallery_vision`` (N, d_vision); likewise
+    ``training_clip`` and ``training_vision`` with M rows.
+
+    ``categories`` has the columns category and split. ``gallery`` and ``training`` have the columns
+    path (within the dataset), category, and source (the owner's name for the picture).
     """
 
     categories: pd.DataFrame
@@ -55,11 +58,11 @@ class Features:
     training_vision: Array
 
     def rows(self, split: str) -> npt.NDArray[np.intp]:
-        """Indices of the categories of ``split``."""
+        """The indices of the categories of ``split``."""
         return np.flatnonzero((self.categories["split"] == split).to_numpy())
 
     def labels(self, frame: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """For each row of ``gallery`` or ``training``, the index of its category."""
+        """The index of the category of each row of ``frame``: of ``gallery`` or ``training``."""
         index = pd.Index(self.categories["category"])
         return index.get_indexer(pd.Index(frame["category"]))
 
@@ -72,7 +75,10 @@ class Features:
 
     @classmethod
     def load(cls, folder: Path = FEATURES) -> Features:
-        """Raises :class:`EidolonError` when a file is missing or damaged."""
+        """Read what :meth:`save` wrote.
+
+        Raises :class:`EidolonError` when a file is missing or damaged.
+        """
         try:
             parts: dict[str, Any] = {
                 name: tables.read(folder / f"{name}.csv", columns, "run `dvc repro embed`")

@@ -1,1 +1,1 @@
-"""From a category's name to imagined pictures, each drawn once and kept."""
+"""Imagined pictures of each category: planned, generated once, and kept in a store."""

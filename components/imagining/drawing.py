@@ -1,7 +1,7 @@
-"""Drawing the pictures that the store lacks, so that none is ever drawn twice.
+"""Drawing the pictures that are missing in the store, so that no picture is ever drawn twice.
 
-A picture that is there is not drawn again, whatever else was drawn beside it. A new category, a
-changed prompt or a killed run costs only the pictures that are missing.
+A picture in the store is reused, whichever run drew it. So a new category, a changed prompt or a
+killed run costs only the pictures that are missing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ def draw(
     earlier: Mapping[str, Path] | None = None,
     what: str = "imagine",
 ) -> dict[Wanted, str]:
-    """See that ``store`` has all ``pictures``; draw those that it lacks. Gives their addresses.
+    """Draw those of ``pictures`` that ``store`` lacks, and return the addresses of all.
 
-    ``earlier`` are files of other runs by address: the store adopts them instead of drawing anew.
-    What another process is drawing is waited for; if that is killed, it is drawn here. The model is
-    loaded only when something must be drawn. ``what`` heads the lines of progress.
+    ``earlier`` maps addresses to files of other runs: the store takes these over instead of drawing
+    them again. If another process is drawing a picture, this waits for it. If that process is
+    killed, the picture is drawn here. The model is loaded only when something must be drawn.
+    ``what`` names the work in the progress lines.
     """
     from components.imagining.generator import Generator, identity
 
@@ -43,7 +44,7 @@ def draw(
             and not (earlier and at in earlier and store.adopt(at, earlier[at]))
         ]
         with store.claiming(absent):
-            # others may have drawn while their claims were waited for
+            # another process may have drawn some of them while this one waited for its claims
             missing = [needed[at] for at in absent if store.get(at) is None]
             if missing:
                 generator = Generator(params)

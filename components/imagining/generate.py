@@ -1,4 +1,4 @@
-"""The stage `generate`: the pictures of all shards, gathered in one folder."""
+"""The stage `generate`: gathers the pictures of all shards in one folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from components.paths import IMAGINED, PLAN, SHARDS
 def generate(
     params: config.Generator, planned: Path = PLAN, drawn: Path = SHARDS, out: Path = IMAGINED
 ) -> pd.DataFrame:
-    """The stage `generate`: the pictures of all shards in one folder, with one manifest.
+    """Copy the pictures of all shards into ``out``, with one manifest, and return the manifest.
 
-    Folders of shards that are no more are removed, so that the stage depends on those alone that
-    are. Raises :class:`EidolonError` when a shard is missing or is not what the plan asks for, and
-    when shards were drawn differently, such as one on a CPU and one on an accelerator.
+    Folders of shards that no longer exist are removed, because DVC takes the whole folder ``drawn``
+    as a dependency of this stage. Raises :class:`EidolonError` when a shard is missing or differs
+    from its plan. Raises it too when shards were drawn differently, such as one on a CPU and
+    another on an accelerator.
     """
     frames = []
     first: tuple[str, Identity] | None = None
@@ -58,14 +59,16 @@ def generate(
 
 
 def _check_alike(first: tuple[str, Identity], last: tuple[str, Identity]) -> None:
-    """Raise :class:`EidolonError` unless two pictures, each told by the command that draws it and
-    by its identity, were drawn with the same."""
+    """Raise :class:`EidolonError` unless two pictures were drawn in the same way.
+
+    Each is the command that draws the picture, and the picture's identity.
+    """
     (one, had), (other, has) = first, last
     differing = [part for part in had if has.get(part) != had[part]]
     if differing:
         part = differing[0]
         raise EidolonError(
-            f"the shards were not drawn alike: `{one}` had the {part} {had[part]}, `{other}`"
-            f" {has.get(part)}: run one of them again, with --force --single-item, on a machine"
-            " like the other's"
+            f"the shards were not drawn alike: `{one}` used the {part} {had[part]}, and `{other}`"
+            f" used {has.get(part)}: run one of them again, with --force --single-item, on a"
+            " machine like the other's"
         )

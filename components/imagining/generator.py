@@ -1,7 +1,7 @@
-"""Imagining: from texts to pictures with a diffusion model. The one home of diffusers.
+"""Draws pictures of texts with a diffusion model. No other module imports diffusers.
 
-Each picture has a seed of its own, derived from its prompt, so what is drawn does not depend on
-which pictures share a batch.
+Each picture has its own seed, derived from its prompt. So a picture does not depend on which others
+share its batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from components.models.checkpoints import (
 )
 
 ON_CPU_PIXELS = 2**20
-"""Pixels in one batch on a CPU: four pictures of 512 x 512, which take SDXL about 2 GB."""
+"""Pixels in one batch on a CPU: four pictures of 512 x 512, for which SDXL takes about 2 GB."""
 
 
 Order = tuple[str, int]
@@ -38,9 +38,9 @@ Order = tuple[str, int]
 
 
 def identity(params: config.Generator) -> dict[str, str | int | float]:
-    """What a picture depends on beside its prompt and seed. Needs no weights loaded.
+    """Everything that a picture depends on, except its prompt and seed. Loads no weights.
 
-    The scheduler and its settings are files of the model, so the fingerprint covers them.
+    The scheduler and its settings are files of the model, so the fingerprint includes them.
     """
     return {
         "model": fingerprint(params.model, params.revision),
@@ -52,13 +52,13 @@ def identity(params: config.Generator) -> dict[str, str | int | float]:
 
 
 class Generator:
-    """A text-to-image pipeline of diffusers, chosen by its own model_index.json."""
+    """A text-to-image pipeline of diffusers. The model's model_index.json chooses its class."""
 
     def __init__(self, params: config.Generator) -> None:
         _quiet()
         self.params = params
         model, revision = params.model, params.revision
-        # each model by itself: the pipeline's own loader fills at random what a checkpoint lacks
+        # one model at a time: the pipeline's own loader fills missing weights with random numbers
         models = {
             name: load_model(kind.from_pretrained, model, revision, subfolder=name)[0]
             for name, kind in load(_kinds, model, revision).items()
@@ -83,7 +83,7 @@ class Generator:
 
     @property
     def batch(self) -> int:
-        """Pictures that are drawn at once."""
+        """How many pictures are drawn at once."""
         return self._batches.size
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
@@ -93,7 +93,7 @@ class Generator:
 
     @torch.inference_mode()
     def _draw(self, orders: Sequence[Order]) -> list[Image.Image]:
-        # the noise is drawn on the CPU, where a seed gives the same on every machine
+        # the noise comes from the CPU, where a seed gives the same numbers on every machine
         images: list[Image.Image] = self._pipe(
             prompt=[prompt for prompt, _ in orders],
             num_inference_steps=self.params.steps,
@@ -105,14 +105,14 @@ class Generator:
         return images
 
     def imagine(self, text: str, count: int) -> tuple[list[Image.Image], list[int]]:
-        """``count`` pictures of ``text`` in the configured prompt, and their seeds."""
+        """Draw ``count`` pictures of ``text`` with the configured prompt; gives their seeds too."""
         prompt = self.params.prompt_for(text)
         seeds = [seed_of(prompt, k, self.params.seed) for k in range(count)]
         return self.draw([prompt] * count, seeds), seeds
 
 
 def _kinds(model: str, **options: Any) -> dict[str, Any]:
-    """The class of each model in a pipeline, by its folder, as the model_index.json has it."""
+    """The class of each model in a pipeline, by its folder, as model_index.json gives it."""
     kinds = {}
     for name, part in DiffusionPipeline.load_config(model, **options).items():
         match part:
@@ -125,6 +125,6 @@ def _kinds(model: str, **options: Any) -> dict[str, Any]:
 
 @cache
 def _quiet() -> None:
-    """Leave progress and warnings to our own code."""
+    """Turn off the library's own progress bars and warnings."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The stage `imagine`: the pictures of one shard."""
+"""The stage `imagine`: draws the pictures of one shard."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def imagine(
     out: Path = SHARDS,
     store: Store | None = None,
 ) -> pd.DataFrame:
-    """The stage `imagine@SHARD`: the pictures of one shard, with a manifest.
+    """Draw the pictures of one shard into ``out``, with a manifest, and return the manifest.
 
-    What the store has is not drawn again, nor what ``earlier`` has: in a clone whose store is empty
-    that is what DVC restored.
+    Pictures that are in the store or in the folder ``earlier`` are not drawn again. In a new clone
+    the store is empty, and ``earlier`` holds what DVC restored.
+
+    Raises :class:`EidolonError` when the shard's plan is missing or damaged.
     """
     from components.models.checkpoints import fingerprint
 
@@ -42,7 +44,9 @@ def imagine(
         for picture, address in addresses.items():
             data = store.get(address)
             if data is None:
-                raise EidolonError(f"{store.path(address)} has vanished: run it again")
+                raise EidolonError(
+                    f"{store.path(address)} was removed or damaged while this ran: run it again"
+                )
             path = Path(names.folder(picture.category)) / f"{picture.k:02d}.png"
             (aside / path).parent.mkdir(exist_ok=True)
             (aside / path).write_bytes(data)
@@ -56,7 +60,7 @@ def imagine(
 
 
 def _by_address(imagined: Path) -> dict[str, Path]:
-    """The pictures of an earlier run, if there is one."""
+    """The pictures of an earlier run by address; empty if there is none."""
     try:
         frame = manifest.read(imagined, ("address", "path"), "dvc repro generate")
     except (EidolonError, OSError):

@@ -1,4 +1,4 @@
-"""The stage `plan`: which pictures to imagine, a table for each shard."""
+"""The stage `plan`: lists the pictures to imagine, in one table per shard."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from components.paths import DATASET, PLAN
 
 
 def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) -> pd.DataFrame:
-    """The stage `plan`: the pictures wanted of the dataset's categories, a table for each shard.
+    """Write the pictures that are wanted of each category to ``out``, in one table per shard.
 
-    Raises :class:`EidolonError` for a prompt of an unknown category, and for two categories of one
-    name.
+    Returns all rows together. Raises :class:`EidolonError` for a prompt of an unknown category, and
+    for two categories with the same name.
     """
     rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     categories = rows["category"].unique().tolist()
@@ -26,8 +26,8 @@ def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) ->
     strangers = sorted(name for name in params.category_prompts if names.fold(name) not in known)
     if strangers:
         raise EidolonError(
-            f"generator.category_prompts names {strangers[0]!r}, which is no category of the"
-            " dataset: mend the name in params.yaml, or remove it"
+            f"generator.category_prompts names {strangers[0]!r}, which is not a category of the"
+            " dataset: correct the name in params.yaml, or remove it"
         )
     names.distinct(categories)
     frame = pd.DataFrame(

@@ -1,6 +1,6 @@
-"""Which pictures are wanted, and the recipe of each: everything that it depends on.
+"""Which pictures are wanted, and the recipe of each: everything that the picture depends on.
 
-A picture's address is the hash of its recipe, and the picture carries the recipe inside.
+A picture's address is the hash of its recipe. The recipe is also stored inside the picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from components import config
 from components.imagining.seeds import seed_of
 
 Identity = Mapping[str, str | int | float]
-"""What a picture depends on beside its prompt and seed: components.imagining.generator.identity."""
+"""Everything that a picture depends on, except its prompt and seed: see
+:func:`components.imagining.generator.identity`."""
 
 
 RECIPE = "eidolon"
@@ -26,7 +27,7 @@ RECIPE = "eidolon"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The ``k``-th picture of a category; ``attempt`` counts those found wrong before it."""
+    """The ``k``-th picture of a category. ``attempt`` counts the rejected ones before it."""
 
     category: str
     k: int
@@ -35,14 +36,20 @@ class Wanted:
     attempt: int = 0
 
     def again(self, base: int) -> Wanted:
-        """The picture to draw in place of this one, which was found wrong."""
+        """The picture that replaces this one after it was rejected.
+
+        ``base`` is the seed of the configuration, ``generator.seed``.
+        """
         attempt = self.attempt + 1
         return replace(self, attempt=attempt, seed=seed_of(self.prompt, self.k, base, attempt))
 
 
 def wanted(params: config.Generator, categories: Iterable[str]) -> list[Wanted]:
-    """K pictures of each category. Neighbours are of different categories: a small increment
-    fills a batch too."""
+    """K pictures of each category.
+
+    Neighbours in the list are of different categories, so that few new pictures of many categories
+    fill a batch too.
+    """
     names = list(categories)
     prompts = {name: params.prompt_for(name) for name in names}
     return [
@@ -53,23 +60,23 @@ def wanted(params: config.Generator, categories: Iterable[str]) -> list[Wanted]:
 
 
 def recipe_of(prompt: str, seed: int, identity: Identity) -> str:
-    """Everything that a picture depends on, as canonical JSON."""
+    """The recipe of a picture: everything that it depends on, as canonical JSON."""
     everything = {**identity, "prompt": prompt, "seed": seed}
     return json.dumps(everything, sort_keys=True, separators=(",", ":"))
 
 
 def identity_in(recipe: str) -> Identity:
-    """What ``recipe`` says of what a picture depends on beside its prompt and seed."""
+    """The part of ``recipe`` without its prompt and seed."""
     return {k: v for k, v in json.loads(recipe).items() if k not in ("prompt", "seed")}
 
 
 def address_of(recipe: str) -> str:
-    """The address of the picture that ``recipe`` gives: its SHA-256, in hex."""
+    """The address of the picture with this ``recipe``: the recipe's SHA-256, in hex."""
     return hashlib.sha256(recipe.encode()).hexdigest()
 
 
 def recipe_in(data: bytes) -> str | None:
-    """The recipe of a PNG that is whole, by its CRCs, or nothing."""
+    """The recipe inside a PNG file, or None if its CRCs show that it is damaged."""
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             found = image.info.get(RECIPE)

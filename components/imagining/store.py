@@ -1,4 +1,4 @@
-"""A store that keeps every picture that was ever drawn, under the hash of what it depends on."""
+"""A store of every picture that was ever drawn, addressed by the hash of its recipe."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from components.imagining.recipes import RECIPE, address_of, recipe_in
 class Store:
     """Pictures by address: ``ab/abcd….png``, each with its recipe inside.
 
-    Several processes, and clones that share the folder, may read and write at the same time. A
-    picture appears whole or not at all; one that a power cut or a bad disk damaged is as if absent.
+    Several processes, and several clones that share the folder, may read and write at the same
+    time. A picture appears complete or not at all. One that a power cut or a bad disk damaged
+    counts as absent.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -28,11 +29,11 @@ class Store:
         self._scratch: Path | None = None
 
     def path(self, address: str) -> Path:
-        """Where the picture of ``address`` lies, or would."""
+        """The path of the picture of ``address``, whether it exists or not."""
         return self.root / address[:2] / f"{address}.png"
 
     def get(self, address: str) -> bytes | None:
-        """The PNG of ``address``, or nothing when it is absent or damaged."""
+        """The PNG of ``address``, or None if it is absent or damaged."""
         try:
             data = self.path(address).read_bytes()
         except FileNotFoundError:
@@ -40,7 +41,7 @@ class Store:
         return data if _is_sound(data, address) else None
 
     def put(self, recipe: str, image: Image.Image) -> None:
-        """Keep ``image`` under the address of its ``recipe``."""
+        """Store ``image`` under the address of its ``recipe``."""
         text = PngImagePlugin.PngInfo()
         text.add_itxt(RECIPE, recipe)
         buffer = io.BytesIO()
@@ -48,7 +49,7 @@ class Store:
         self._write(address_of(recipe), buffer.getvalue())
 
     def adopt(self, address: str, file: Path) -> bool:
-        """Keep a copy of ``file`` if it is the picture of ``address``; tell whether it was."""
+        """Store a copy of ``file`` if it is the picture of ``address``; returns whether it is."""
         try:
             data = file.read_bytes()
         except OSError:
@@ -60,25 +61,25 @@ class Store:
 
     @contextmanager
     def claiming(self, addresses: Iterable[str]) -> Iterator[None]:
-        """Hold ``addresses`` within this block. Whoever else claims one of them waits until the
-        block ends or this process dies, and is told so.
+        """Claim ``addresses`` within this block, so that no other process draws them.
 
-        A claim is a lock of one byte of an empty file. There may be many thousands of claims, so
-        each cannot be a lock file of its own. Such locks hold on network file systems, too.
+        A process that claims one of them too says so, and waits until the block ends or this
+        process dies. A claim locks one byte of an empty file. There may be many thousands of
+        claims, too many for a lock file each. Such locks work on network file systems too.
         """
         with (self.root / ".claims").open("w") as claims:
-            # in order, so that none wait in a ring
+            # always in ascending order, which rules out a deadlock
             for place in sorted(int(at[:15], 16) for at in addresses):
                 try:
                     fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-                except (BlockingIOError, PermissionError):  # either means that it is held (POSIX)
+                except (BlockingIOError, PermissionError):  # POSIX: another process holds it
                     print("waiting for another process that draws the same", file=sys.stderr)
                     fcntl.lockf(claims, fcntl.LOCK_EX, 1, place)
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write within this block, which removes what killed writers left."""
+        """Write within this block, which first removes what killed writers left behind."""
         with scratch(self.root) as place:
             self._scratch = place
             try:
@@ -90,11 +91,11 @@ class Store:
         if self._scratch is None:
             with self.writing():
                 self._write(address, data)
-        else:  # not flushed to the disk: what a power cut tears is drawn again
+        else:  # not flushed to the disk: a picture that a power cut damages is drawn again
             put(data, self.path(address), self._scratch)
 
 
 def _is_sound(data: bytes, wanted: str) -> bool:
-    """Whether ``data`` is a whole PNG that was drawn from the recipe of the address ``wanted``."""
+    """Whether ``data`` is an undamaged PNG with the recipe of the address ``wanted``."""
     recipe = recipe_in(data)
     return recipe is not None and address_of(recipe) == wanted

@@ -1,1 +1,1 @@
-"""What is searched: the gallery, its correction for hubness, and the best k of it."""
+"""The index: the gallery of pictures, its correction for hubness, and the best k results."""

@@ -1,14 +1,15 @@
-"""Blocks of queries whose scores against a whole gallery fit into memory."""
+"""Splits queries into blocks whose scores against the whole gallery fit into memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-_BLOCK = 2**25  # scores that :func:`blocks` allows at once: 128 MiB of float32
+_BLOCK = 2**25  # scores in a block: 128 MiB of float32
 
 
 def blocks(queries: int, gallery: int) -> Iterator[slice]:
-    """Slices of the queries, each with no more scores against the gallery than memory allows."""
+    """Slices of ``queries`` queries, each with at most 2**25 scores against ``gallery`` pictures,
+    or of one query."""
     step = max(1, _BLOCK // max(1, gallery))
     for first in range(0, queries, step):
         yield slice(first, min(first + step, queries))

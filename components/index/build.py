@@ -1,4 +1,4 @@
-"""Building the index: the gallery, corrected by the queries of all its categories."""
+"""Builds the index: the gallery, with a hubness correction from the queries of its categories."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from components.vectors import Array
 
 
 def build_index(features: Features, aggregated: Array, temperature: float) -> Gallery:
-    """The gallery, corrected by the queries of all its categories.
+    """The gallery, with a hubness correction from the queries of all its categories.
 
-    The bank holds every category that is searched, seen in training or not, so the correction
-    prefers neither: each picture's own query is in it. ``aggregated`` (C, d_vision) is what
-    :func:`aggregate` gives.
+    The query bank holds every category in the gallery, seen in training or not. So each picture's
+    own query is in it, and the correction prefers neither. ``aggregated`` (C, d_vision) is the
+    result of :func:`components.learning.aggregator.aggregate`. ``temperature`` is that of
+    :func:`components.index.hubness.hubness`.
     """
     known = np.unique(features.labels(features.gallery))
     return Gallery.with_query_bank(

@@ -1,4 +1,5 @@
-"""The query path: what is measured is what is served, since both score here."""
+"""The gallery and its scores. Evaluation and serving both score here, so that what is measured is
+what is served."""
 
 from __future__ import annotations
 
@@ -13,8 +14,11 @@ from components.vectors import Array
 
 
 class Scores(NamedTuple):
-    """Of Q queries and N gallery pictures, each (Q, N): ``fused``, by which is ranked, the
-    similarities ``text`` and ``image`` of the two paths, and the ``hubness`` that is subtracted."""
+    """The scores of Q queries for N gallery pictures, each (Q, N).
+
+    ``fused`` is the score that ranks. ``text`` is the similarity to the text embedding, and
+    ``image`` that to the aggregated embedding. ``hubness`` is what ``fused`` subtracts.
+    """
 
     fused: Array
     text: Array
@@ -24,8 +28,11 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Gallery:
-    """What is searched: ``clip`` (N, d_clip) and ``vision`` (N, d_vision), rows of length one, and
-    each picture's :func:`hubness` in both spaces, (N,), or 0 for no correction.
+    """The pictures that are searched.
+
+    ``clip`` (N, d_clip) and ``vision`` (N, d_vision) have rows of length one. ``clip_hubness`` and
+    ``vision_hubness`` (N,) are each picture's :func:`hubness` in both spaces, or 0 for no
+    correction.
     """
 
     clip: Array
@@ -37,12 +44,11 @@ class Gallery:
     def with_query_bank(
         cls, clip: Array, vision: Array, text: Array, aggregated: Array, temperature: float
     ) -> Gallery:
-        """The gallery of these pictures, their hubness measured by known queries: ``text``
-        (B, d_clip) and ``aggregated`` (B, d_vision).
+        """The gallery of these pictures, with a hubness correction from a query bank.
 
-        The categories of *all* these pictures must be among the queries. A picture whose category
-        is missing has no query near to it, so it is corrected less and comes too early for every
-        other query.
+        The bank is ``text`` (B, d_clip) and ``aggregated`` (B, d_vision). It must hold the
+        categories of *all* these pictures. A picture whose category is missing has no query near
+        it. It is corrected too little, and so ranks too high for every other query.
         """
         return cls(
             clip, vision, hubness(text, clip, temperature), hubness(aggregated, vision, temperature)
@@ -50,21 +56,21 @@ class Gallery:
 
     @property
     def uncorrected(self) -> Gallery:
-        """The same pictures without correction, for a text that is not among the known queries.
+        """The same pictures without the correction, for a text that is not in the query bank.
 
-        "red star" covers several known categories. The correction would push down exactly the
-        pictures that fit one of them best (docs/results.md has the figures).
+        Such a text may cover several known categories, as "red star" does. The correction would
+        lower exactly the pictures that fit one of them best (docs/results.md has the figures).
         """
         return Gallery(self.clip, self.vision)
 
     def score(self, text: Array, aggregated: Array, fusion_weight: float | Array) -> Scores:
-        """``(1-λ)·<text, CLIP(x)> + λ·<aggregate, DINO(x)>`` (paper, section 3), less the hubness
-        of the picture x, ``(1-λ)·h(x) + λ·h'(x)``.
+        """The scores of Q queries: ``(1-λ)·<text, CLIP(x)> + λ·<aggregated, DINO(x)>`` for each
+        picture x (paper, section 3), minus its hubness ``(1-λ)·h(x) + λ·h'(x)``.
 
-        This is one dot product: of ``[(1-λ)·(text, 1) ; λ·(aggregate, 1)]`` with the picture's row
+        This is one dot product: of ``[(1-λ)·(text, 1) ; λ·(aggregated, 1)]`` with the picture's row
         ``[CLIP(x), -h(x) ; DINO(x), -h'(x)]``. ``text`` is (Q, d_clip) and ``aggregated`` is
-        (Q, d_vision). ``fusion_weight`` is λ: a number, or a column (Q, 1). A query whose
-        ``aggregated`` row is zero has no imagined picture that was accepted. Its text alone scores.
+        (Q, d_vision). ``fusion_weight`` is λ: a number, or a column (Q, 1). A query without an
+        accepted imagined picture has a zero row in ``aggregated``. Its score is by text alone.
         """
         by_text, by_image = text @ self.clip.T, aggregated @ self.vision.T
         lam: Array = np.where(aggregated.any(axis=1, keepdims=True), fusion_weight, 0).astype(
@@ -78,10 +84,10 @@ class Gallery:
 
 
 def top(scores: Array, k: int) -> npt.NDArray[np.intp]:
-    """Indices of the ``k`` largest of ``scores`` (N,), best first; equal scores keep their order.
+    """The indices of the ``k`` largest of ``scores`` (N,), best first; ties keep their order.
 
-    This is the order that :func:`metrics.average_precisions` measures, also where a tie crosses
-    rank k.
+    :func:`components.learning.metrics.average_precisions` measures the same order, also when a tie
+    crosses rank k.
     """
     k = min(k, scores.size)
     if k < 1:

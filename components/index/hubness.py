@@ -1,4 +1,4 @@
-"""Hubness: how near a picture is to all queries of a bank, to be subtracted from its scores."""
+"""Hubness: how near a picture is to the queries of a bank. Scores subtract it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from components.vectors import Array
 
 
 def hubness(queries: Array, pictures: Array, temperature: float) -> Array:
-    """(N,): how much each of ``pictures`` (N, d) is like every one of ``queries`` (B, d).
+    """The hubness (N,) of ``pictures`` (N, d): how near each one is to the ``queries`` (B, d).
 
-    The soft maximum ``τ·log(mean over queries of exp(<q, x>/τ))``, τ being ``temperature`` standard
-    deviations of these similarities. To subtract it from a picture's scores is to rank by the
-    inverted softmax (Smith et al., ICLR 2017; for retrieval Bogolin et al., "Cross Modal Retrieval
-    with Querybank Normalisation", CVPR 2022). It asks which of all queries fits a picture best, so
-    pictures that are near to everything no longer come first. Rows of ``queries`` that are zero do
-    not count. The result is zero where no query is left, or τ is 0.
+    It is the soft maximum ``τ·log(mean over queries of exp(<q, x>/τ))``. τ is ``temperature`` times
+    the standard deviation of all these similarities. Subtracting it from a picture's scores ranks
+    by the inverted softmax (Smith et al., ICLR 2017; for retrieval: Bogolin et al., "Cross Modal
+    Retrieval with Querybank Normalisation", CVPR 2022). The inverted softmax asks which query fits
+    a picture best, so pictures that are near to every query no longer rank first.
+
+    Zero rows of ``queries`` do not count. The result is zero if no query is left, or if τ is 0.
     """
     queries = queries[queries.any(axis=1)]
     spread = _spread(queries, pictures) if queries.size and pictures.size else 0.0
@@ -32,8 +33,10 @@ def hubness(queries: Array, pictures: Array, temperature: float) -> Array:
 
 
 def _spread(queries: Array, pictures: Array) -> float:
-    """The standard deviation of all similarities of ``queries`` (B, d) to ``pictures`` (N, d), by
-    their second moments: ``E<q, x>² = <E qqᵀ, E xxᵀ>``."""
+    """The standard deviation of all similarities of ``queries`` (B, d) to ``pictures`` (N, d).
+
+    It comes from their second moments: ``E<q, x>² = <E qqᵀ, E xxᵀ>``.
+    """
     moments = [rows.astype(np.float64) for rows in (queries, pictures)]
     second = np.prod([rows.T @ rows / len(rows) for rows in moments], axis=0).sum()
     first = np.prod([rows.mean(axis=0) for rows in moments], axis=0).sum()

@@ -11,7 +11,7 @@ import yaml
 from components import config, manifest
 from components.errors import EidolonError
 from components.lifecycle.reference import Trained, reference
-from components.models.words import spelled
+from components.models.vocabulary import out_of_vocabulary
 from components.paths import DATASET
 from components.validation import inspection
 
@@ -36,7 +36,7 @@ def check_words(params: config.Params, names: Iterable[str]) -> None:
     names = list(names)
     for model, folder in ((params.generator.model, "tokenizer"), (params.encoders.clip, "")):
         file = Path(model) / folder / "tokenizer.json"
-        unknown = spelled(file, names) if file.is_file() else []
+        unknown = out_of_vocabulary(file, names) if file.is_file() else []
         if len(unknown) > params.inspect.max_out_of_vocabulary * len(names):
             shown = ", ".join(map(repr, unknown[:3])) + (", …" if len(unknown) > 3 else "")
             raise EidolonError(

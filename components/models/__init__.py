@@ -1,1 +1,1 @@
-"""Pre-trained models: loaded safely, and fed as much as their memory takes."""
+"""Pre-trained models: loading them safely, and running them on batches that fit into memory."""

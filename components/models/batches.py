@@ -1,9 +1,10 @@
-"""How many items go through a model at once: as many as its memory takes.
+"""The batch size of a model: as many items at once as its device's memory holds.
 
-Where no number is given, an accelerator is asked: one item goes first, and the memory that it took
-above the weights is what an item costs. The batch is the largest power of two whose cost is within
-a share of what is free, and at most :data:`LARGEST`, beyond which batches gain no speed. On a
-CPU, where they gain little, it is a fixed number, so that results do not depend on what is free.
+Where no size is given, it is measured on an accelerator. One item goes through the model, and the
+memory that it takes beyond the weights is the cost of an item. The size is the largest power of two
+whose cost is within a share of the free memory, and at most :data:`LARGEST`: larger batches
+are no faster. On a CPU batches bring little speed. There the size is fixed, so that results do not
+depend on how much memory is free.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ R = TypeVar("R")
 
 
 class Batches(Generic[T, R]):
-    """``work`` on any number of items, ``size`` at a time, or as many as memory takes: ``on_cpu``
-    where there is no accelerator. ``share`` is the part of an accelerator's free memory that may be
-    taken. A batch that turns out to be too large for the memory, which
-    others may use too, is halved.
+    """Applies ``work`` to any number of items, ``size`` at a time.
+
+    Without a ``size`` it is measured on an accelerator, and is ``on_cpu`` on a CPU. ``share`` is the
+    part of the free memory that a batch may take. A batch that does not fit is halved: other
+    processes may use the same memory.
 
     Raises :class:`NoRoomError` or :class:`TransientError`, here or when called, if not even one
     item fits.
@@ -61,7 +63,7 @@ class Batches(Generic[T, R]):
         return results
 
     def _try(self, batch: Sequence[T]) -> R | None:
-        # the error holds on to the memory of the failed batch: it must not leave this function
+        # the error keeps the memory of the failed batch alive, so it must not leave this function
         try:
             return self._work(batch)
         except RuntimeError as error:
@@ -71,7 +73,7 @@ class Batches(Generic[T, R]):
 
 
 def fitting(free: int, cost: int, share: float) -> int:
-    """The batch for items of ``cost`` bytes each, which may take ``share`` of ``free`` bytes."""
+    """The batch size for items of ``cost`` bytes each, in a ``share`` of ``free`` bytes."""
     fit = int(share * free / max(cost, 1))
     return min(LARGEST, 1 << (max(fit, 1).bit_length() - 1))
 
@@ -82,5 +84,5 @@ def _measure(work: Callable[[Sequence[T]], R], example: T, share: float) -> int:
     with within_memory():
         work([example])
     cost = torch.cuda.max_memory_allocated() - before
-    ours = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # free, but kept by torch
+    ours = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # unused, kept by torch
     return fitting(torch.cuda.mem_get_info()[0] + ours, cost, share)

@@ -1,7 +1,7 @@
-"""Pre-trained models by folder or by name on a hub: loading them safely, and what pins them.
+"""Loading pre-trained models safely, from a folder or from a hub, and identifying their version.
 
-A model of a hub is pinned to a commit, which cannot change; a local folder is pinned by a hash over
-its files. Weights are read from safetensors alone, and no code that a model brings is ever run.
+A commit pins a model of a hub, and a commit cannot change. A hash over its files pins a local
+folder. Weights are read from safetensors only, and code that comes with a model is never run.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ Placed = TypeVar("Placed", bound=Any)
 
 
 OTHERS = 0.1
-"""The share of an accelerator's memory that a desktop or a driver may always hold."""
+"""The share of an accelerator's memory that a desktop or a driver may hold at any time."""
 
 
 def device() -> torch.device:
-    """The accelerator when there is one, else the CPU."""
+    """The accelerator if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def precision() -> torch.dtype:
-    """What models compute in: bfloat16 on an accelerator (float16 on one that lacks it), which
-    halves memory and is several times as fast; float32 on the CPU."""
+    """The number type in which models compute.
+
+    On an accelerator it is bfloat16, or float16 where bfloat16 is missing: half the memory, and
+    several times as fast. On the CPU it is float32.
+    """
     if device().type == "cpu":
         return torch.float32
     native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -48,20 +51,26 @@ def precision() -> torch.dtype:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch raised ``error`` since a device's memory, or the machine's, did not suffice."""
+    """Whether torch raised ``error`` because a device or the machine ran out of memory."""
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def crowded(free: int, total: int, ours: int) -> bool:
-    """Whether others hold so much of a device's ``total`` bytes that it may suffice without them.
-    ``ours`` is what this process has reserved; a driver's own part does not count."""
+    """Whether other processes hold so much memory that the device might suffice without them.
+
+    All three are bytes of the device: ``free``, ``total``, and ``ours``, which this process has
+    reserved. Up to :data:`OTHERS` of the total does not count: a driver may hold that much.
+    """
     return total - free - ours > OTHERS * total
 
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Raise an error of ours where the memory does not suffice: :class:`TransientError` while
-    others use the accelerator, too, else :class:`NoRoomError`."""
+    """Turn torch's error for too little memory into one with a remedy.
+
+    Raises :class:`TransientError` while other processes use the accelerator too, and otherwise
+    :class:`NoRoomError`.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -78,23 +87,24 @@ def within_memory() -> Iterator[None]:
 
 
 def placed(model: Placed) -> Placed:
-    """``model`` on the device. Raises as :func:`within_memory` where it has no room."""
+    """``model``, moved to the device. Raises what :func:`within_memory` raises."""
     with within_memory():
         return model.to(device())
 
 
 def load(loader: Callable[..., Any], model: str, revision: str | None, **options: Any) -> Any:
-    """Call a ``from_pretrained``: of a folder without a ``revision``, else of a hub's commit.
+    """Call ``loader``, a ``from_pretrained``, for a local folder or for a commit of a hub.
 
-    Raises :class:`EidolonError` that names the model and the remedy when a file is missing or
-    damaged, and :class:`TransientError` when the hub is out of reach.
+    ``revision`` is the commit; without one, ``model`` is a folder. Raises :class:`EidolonError`
+    with the model and the remedy when a file is missing or damaged. Raises :class:`TransientError`
+    when the hub cannot be reached.
     """
     local = _is_local(model, revision)
     try:
         return loader(
             model, revision=revision, local_files_only=local, trust_remote_code=False, **options
         )
-    except Exception as error:  # a damaged config can end a loader anywhere
+    except Exception as error:  # a damaged config can make a loader fail in any way
         cause = _cause(model, revision, error)
         raise EidolonError(f"cannot load {pinned_name(model, revision)}: {cause}") from None
 
@@ -106,11 +116,11 @@ def load_model(
     subfolder: str = "",
     optional: str = "",
 ) -> tuple[Any, bool]:
-    """A model with all its weights, in :func:`precision`, and whether those are among them whose
-    names start with ``optional``: a checkpoint may lack these, and no others.
+    """A model in :func:`precision`, and whether its checkpoint has the optional weights.
 
-    Weights of the variant fp16 are taken where a folder or the cache has no others. Raises
-    :class:`EidolonError`, as :func:`load` does and for a checkpoint that does not fill the model.
+    A checkpoint may lack the weights whose names start with ``optional``, and no others. Weights of
+    the variant fp16 are loaded where a folder or the cache has no others. Raises what :func:`load`
+    raises, and :class:`EidolonError` for a checkpoint that does not fill the model.
     """
     loaded, info = load(
         loader,
@@ -124,38 +134,39 @@ def load_model(
         ignore_mismatched_sizes=True,
     )
     called = "/".join(filter(None, (pinned_name(model, revision), subfolder)))
-    # a set: the plainest is named, the same one each time
+    # these are a set: the smallest one is named, so the message is the same each time
     for name, found, wanted in sorted(info["mismatched_keys"], key=lambda k: (len(k[1]), k[0])):
         raise EidolonError(
             f"{called} has weights that do not fit its config ({name}: {list(found)}, not"
-            f" {list(wanted)}): give files of one checkpoint"
+            f" {list(wanted)}): use files of one checkpoint"
         )
     missing = set(info["missing_keys"])
     spared = {name for name in missing if optional and name.startswith(optional)}
     if missing > spared:
         raise EidolonError(
-            f"{called} lacks weights ({min(missing - spared)}): give the checkpoint of a whole"
+            f"{called} lacks weights ({min(missing - spared)}): use the checkpoint of a complete"
             f" {type(loaded).__name__}"
         )
     return loaded, not spared
 
 
 def check_tokenizer(tokenizer: Any, called: str) -> None:
-    """Raise :class:`EidolonError` for a tokenizer that knows no word.
+    """Raise :class:`EidolonError` for a tokenizer without a vocabulary.
 
-    transformers makes such a one, silently, where the files of a vocabulary are absent.
+    transformers makes one without a warning when the files of the vocabulary are missing.
+    ``called`` names the model in the message.
     """
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise EidolonError(
-            f"the tokenizer of {called} knows no word: its files (tokenizer.json, or vocab.json and"
-            " merges.txt) are missing, get them again"
+            f"the tokenizer of {called} knows no word, because its files (tokenizer.json, or"
+            " vocab.json and merges.txt) are missing: get them again"
         )
 
 
 def fingerprint(model: str, revision: str | None) -> str:
-    """What pins a model: the commit on its hub, or a hash over a local folder's files.
+    """What identifies a model's version: its commit on the hub, or a hash over a folder's files.
 
-    Reads no weights of a hub, and needs no network.
+    Needs no network, and reads no weights of a hub.
     """
     if not _is_local(model, revision):
         return pinned_name(model, revision)
@@ -166,12 +177,12 @@ def fingerprint(model: str, revision: str | None) -> str:
 
 
 def pinned_name(model: str, revision: str | None) -> str:
-    """The model with the commit that pins it, if any."""
+    """The model's name, with its commit if there is one."""
     return f"{model}@{revision}" if revision else model
 
 
 def _is_local(model: str, revision: str | None) -> bool:
-    """Whether ``model`` is a folder here. Raises :class:`EidolonError` when that is not clear."""
+    """Whether ``model`` is a local folder. Raises :class:`EidolonError` when that is unclear."""
     found = Path(model).is_dir()
     if found and revision:
         raise EidolonError(
@@ -182,14 +193,14 @@ def _is_local(model: str, revision: str | None) -> bool:
     remedy = (
         _restored(model)
         if model.startswith("zoo/")
-        else "to take it from the hub, set its revision to a commit, such as the one that"
-        f" `git ls-remote https://huggingface.co/{model} HEAD` prints"
+        else "give a folder that exists; or, to load it from the hub, set its revision to a commit,"
+        f" such as the one that `git ls-remote https://huggingface.co/{model} HEAD` prints"
     )
     raise EidolonError(f"{model} is no folder here: {remedy}")
 
 
 def _folder(model: str, revision: str | None) -> Path | None:
-    """Where the model's files lie, if a load got so far as to fetch its config."""
+    """The folder of the model's files, if at least its config is here."""
     if Path(model).is_dir():
         return Path(model)
     for config in _CONFIGS:
@@ -200,13 +211,14 @@ def _folder(model: str, revision: str | None) -> Path | None:
 
 
 def _variant(model: str, revision: str | None, subfolder: str) -> str | None:
+    """``fp16`` if all the weights that are here are of that variant."""
     folder = _folder(model, revision)
     files = list((folder / subfolder).glob("*.safetensors")) if folder else []
     return "fp16" if files and all(".fp16" in file.name for file in files) else None
 
 
 def _cause(model: str, revision: str | None, error: Exception) -> str:
-    """What is wrong with a model, as far as its files and its hub tell, and the remedy."""
+    """Why a model did not load, found in its files and on its hub, and the remedy."""
     folder = _folder(model, revision)
     files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder else []
     kinds = {path.suffix for path in files}
@@ -216,12 +228,12 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
     elif revision is None:
         remedy = "give a folder that save_pretrained wrote"
     else:
-        remedy = f"`{fetch} --force-download` fetches it anew"
+        remedy = f"`{fetch} --force-download` fetches it again"
     damage = next(filter(None, map(_damage, files)), None)
     if damage:
         return f"{damage}: {remedy}"
     if isinstance(error, ImportError):
-        return f"{_first_sentence(error)}: choose a model that needs no such library"
+        return f"{_first_sentence(error)}: choose a model that does not need this library"
     if revision is not None and (folder is None or isinstance(error, OSError)):
         try:
             kinds |= {Path(name).suffix for name in list_repo_files(model, revision=revision)}
@@ -233,9 +245,9 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
                 ) from None
             return (
                 f"the hub refuses it ({_first_sentence(refusal)}): check its name and commit, and"
-                " for a gated one `hf auth login`"
+                " run `hf auth login` if it is gated"
             )
-        except Exception:  # whatever the way to the hub brings
+        except Exception:  # any failure on the way to the hub
             why = "HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub is out of reach"
             if not kinds & _PICKLES:
                 cause = f"the cache does not hold it whole, and {why}: `{fetch}` fetches it"
@@ -246,16 +258,17 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
     if ".safetensors" not in kinds and kinds & _PICKLES:
         return (
             "no safetensors weights are there, and pickled ones (.bin, .pt) are never opened, since"
-            " they can run code: where you trust them, save_pretrained writes them anew"
+            " they can run code: if you trust them, save_pretrained writes them anew"
         )
     return f"{_first_sentence(error)}: {remedy}"
 
 
 def _restored(model: str) -> str:
-    return f"`git checkout {model}` restores it, `make zoo` trains it anew"
+    return f"`git checkout {model}` restores it, `make zoo` trains it again"
 
 
 def _damage(path: Path) -> str | None:
+    """What is wrong with a JSON or safetensors file, if anything."""
     try:
         if path.suffix == ".json":
             content = json.loads(path.read_text())

@@ -1,8 +1,8 @@
-"""Encoders by name or by folder: the one home of transformers.
+"""Encoders of pictures and texts, from a folder or a hub. No other module imports transformers.
 
-A model family is chosen by its own config.json (transformers' Auto classes), so the embedded zoo
-and ``openai/clip-vit-large-patch14`` or ``facebook/dinov2-large`` take the same path. Pictures are
-prepared by PIL whatever else is installed, so that features do not depend on it.
+A model's own config.json chooses its class (transformers' Auto classes). So the embedded zoo,
+``openai/clip-vit-large-patch14`` and ``facebook/dinov2-large`` take the same path. PIL always
+prepares the pictures, so that features do not depend on which other libraries are installed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from components.vectors import Array
 class _PictureEncoder:
     """A model with its picture processor.
 
-    ``revision`` is as in :func:`components.models.checkpoints.load`; ``batch`` and ``share`` are
+    ``revision`` is that of :func:`components.models.checkpoints.load`. ``batch`` and ``share`` are
     the ``size`` and ``share`` of :class:`components.models.batches.Batches`.
     """
 
@@ -63,13 +63,15 @@ class _PictureEncoder:
 
     @property
     def batch(self) -> int:
-        """Pictures that go through the model at once."""
+        """How many pictures go through the model at once."""
         return self._images.size
 
     @property
     def side(self) -> int | None:
-        """Pixels of the longest side that a picture is scaled or cut to; nothing where the model
-        takes pictures of other sizes, and they must be read in full."""
+        """The longest side, in pixels, to which pictures are scaled or cropped.
+
+        None for a model that takes pictures of any size: those must be read in full.
+        """
         if not getattr(self._processor, "do_resize", False):
             return None
         sizes = [getattr(self._processor, name, None) for name in ("size", "crop_size")]
@@ -77,11 +79,11 @@ class _PictureEncoder:
         return max(lengths, default=None)
 
     def images(self, images: Sequence[Image.Image]) -> Array:
-        """(N, d) float32, each row of length one."""
+        """The features of N pictures: (N, d) float32, each row of length one."""
         return _joined(self._images(images))
 
     def _check_kind(self, model: str) -> None:
-        """Raise :class:`EidolonError` when the model cannot do what is asked of it."""
+        """Raise :class:`EidolonError` when the model is of a kind that does not fit this use."""
         raise NotImplementedError
 
     def _encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
@@ -93,17 +95,18 @@ class _PictureEncoder:
 
 
 class VisionEncoder(_PictureEncoder):
-    """Pictures to unit vectors, with any picture model of transformers (DINOv2, DeiT, ResNet).
+    """Encodes pictures as unit vectors, with any picture model of transformers (DINOv2, DeiT,
+    ResNet).
 
-    The vector is the model's pooled output. Where a checkpoint has no weights for the pooling
-    layer (DeiT's and the first DINO's, as published), it is the CLS token, as in the paper.
+    The vector is the model's pooled output. Some checkpoints have no weights for the pooling layer
+    (DeiT and the first DINO, as published). For those it is the CLS token, as in the paper.
     """
 
     def _check_kind(self, model: str) -> None:
         if self._model.main_input_name != "pixel_values":
             raise EidolonError(
                 f"{model} is a {self._model.config.model_type}, which needs more than pictures:"
-                " name a model such as a DINOv2 as encoders.vision"
+                " set encoders.vision to a picture model, such as a DINOv2"
             )
 
     @torch.inference_mode()
@@ -113,14 +116,14 @@ class VisionEncoder(_PictureEncoder):
             return output.last_hidden_state[:, 0]
         if output.get("pooler_output") is None:
             raise EidolonError(
-                f"{self.name} makes no vector of a picture: name a model such as a DINOv2 as"
-                " encoders.vision"
+                f"{self.name} makes no vector of a picture: set encoders.vision to a model that"
+                " does, such as a DINOv2"
             )
-        return output.pooler_output.flatten(1)  # a ResNet's has sides of one pixel
+        return output.pooler_output.flatten(1)  # a ResNet's is (N, d, 1, 1)
 
 
 class ClipEncoder(_PictureEncoder):
-    """Pictures and texts to unit vectors of one space (CLIP, SigLIP and their kin)."""
+    """Encodes pictures and texts as unit vectors of one space (CLIP, SigLIP and similar models)."""
 
     def __init__(
         self,
@@ -132,19 +135,22 @@ class ClipEncoder(_PictureEncoder):
         super().__init__(model, revision, batch, share)
         self._tokenizer = load(AutoTokenizer.from_pretrained, model, revision)
         check_tokenizer(self._tokenizer, pinned_name(model, revision))
-        # SigLIP 2's tokenizer knows no limit, MetaCLIP 2's has another one than its text model
+        # SigLIP 2's tokenizer has no limit, and MetaCLIP 2's differs from that of its text model
         positions = self._model.config.text_config.max_position_embeddings
         self._length = min(self._tokenizer.model_max_length, positions)
         self._texts = Batches(self._encode_texts, "a", batch, share=share)
 
     def texts(self, texts: Sequence[str]) -> Array:
-        """(N, d) float32, each row of length one. Long texts are cut at the model's length."""
+        """The features of N texts: (N, d) float32, each row of length one.
+
+        A text that is longer than the model's context is truncated.
+        """
         return _joined(self._texts(texts))
 
     def describe(self, names: Sequence[str], templates: Sequence[str]) -> Array:
-        """(N, d): the mean over ``templates`` of each name's text vectors.
+        """The text embedding of each name: (N, d), the mean over ``templates``.
 
-        As in the paper's evaluation the mean is not normalised again.
+        As in the paper's evaluation, the mean is not normalised again.
         """
         texts = [fill(template, name) for name in names for template in templates]
         return self.texts(texts).reshape(len(names), len(templates), -1).mean(axis=1)
@@ -152,8 +158,8 @@ class ClipEncoder(_PictureEncoder):
     def _check_kind(self, model: str) -> None:
         if not hasattr(self._model, "get_text_features"):
             raise EidolonError(
-                f"{model} is a {self._model.config.model_type}, which reads no texts: name a model"
-                " such as a CLIP or a SigLIP as encoders.clip"
+                f"{model} is a {self._model.config.model_type}, which reads no texts: set"
+                " encoders.clip to a model that does, such as a CLIP or a SigLIP"
             )
 
     @torch.inference_mode()
@@ -162,7 +168,7 @@ class ClipEncoder(_PictureEncoder):
 
     @torch.inference_mode()
     def _encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        # SigLIP is trained on texts padded to full length, which its tokenizer does not mask
+        # SigLIP was trained on texts padded to the full length, without a mask for the padding
         lower = self._tokenizer.init_kwargs.get("do_lower_case", False)
         inputs = self._tokenizer(
             [text.lower() for text in texts] if lower else list(texts),
@@ -175,10 +181,10 @@ class ClipEncoder(_PictureEncoder):
 
 
 def _picture_processor(model: str, **options: Any) -> Any:
-    """The ``from_pretrained`` of a model's own picture processor, in its PIL form.
+    """Load a model's own picture processor, in its PIL form.
 
-    transformers has DINOv3's for torchvision only. ViT's does the same steps from the same
-    settings, and rounds what it resized to whole levels of 1/255.
+    transformers has that of DINOv3 for torchvision only. The one of ViT does the same steps from
+    the same settings. It also rounds the resized pixels to multiples of 1/255.
     """
     settings = get_image_processor_config(model, **options)
     if str(settings.get("image_processor_type")).startswith("DINOv3"):
@@ -192,6 +198,6 @@ def _joined(parts: list[torch.Tensor]) -> Array:
 
 @cache
 def _quiet() -> None:
-    """Leave progress and warnings to our own code."""
+    """Turn off the library's own progress bars and warnings."""
     transformers_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)

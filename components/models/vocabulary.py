@@ -1,4 +1,7 @@
-"""Whether a model was trained on the words that it is asked about. Light: loads no weights."""
+"""Finds names that a text encoder was not trained on, by its tokenizer alone.
+
+Such names would give pictures and results of something else. No weights are loaded.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from tokenizers import Tokenizer
 from components.errors import EidolonError
 
 
-def spelled(file: Path, texts: Sequence[str]) -> list[str]:
-    """Those of ``texts`` with a word that the tokenizer of ``file``, a tokenizer.json, breaks into
-    pieces of less than two letters on average.
+def out_of_vocabulary(file: Path, texts: Sequence[str]) -> list[str]:
+    """Those of ``texts`` that contain a word outside the tokenizer's vocabulary.
 
-    A tokenizer has whole words, or large parts of them, for what its model was trained on: of the
-    102 flowers of Oxford-102 OpenAI's CLIP spells out none, the embedded models 99. Raises
-    :class:`EidolonError` for a damaged file.
+    ``file`` is a tokenizer.json. A word is outside its vocabulary when the tokenizer splits it into
+    pieces of fewer than two letters on average. A tokenizer has whole words, or large parts of
+    them, for what its model was trained on. Of the 102 flower names of Oxford-102, this finds none
+    with OpenAI's CLIP, and 99 with the embedded models.
+
+    Raises :class:`EidolonError` for a damaged file.
     """
     try:
         tokenizer = Tokenizer.from_file(str(file))
