@@ -14,7 +14,7 @@ from scipy import stats
 from components import config, tables
 from components.errors import EidolonError, one_sentence
 from components.index.gallery import top
-from components.learning.evaluate import GROUPS
+from components.learning.analysis import GROUPS
 from components.learning.metrics import average_precisions, mean_average_precision
 from components.vectors import Array
 from study import banks, covering, defaults, methods, report, sweeps

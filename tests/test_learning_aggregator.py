@@ -122,7 +122,7 @@ def test_a_file_that_is_no_aggregator_is_one_clear_error(tmp_path: Path) -> None
     with pytest.raises(EidolonError, match=r"a\.safetensors holds no aggregator \(No such file"):
         Aggregator.load(path)
     path.write_bytes(b"no tensors here")
-    with pytest.raises(EidolonError, match=r"Error while deserializing.* train or import it anew"):
+    with pytest.raises(EidolonError, match=r"Error while deserializing.* train or import it again"):
         Aggregator.load(path)
 
 
@@ -149,5 +149,5 @@ def test_weights_that_do_not_fit_are_one_clear_error(
     path = tmp_path / "a.safetensors"
     state = Aggregator(8).state_dict() | edit
     save_file({name: tensor for name, tensor in state.items() if tensor is not None}, path)
-    with pytest.raises(EidolonError, match=rf"holds no aggregator \({reason}.* anew$"):
+    with pytest.raises(EidolonError, match=rf"holds no aggregator \({reason}.* again$"):
         Aggregator.load(path)

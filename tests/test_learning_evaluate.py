@@ -16,7 +16,7 @@ from components import config, manifest
 from components.features.features import Features
 from components.files import read_json
 from components.index import build
-from components.learning import evaluate
+from components.learning import analysis, evaluate
 from components.learning.aggregator import Aggregator
 from components.learning.intervals import DIGITS
 from components.learning.metrics import average_precisions
@@ -33,9 +33,9 @@ def queries(features: Features) -> np.ndarray:
 
 
 def frame_of(features: Features) -> pd.DataFrame:
-    image = queries(features)
-    gallery = build.build_index(features, image, 0.5)
-    return evaluate.per_category(features, gallery, image, WEIGHT)
+    aggregated = queries(features)
+    gallery = build.build_index(features, aggregated, 0.5)
+    return analysis.per_category(features, gallery, aggregated, WEIGHT)
 
 
 def test_the_correction_knows_nothing_of_seen_and_unseen() -> None:
@@ -50,23 +50,23 @@ def test_the_correction_knows_nothing_of_seen_and_unseen() -> None:
 
 
 def test_text_image_and_fused_get_the_same_correction() -> None:
-    features, image = planted.features(), queries(planted.features())
-    gallery, frame = build.build_index(features, image, 0.5), frame_of(features)
+    features, aggregated = planted.features(), queries(planted.features())
+    gallery, frame = build.build_index(features, aggregated, 0.5), frame_of(features)
     positive = features.labels(features.gallery)[None, :] == np.arange(len(frame))[:, None]
     for kind, similar in (
         ("text", features.text @ gallery.clip.T - gallery.clip_hubness),
-        ("image", image @ gallery.vision.T - gallery.vision_hubness),
+        ("image", aggregated @ gallery.vision.T - gallery.vision_hubness),
     ):
         np.testing.assert_allclose(frame[kind], average_precisions(similar, positive), atol=1e-9)
 
 
 def test_the_unseen_only_gallery_has_the_unseen_pictures_alone() -> None:
     features = planted.features()
-    image, unseen = queries(features), features.rows("unseen")
-    gallery, frame = build.build_index(features, image, 0.5), frame_of(features)
+    aggregated, unseen = queries(features), features.rows("unseen")
+    gallery, frame = build.build_index(features, aggregated, 0.5), frame_of(features)
     labels = features.labels(features.gallery)
     only = np.isin(labels, unseen)
-    scores = gallery.score(features.text[unseen], image[unseen], WEIGHT).fused[:, only]
+    scores = gallery.score(features.text[unseen], aggregated[unseen], WEIGHT).fused[:, only]
     expected = average_precisions(scores, labels[only][None, :] == unseen[:, None])
     found = frame.set_index("category")["fused_unseen_only"]
     np.testing.assert_allclose(found.iloc[unseen], expected, atol=1e-9)
@@ -80,7 +80,7 @@ def test_a_category_left_to_text_has_no_image_figure_and_is_counted() -> None:
     without = frame["category"].isin(["category 0", "category 25"])
     assert frame["image"].isna().tolist() == without.tolist()
     np.testing.assert_array_equal(frame.loc[without, "fused"], frame.loc[without, "text"])
-    metrics = evaluate.summarise(frame, RULES)
+    metrics = analysis.summarise(frame, RULES)
     assert metrics["text_only"] == 2
     others = frame.loc[~without & (frame["split"] == "unseen"), "image"].mean()
     assert metrics["map"]["image"]["unseen"]["mean"] == pytest.approx(others, abs=1e-4)
@@ -88,7 +88,7 @@ def test_a_category_left_to_text_has_no_image_figure_and_is_counted() -> None:
 
 def test_the_summary_has_unseen_only_and_the_harmonic_mean() -> None:
     frame = frame_of(planted.features())
-    metrics = evaluate.summarise(frame, RULES)
+    metrics = analysis.summarise(frame, RULES)
     means = frame.groupby("split")[["text", "fused"]].mean()
     for kind in ("text", "fused"):
         seen, unseen = means[kind]["train"], means[kind]["unseen"]
@@ -109,7 +109,7 @@ def test_the_summary_has_unseen_only_and_the_harmonic_mean() -> None:
 
 def test_too_few_categories_have_a_mean_and_no_interval() -> None:
     rules = RULES.model_copy(update={"min_categories": 9})
-    metrics = evaluate.summarise(frame_of(planted.features()), rules)
+    metrics = analysis.summarise(frame_of(planted.features()), rules)
     for groups in (*metrics["map"].values(), metrics["gain"]):
         assert set(groups["seen"]) == {"mean", "low", "high"}
         for group in ("validation", "unseen", "unseen_only", "harmonic"):

@@ -13,7 +13,7 @@ from components import config
 from components.datasets import emblems
 from components.index import build
 from components.index.gallery import Gallery
-from components.learning import aggregator, evaluate, train
+from components.learning import aggregator, analysis, train
 from components.vectors import Array
 from study import banks, baselines, covering, defaults, ideas, methods, networks, sweeps
 from study.__main__ import compare, maps
@@ -107,9 +107,9 @@ def test_taking_off_planted_hubness_helps(world: World) -> None:
 
 def test_the_default_is_what_the_stages_make(world: World) -> None:
     model, _ = train.fit(world.features, world.train)
-    image = aggregator.aggregate(model, world.features)
-    gallery = build.build_index(world.features, image, world.hubness)
-    frame = evaluate.per_category(world.features, gallery, image, model.fusion_weight)
+    aggregated = aggregator.aggregate(model, world.features)
+    gallery = build.build_index(world.features, aggregated, world.hubness)
+    frame = analysis.per_category(world.features, gallery, aggregated, model.fusion_weight)
     expected = frame.loc[frame["split"] == "unseen", "fused"].mean()
     # no two scores of which one is right are nearer than 6e-5: rounding exchanges none
     assert unseen(world, defaults.default) == pytest.approx(expected, abs=1e-6)

@@ -1,1 +1,1 @@
-"""From features to an aggregator and a fusion weight, and how good they are."""
+"""Training the aggregator and the fusion weight λ on features, and evaluating them."""

@@ -1,4 +1,5 @@
-"""The attention network that turns K imagined pictures into one vector, and the fusion weight λ.
+"""The aggregator: the attention network that turns K imagined pictures into one aggregated
+embedding, and the fusion weight λ.
 
 Khan et al., "Category-level Text-to-Image Retrieval Improved", BMVC 2025 (arXiv 2509.00177).
 """
@@ -22,7 +23,7 @@ from components.vectors import Array
 LAYERS = 2
 HEADS = 1
 DROPOUT = 0.1
-_WIDEST = 2**14  # the largest feature dimension that is not absurd
+_WIDEST = 2**14  # the largest plausible feature dimension
 _PROBE = "self_attn.layers.0.out_proj.weight"
 _TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -31,26 +32,27 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.MultiheadAttention):
         dim, weight = module.embed_dim, module.in_proj_weight
         with torch.no_grad():
-            weight[dim : 2 * dim] = weight[:dim]  # keys start as the queries' projection
+            weight[dim : 2 * dim] = weight[:dim]  # the keys' projection starts as the queries'
         nn.init.trunc_normal_(module.out_proj.weight, std=0.02)
         nn.init.zeros_(module.out_proj.bias)
 
 
 class _Layers(nn.Module):
-    """Holds the attention layers under the published state-dict names."""
+    """Holds the attention layers, so that they have the published names in the state dict."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        # copies: in the authors' code too the layers start with the same input projection
+        # copies: in the authors' code, too, all layers start with the same input projection
         first = nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
         self.layers = nn.ModuleList(deepcopy(first) for _ in range(LAYERS))
 
 
 class Aggregator(nn.Module):
-    """A CLS token, the mean of the K features, attends twice to itself and to them.
+    """Turns the features of K imagined pictures into one aggregated embedding.
 
-    Only the CLS row is replaced by a layer's output; there is no residual, LayerNorm or MLP. The
-    output is the CLS row, of length one. λ is the sigmoid of one learned scalar.
+    A CLS token starts as the mean of the K features. In each of two layers it attends to itself and
+    to the features, and the layer's output replaces it. There is no residual, LayerNorm or MLP. The
+    result is the CLS token, scaled to length one. λ is the sigmoid of one learned scalar.
     """
 
     def __init__(self, dim: int) -> None:
@@ -67,15 +69,15 @@ class Aggregator(nn.Module):
 
     @property
     def fusion_weight(self) -> float:
-        """λ as a number, for scoring, to six digits."""
+        """λ as a number, for scoring, with six decimals."""
         return round(float(self.trainable_fusion_weight.detach()), 6)
 
     @torch.no_grad()
     def start_at_mean(self) -> None:
-        """Set the value and output projections to the identity: attention then averages features.
+        """Set the value and output projections to the identity, so that attention averages.
 
-        Ours, not the paper's. From the published initialisation the network must first learn to
-        pass features through at all, for which a few hundred categories are too few.
+        This is not in the paper. With the published initialisation, the network must first learn to
+        pass features through at all. A few hundred categories are too few for that.
         """
         for module in self.modules():
             if isinstance(module, nn.MultiheadAttention):
@@ -84,10 +86,10 @@ class Aggregator(nn.Module):
                 module.out_proj.weight.copy_(identity)
 
     def forward(self, features: Tensor, accepted: Tensor | None = None) -> Tensor:
-        """(B, K, d) to (B, d) of length one.
+        """The aggregated embedding of each row of ``features`` (B, K, d): (B, d), of length one.
 
-        ``accepted`` (B, K), bool: false features are ignored. A row without any accepted feature
-        gives zeros: its score is the text's alone.
+        ``accepted`` (B, K) is bool: features where it is false are ignored. A row without an
+        accepted feature gives zeros, and its score is by text alone.
         """
         if accepted is None:
             accepted = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
@@ -102,9 +104,10 @@ class Aggregator(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Aggregator:
-        """The network of these weights, in float32, ready to be used.
+        """The network with the weights ``state``, in float32 and evaluation mode.
 
-        Raises :class:`ValueError` saying what does not fit: a name, a shape, a type or a number.
+        Raises :class:`ValueError` when a name, a shape, a type or a number does not fit. Its text
+        continues a sentence about the file.
         """
         model = cls(dimension({name: tuple(tensor.shape) for name, tensor in state.items()}))
         for name, tensor in state.items():
@@ -121,8 +124,11 @@ class Aggregator(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> Aggregator:
-        """Raises :class:`EidolonError` when the file is missing, damaged or of another shape."""
-        remedy = "train or import it anew"
+        """Read what :meth:`save` wrote.
+
+        Raises :class:`EidolonError` when the file is missing or damaged, or its weights do not fit.
+        """
+        remedy = "train or import it again"
         try:
             return cls.from_state(load_file(path))
         except (OSError, SafetensorError) as error:
@@ -133,7 +139,7 @@ class Aggregator(nn.Module):
 
 
 def aggregate(model: Aggregator, features: Features) -> Array:
-    """(C, d_vision): the vector of each category, zero where no picture was accepted."""
+    """The aggregated embedding of each category: (C, d_vision), zero without accepted pictures."""
     model.eval()
     with torch.inference_mode():
         return model(
@@ -142,9 +148,9 @@ def aggregate(model: Aggregator, features: Features) -> Array:
 
 
 def dimension(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """The feature dimension of the aggregator whose weights have these names and shapes.
+    """The feature dimension of an aggregator, from the names and shapes of its weights.
 
-    Nothing of their size is allocated. Raises :class:`ValueError` saying what does not fit.
+    Allocates no memory for weights. Raises :class:`ValueError` when a name or a shape does not fit.
     """
     dim, *_ = shapes.get(_PROBE) or (0,)
     if not 0 < dim <= _WIDEST:

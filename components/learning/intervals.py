@@ -1,4 +1,4 @@
-"""How sure a mean over categories is: bootstrap intervals, and the harmonic mean of two groups."""
+"""Bootstrap intervals of a mean over categories, and the harmonic mean of two groups."""
 
 from __future__ import annotations
 
@@ -12,45 +12,47 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 DIGITS = 4
-"""Decimals of a figure that is written down. Its interval is a hundred times wider, and what
-differs between two processors is a hundred times smaller."""
+"""Decimals of a figure in a file. Intervals are about a hundred times wider than the last decimal,
+and differences between processors about a hundred times smaller."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over categories, and the same mean over each resample of them.
+    """A mean over categories, and the means of bootstrap resamples of the categories.
 
-    ``resampled`` (samples,) is empty where there are too few categories for an interval. ``mean``
-    is NaN where there is no category at all.
+    ``resampled`` (samples,) is empty if there are too few categories for an interval. ``mean`` is
+    NaN if there are no categories.
     """
 
     mean: float
     resampled: Floats
 
     def __sub__(self, other: Estimate) -> Estimate:
-        """The difference, resample by resample: both must be of the same categories, with the same
-        seed."""
+        """The difference, resample by resample.
+
+        Both estimates must be of the same categories and with the same seed.
+        """
         return _combined(np.subtract, self, other)
 
     def interval(self, level: float = 0.95) -> tuple[float, float] | None:
-        """The percentile interval of the mean, or None where there are too few categories."""
+        """The percentile interval of the mean, or None if there are too few categories."""
         if not self.resampled.size:
             return None
         low, high = np.quantile(self.resampled, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
     def figures(self) -> dict[str, float]:
-        """``{mean, low, high}``, rounded; left out is what cannot be told."""
+        """``{mean, low, high}``, rounded. A value that is unknown is left out."""
         low, high = self.interval() or (math.nan, math.nan)
         found = {"mean": self.mean, "low": low, "high": high}
         return {name: round(value, DIGITS) for name, value in found.items() if value == value}
 
 
 def bootstrap(values: Floats, *, samples: int, seed: int | list[int], least: int) -> Estimate:
-    """The mean of ``values`` (n,), resampled with replacement (Efron 1979); NaN values are left
-    out.
+    """The mean of ``values`` (n,), with resamples drawn with replacement (Efron 1979).
 
-    With fewer than ``least`` values there is no interval: it would be far too narrow.
+    NaN values are left out. With fewer than ``least`` values there is no interval, because it would
+    be much too narrow.
     """
     values = values[np.isfinite(values)]
     if not values.size:
@@ -62,9 +64,11 @@ def bootstrap(values: Floats, *, samples: int, seed: int | list[int], least: int
 
 
 def harmonic(seen: Estimate, unseen: Estimate) -> Estimate:
-    """The harmonic mean of two groups, by which generalised zero-shot learning is reported (Xian
-    et al., "Zero-Shot Learning: A Comprehensive Evaluation", TPAMI 2019): it is high only where
-    both are."""
+    """The harmonic mean of two groups, which is high only if both are high.
+
+    It is the usual measure of generalised zero-shot learning (Xian et al., "Zero-Shot Learning: A
+    Comprehensive Evaluation", TPAMI 2019).
+    """
     return _combined(_harmonic, seen, unseen)
 
 

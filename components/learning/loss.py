@@ -1,4 +1,4 @@
-"""The loss that the aggregator is trained with."""
+"""The loss function that trains the aggregator and λ."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ Rng = np.random.Generator
 
 
 Loss = Callable[[Tensor, Tensor, float, Rng], Tensor]
+"""Takes scores (B, M), positives (B, M), a temperature and a random generator."""
 
 
 def ranking_loss(scores: Tensor, positive: Tensor, temperature: float, _: Rng) -> Tensor:
-    """Mean over positive pictures ``p`` of ``-log(e^(s_p/τ) / (e^(s_p/τ) + Σ e^(s_n/τ)))``.
+    """The mean over positive pictures ``p`` of ``-log(e^(s_p/τ) / (e^(s_p/τ) + Σ e^(s_n/τ)))``.
 
-    ``n`` runs over the pictures of other categories: supervised contrast (Khosla et al., NeurIPS
-    2020) without the other positives in the denominator, since they need not rank lower.
-    ``scores`` (B, M) of B categories over all M training pictures, ``positive`` (B, M) bool, ``τ``
-    the temperature.
+    ``n`` runs over the pictures of other categories. This is the supervised contrastive loss
+    (Khosla et al., NeurIPS 2020) without the other positives in the denominator, because they need
+    not rank lower. ``scores`` (B, M) are those of B categories for all M training pictures,
+    ``positive`` (B, M) is bool, and ``τ`` is the temperature.
     """
     logits = scores / temperature
     others = torch.logsumexp(logits.masked_fill(positive, -torch.inf), dim=1, keepdim=True)

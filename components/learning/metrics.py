@@ -1,12 +1,13 @@
-"""How a ranking is scored, exactly as the method's authors score it.
+"""Average precision, computed exactly as the method's authors do.
 
-Average precision is the *trapezoidal* one of the revisited Oxford and Paris evaluation (Radenović
-et al., CVPR 2018), which the paper (BMVC 2025, arXiv 2509.00177) uses; scikit-learn's differs.
+It is the *trapezoidal* average precision of the revisited Oxford and Paris evaluation (Radenović
+et al., CVPR 2018), which the paper (BMVC 2025, arXiv 2509.00177) uses. That of scikit-learn
+differs.
 
-It depends on nothing but the ranks of the rows to be found, so the gallery is not sorted: a row's
-rank is the number of better scores, which a histogram gives, but for the few scores in a bin with a
-row to be found; those are compared exactly. The time is linear in the gallery, queries are shared
-by the processor's cores, and the result is that of a stable sort.
+It depends only on the ranks of the positives, so the gallery is not sorted. A positive's rank is
+the number of better scores. A histogram counts them, except for the few scores in the same bin as a
+positive, which are compared exactly. The time is linear in the size of the gallery, the cores share
+the queries, and the result equals that of a stable sort.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
 
-_LONG = 2**18  # gallery rows from which threads gain more than their turns at the interpreter cost
+_LONG = 2**18  # gallery rows from which threads save more time than the interpreter's lock costs
 
 
 def average_precision(scores: Floats, positive: Bools) -> float:
     """Trapezoidal average precision of one ranking: ``scores`` (N,), ``positive`` (N,).
 
-    See :func:`average_precisions`, of which this is one row.
+    It is :func:`average_precisions` for a single row.
     """
     return float(average_precisions(scores[None], positive[None])[0])
 
 
 def mean_average_precision(scores: Floats, positive: Bools) -> float:
-    """Mean of :func:`average_precisions` over the rows that have positives.
+    """The mean of :func:`average_precisions` over the rows that have positives.
 
-    ``scores`` and ``positive`` are (Q, N). NaN when no row has any.
+    ``scores`` and ``positive`` are (Q, N). NaN if no row has positives.
     """
     found = average_precisions(scores, positive)
     return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
@@ -47,17 +48,17 @@ def average_precisions(
 ) -> npt.NDArray[np.float64]:
     """Trapezoidal average precision of each row's ranking of the gallery, (Q,).
 
-    Each hit at zero-based rank ``r`` with ``j`` hits before it adds
-    ``(j/r + (j+1)/(r+1)) / 2 / n_positives``; the precision before the first rank is 1.
-    Equal scores keep the order of the gallery. NaN where nothing is positive: such queries are left
-    out of the mean.
+    A positive at zero-based rank ``r`` with ``j`` positives before it adds
+    ``(j/r + (j+1)/(r+1)) / 2 / n_positives``. The precision before the first rank is 1. Equal
+    scores keep the order of the gallery. The result is NaN for a query without positives; such
+    queries are left out of the mean.
 
-    ``scores`` (Q, N) and ``positive`` (Q, N) or, for several sets of positives at once (easy and
-    hard, say), (S, Q, N), which gives (S, Q). ``junk``, of a shape that broadcasts to
-    ``positive``'s, marks rows that are ignored: they are taken out of the ranking. A row that is
-    both is positive.
+    ``scores`` is (Q, N), and ``positive`` is (Q, N). For several sets of positives at once, such as
+    easy and hard ones, ``positive`` is (S, Q, N), and the result (S, Q). ``junk`` marks pictures
+    that are taken out of the ranking; its shape broadcasts to that of ``positive``. A picture that
+    is marked as both counts as positive.
 
-    Raises :class:`ValueError` when a score is NaN or a positive's is infinite.
+    Raises :class:`ValueError` when a score is NaN, or that of a positive is infinite.
     """
     scores = np.asarray(scores, dtype=np.result_type(scores, np.float32))
     queries, gallery = scores.shape
@@ -76,7 +77,7 @@ def average_precisions(
 
 
 def _hits(scores: Floats, sets: Bools, ignored: Bools | None, query: int) -> Iterator[Ints]:
-    """The ascending ranks of one query's positives, for each set, once its junk is taken out."""
+    """The ascending ranks of one query's positives, for each set, with its junk taken out."""
     tracked = sets[:, query].any(0) if len(sets) > 1 else sets[0, query]
     if ignored is not None:
         tracked = tracked | ignored[:, query].any(0)
@@ -92,8 +93,10 @@ def _hits(scores: Floats, sets: Bools, ignored: Bools | None, query: int) -> Ite
 
 
 def _trapezoids(hits: list[Ints]) -> npt.NDArray[np.float64]:
-    """Average precision of each ranking, from the ascending zero-based ranks of all its positives;
-    NaN where there are none."""
+    """The average precision of each ranking, NaN without positives.
+
+    ``hits`` has the zero-based ranks of all positives, ascending, for each ranking.
+    """
     sizes = np.array([h.size for h in hits], dtype=np.intp)
     ranks = np.concatenate([np.empty(0, np.intp), *hits])
     query = np.repeat(np.arange(sizes.size), sizes)
@@ -105,11 +108,11 @@ def _trapezoids(hits: list[Ints]) -> npt.NDArray[np.float64]:
 
 
 def _ranks(scores: Floats, rows: Ints) -> Ints:
-    """Zero-based ranks (P,) that ``rows`` (P,), ascending, have in a stable descending sort of
-    ``scores`` (N,).
+    """The zero-based ranks of ``rows`` (P,) in a stable descending sort of ``scores`` (N,): (P,).
 
-    Scores worse than all ``rows`` cannot change a rank and are left out first. Bins are monotone in
-    the score whatever the rounding, so only their sharpness depends on it.
+    ``rows`` are ascending. Scores worse than those of all ``rows`` cannot change a rank, and are
+    left out first. Rounding can make bins wider or narrower, but bins stay monotone in the score,
+    so the ranks are exact.
     """
     if not rows.size:
         return rows
@@ -129,8 +132,8 @@ def _ranks(scores: Floats, rows: Ints) -> Ints:
         with np.errstate(over="ignore"):
             place = x - found[0]
             place *= scale
-        np.minimum(place, count + 1, out=place)  # where what is better than all ``rows`` is, too
-        return place.astype(np.int32).astype(np.intp)  # by way of 32 bits: it is twice as fast
+        np.minimum(place, count + 1, out=place)  # the last bin also holds all better scores
+        return place.astype(np.int32).astype(np.intp)  # by way of 32 bits, which is twice as fast
 
     bins, own = binned(better), binned(found)
     counts = np.bincount(bins, minlength=count + 2)

@@ -1,4 +1,4 @@
-"""Which epoch and which fusion weight are kept: those that are best for validation categories."""
+"""Selects the epoch and the fusion weight λ that are best for the validation categories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import mean_average_precision
 
-_SURE = 1e-7  # λ this close to 0 or 1 is stored: its logit is finite, and it rounds to the end
+_SURE = 1e-7  # λ is stored this far from 0 and 1, where its logit is finite; it rounds to 0 or 1
 
 
 def grid(step: float) -> tuple[float, ...]:
@@ -25,12 +25,12 @@ def grid(step: float) -> tuple[float, ...]:
 
 @dataclass
 class Selection:
-    """Chooses an epoch and, among ``weights``, a λ: those with the best validation mAP. Without
-    ``weights``, λ is the learned one, as in the paper.
+    """Selects the epoch and the λ with the best validation mAP, among ``weights``.
 
-    ``history`` gets a row per epoch: ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps),
-    ``lambda`` (the λ with the best validation mAP) and that ``validation_map``. ``best`` is the
-    state of the network at the best epoch, with that λ.
+    Without ``weights``, λ is the learned one, as in the paper. ``history`` has a row per epoch:
+    ``epoch``, ``loss``, ``learned`` (λ after the epoch's steps), ``lambda`` (the λ with the best
+    validation mAP) and ``validation_map`` (that mAP). ``best`` is the state of the network after
+    the best epoch, with its ``lambda``.
     """
 
     weights: Sequence[float] = ()
@@ -38,7 +38,7 @@ class Selection:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def look(self, model: Aggregator, features: Features, epoch: int, loss: float) -> None:
-        """Take in the network after ``epoch``, which it leaves as it is."""
+        """Measure the network after ``epoch``, without changing it, and keep it if it is best."""
         weights = self.weights or (model.fusion_weight,)
         fusion_weight, found = calibrate(model, features, weights)
         row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
@@ -49,7 +49,7 @@ class Selection:
 
     @property
     def waited(self) -> int:
-        """Epochs since the best one; the first of equals is the best."""
+        """The number of epochs since the best one. Of equal epochs, the first is the best."""
         found = [row["validation_map"] for row in self.history]
         return len(found) - 1 - int(np.argmax(found))
 
@@ -59,8 +59,8 @@ def calibrate(
 ) -> tuple[float, float]:
     """The λ of ``weights`` with the best fused mAP for the validation categories, and that mAP.
 
-    It is measured over the training pictures, never over the gallery, and without a correction for
-    hubness: λ also serves texts that get none.
+    The mAP is over the training pictures, never over the gallery. It has no correction for hubness,
+    because λ must also suit texts that get none.
     """
     aggregated, rows = aggregate(model, features), features.rows("validation")
     gallery = Gallery(features.training_clip, features.training_vision)

@@ -1,10 +1,11 @@
-"""The stage `train`: fit the aggregator and λ on features of the training categories.
+"""The stage `train`: fits the aggregator and λ to the features of the training categories.
 
-The authors publish neither training set nor loss. Ours ranks: each real picture of a category must
-come before all real pictures of the others, by the *fused* score. λ is learned with the network,
-and then calibrated: text encoders know training categories too well, so the λ that is best for them
-is not the best for new ones. The epoch and the λ with the best mAP on validation categories are
-kept. What each of these choices is worth is measured by `make ablation` (docs/results.md).
+The authors publish neither their training set nor their loss. The loss here is a ranking loss: by
+the *fused* score, each real picture of a category must rank above all real pictures of the others.
+λ is learned with the network and then calibrated. Text encoders know the training categories too
+well, so the best λ for those is not the best for new ones. The epoch and the λ with the best mAP on
+validation categories are kept. `make ablation` measures the effect of each of these choices
+(docs/results.md).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from components.progress import track
 
 
 def new_aggregator(features: Features, params: config.Train) -> Aggregator:
-    """What training starts from: attention that averages."""
+    """The aggregator that training starts from: its attention averages the features."""
     torch.manual_seed(params.seed)
     model = Aggregator(features.imagined.shape[2])
     model.start_at_mean()
@@ -38,12 +39,13 @@ def new_aggregator(features: Features, params: config.Train) -> Aggregator:
 def fit(
     features: Features, params: config.Train, model: Aggregator | None = None
 ) -> tuple[Aggregator, pd.DataFrame]:
-    """Train on ``features`` and return the best aggregator and the history of its selection.
+    """Train on ``features``, and return the best aggregator and the history of all epochs.
 
-    ``model`` is what to start from, :func:`new_aggregator` by default. Seeded: on a CPU the same
-    features and parameters give the same weights.
+    Training starts from ``model``, by default :func:`new_aggregator`. It is seeded: on a CPU the
+    same features and parameters give the same weights.
 
-    Raises :class:`EidolonError` when the training or validation split has no categories.
+    Raises :class:`EidolonError` when there are fewer than two training categories with accepted
+    pictures, or no validation categories.
     """
     model = new_aggregator(features, params) if model is None else model
     selection = Selection(grid(params.fusion_weight_step))
@@ -59,9 +61,10 @@ def follow(
     loss: Loss,
     selections: Sequence[Selection],
 ) -> None:
-    """Train ``model`` until each of ``selections`` has waited ``patience`` epochs for a better one.
+    """Train ``model`` until none of ``selections`` has improved for ``patience`` epochs.
 
-    A selection does not touch the training, so one run serves several. Raises as :func:`fit`.
+    Selections do not influence the training, so one run serves several. Raises what :func:`fit`
+    raises.
     """
     train, validation = features.rows("train"), features.rows("validation")
     train = train[features.accepted[train].any(1)]
@@ -90,7 +93,7 @@ def follow(
 
 
 class _Examples:
-    """Queries of all categories, and the training pictures of the categories ``rows``."""
+    """The queries of all categories, and the training pictures of the categories ``rows``."""
 
     def __init__(self, features: Features, rows: np.ndarray) -> None:
         labels = features.labels(features.training)
@@ -111,7 +114,7 @@ def _step(
     params: config.Train,
     rng: Rng,
 ) -> float:
-    """One step on a batch of categories, against all training pictures; gives the loss."""
+    """Do one step on a batch of categories, against all training pictures. Returns the loss."""
     rows = rng.choice(examples.rows, size=min(params.batch, examples.rows.size), replace=False)
     lam = model.trainable_fusion_weight
     by_text = examples.text[rows] @ examples.clip.T
@@ -126,12 +129,16 @@ def _step(
 
 
 def train(params: config.Train, features: Path = FEATURES, out: Path = AGGREGATOR) -> pd.DataFrame:
-    """Read features, fit, and write ``aggregator.safetensors``, ``history.csv``, ``train.json``."""
+    """Train on the stored features, and write the aggregator, its history and a summary to ``out``.
+
+    The files are ``aggregator.safetensors``, ``history.csv`` and ``train.json``. Returns the
+    history. Raises :class:`EidolonError` as :meth:`Features.load` and :func:`fit` do.
+    """
     model, history = fit(Features.load(features), params)
     best = history.iloc[int(history["validation_map"].argmax())]
     with folder_aside(out) as aside:
         model.save(aside / "aggregator.safetensors")
-        tables.write(aside / "history.csv", history.round(6))  # what any processor has in common
+        tables.write(aside / "history.csv", history.round(6))  # decimals equal on every processor
         write_json(
             aside / "train.json",
             {

@@ -1,1 +1,1 @@
-"""The bundle that is registered and served, and the path of a query through it."""
+"""The bundle that is registered and served, and the search in it."""

@@ -1,15 +1,15 @@
-"""The bundle: the one folder that is registered, promoted, deployed and rolled back.
+"""The stage `bundle`: writes the folder that is registered, promoted, deployed and rolled back.
 
     bundle.json               what everything was made from, and the hash of every other file
-    aggregator.safetensors    the attention network and λ
+    aggregator.safetensors    the aggregator network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
     queries.safetensors       text (C, d), aggregated (C, d): the known categories' embeddings
     gallery.csv               path, category, source of each gallery row
-    categories.csv            category, split, pictures (those imagined, as paths in pictures.zip),
-                              seeds (of those pictures, in their order)
-    pictures.zip              gallery/ and imagined/ pictures, to be shown beside results
+    categories.csv            category, split, pictures (the imagined ones: paths in pictures.zip),
+                              seeds (of these pictures, in the same order)
+    pictures.zip              thumbnails of gallery and imagined pictures, to show with results
 
-Loading checks every hash. There is no pickle in it.
+Loading checks every hash. The bundle contains no pickle.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ from components.versioning.lock import dataset_hash
 
 
 def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
-    """The stage `bundle`: gather the outputs of the other stages into one folder."""
+    """Collect the outputs of the other stages in the folder ``out``.
+
+    Returns the content of ``bundle.json``. Raises :class:`EidolonError` when a file is missing or
+    damaged.
+    """
     features = Features.load(FEATURES)
     weights = AGGREGATOR / "aggregator.safetensors"
     model = Aggregator.load(weights)
@@ -94,5 +98,5 @@ def _add(archive: zipfile.ZipFile, name: str, path: Path, side: int) -> None:
     image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")
-    # a fixed date: equal pictures give an equal archive
+    # the date is fixed, so equal pictures give an equal archive
     archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())

@@ -1,4 +1,4 @@
-"""A bundle as it is read: every file checked against its hash."""
+"""Loads a bundle, and checks every file against its hash."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 
 FORMAT = 4
+"""The format of bundle.json that this release reads and writes."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,25 @@ class Bundle:
     categories: pd.DataFrame
 
     def picture(self, path: str) -> bytes:
-        """The bytes of one picture of pictures.zip. Raises ``KeyError`` when there is none."""
+        """The bytes of the picture ``path`` in pictures.zip.
+
+        Raises :class:`KeyError` if there is no such picture.
+        """
         return self._archive.read(path)
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        # kept open: reading the list of thousands of members takes longer than a picture
+        # kept open: listing thousands of members takes longer than reading a picture
         return zipfile.ZipFile(self.folder / "pictures.zip")
 
 
 def load(folder: Path) -> Bundle:
-    """Load a bundle and check the hash of each of its files.
+    """Load the bundle in ``folder``, and check the hash of each of its files.
 
-    Raises :class:`EidolonError` when a file is missing, damaged, or not the one that was packed.
+    Raises :class:`EidolonError` when the bundle has another format, or a file is missing, damaged,
+    or not the one that was packed.
     """
-    remedy = "take the bundle anew from the registry, or run `dvc repro bundle`"
+    remedy = "get the bundle from the registry again, or run `dvc repro bundle`"
     info = read_json(folder / "bundle.json", remedy)
     if info.get("format") != FORMAT:
         raise EidolonError(f"{folder} has format {info.get('format')}, not {FORMAT}: {remedy}")

@@ -1,4 +1,4 @@
-"""Answering a query: known categories from the bundle, any other text by imagining it."""
+"""Answers queries: for a known category from the bundle, for any other text by imagining it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ MAX_QUERY = 300  # characters
 MAX_K = 1000
 DIGITS = 6  # decimals of a score in an answer
 Imagination = tuple[np.ndarray, list[bytes], list[int]]
+"""The aggregated embedding (d_vision,) of a text, its imagined pictures as PNG, and their seeds."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One gallery picture: ``score`` fuses its similarities to the query, less its ``hubness``
-    (:mod:`components.index.gallery`), which is 0 where the query is no known category. Numbers
-    have :data:`DIGITS` decimals. ``source`` is the name that its owner knows it by, empty for one
-    that was drawn."""
+    """One gallery picture in an answer.
+
+    ``score`` fuses ``text_score`` and ``image_score``, minus ``hubness``
+    (:mod:`components.index.gallery`), which is 0 unless the query is a known category. Numbers have
+    :data:`DIGITS` decimals. ``source`` is the owner's name for the picture, empty for a picture
+    that was drawn.
+    """
 
     rank: int
     id: str
@@ -43,7 +47,11 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """``imagined`` are the pictures behind the answer, as ids of the bundle or as PNG bytes."""
+    """The answer to a query.
+
+    ``known`` tells whether the query is a known category. ``imagined`` are the imagined pictures
+    behind the answer, as ids in the bundle or as PNG bytes, and ``seeds`` are their seeds.
+    """
 
     query: str
     known: bool
@@ -54,7 +62,7 @@ class Answer:
 
 
 class Retriever:
-    """A bundle with the models that it was made with."""
+    """Searches a bundle, with the models that it was made with."""
 
     def __init__(
         self,
@@ -71,16 +79,17 @@ class Retriever:
             encoders.vision, encoders.vision_revision, share=encoders.memory_share
         )
         self._generator = Generator(generator)
-        self._imagining = threading.Lock()  # one pipeline, one generation at a time
+        self._imagining = threading.Lock()  # there is one pipeline: one generation at a time
         self._remembered = remembered
         self._imagined: OrderedDict[str, Imagination] = OrderedDict()
         known = bundle.categories["category"]
         self._known = {names.fold(name): row for row, name in enumerate(known)}
 
     def search(self, query: str, k: int) -> Answer:
-        """The ``k`` best gallery pictures for ``query``.
+        """Find the ``k`` best gallery pictures for ``query``.
 
-        Raises :class:`QueryError` for an empty or over-long query or a ``k`` out of range.
+        Raises :class:`QueryError` for a query that is empty or too long, and for a ``k`` out of
+        range.
         """
         words = names.words(query)
         if not words or len(words) > MAX_QUERY:
@@ -118,7 +127,7 @@ class Retriever:
         return Answer(query, row is not None, fusion_weight, hits, imagined, seeds)
 
     def _imagine(self, words: str) -> Imagination:
-        """Equal queries share one generation, those asked at the same time too."""
+        """Imagine a text. Equal queries share one generation, even when they are concurrent."""
         with self._imagining:
             if words not in self._imagined:
                 pictures, seeds = self._generator.imagine(
@@ -135,7 +144,7 @@ class Retriever:
 
 
 def _clean(score: np.floating) -> float:
-    """0.6 instead of 0.6000000238418579: all digits that float32 has, and no others."""
+    """The score with the digits that float32 holds: 0.6 instead of 0.6000000238418579."""
     return round(float(score), DIGITS)
 
 

@@ -1,7 +1,7 @@
-"""Whether data can be trusted: the dataset as a whole, and each imagined picture.
+"""Checks whether data can be trusted: the dataset as a whole, and each imagined picture.
 
-Everything is measured first (``measure``); ``judge`` compares the numbers with the limits of
-params.yaml; Great Expectations (``suites``) decides from the same limits whether the pipeline may
-go on. ``heal`` draws offending pictures anew, ``inspect`` looks at the dataset, ``page`` shows what
-offended, ``thresholds`` plots the distributions that the limits cut.
+``measure`` measures every picture first. ``judge`` compares the numbers with the limits of
+params.yaml. From the same limits Great Expectations (``suites``) decides whether the pipeline may
+continue. ``regeneration`` draws rejected pictures again, and ``page`` shows them. ``inspection``
+checks the dataset. ``thresholds`` plots the distributions that the limits cut.
 """

@@ -1,9 +1,9 @@
-"""Which pictures of a dataset are copies of which, within categories and across them.
+"""Finds copies among the pictures of a dataset, within categories and across them.
 
-Colours at 8x8 pixels find the pairs that are alike, fast. On a plain ground they find too many: a
-striped shirt on white is like a plain one. So each pair is then compared in detail, as ingesting
-compares near-duplicates (:mod:`components.images.near_duplicates`). For that a picture is read
-again, once, and only when it is like another one.
+Colours at 8x8 pixels find similar pairs quickly. On a plain background they find too many: a
+striped shirt on white is similar to a plain one. So each pair is then compared in detail, as
+`ingest` compares near-duplicates (:mod:`components.images.near_duplicates`). Only a picture that is
+similar to another one is read again for this, and only once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from components.images.hashing import colour_distances
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
 
 KINDS = ("copy", "leak", "label", "near")
-"""Of the most similar picture: one of the same category and subset, of the category's other subset,
-of another category, and of another category with the same outline."""
+"""Where the most similar picture is sought: in the same category and subset, in the category's
+other subset, in other categories, and in other categories among pictures of the same outline."""
 
 _CHUNK = 512  # rows of a table of pairwise differences
 
@@ -36,13 +36,15 @@ def nearest(
     subset: Rows,
     params: config.Inspect,
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Rows]]:
-    """For each of N pictures and each of :data:`KINDS`: the colour difference at 8x8 pixels to the
-    most similar picture, infinite where there is none to compare with, and the index of that one.
+    """The most similar picture of each of N pictures, for each of :data:`KINDS`.
 
-    Pictures that are alike at 8x8 pixels and differ in detail count as not similar at all.
-    ``files`` are the pictures, ``thumbnails`` (N, 192) and ``outlines`` (N,) are as
-    :mod:`components.images.hashing` makes them; ``category`` and ``subset`` (N,) are numbers.
-    Raises :class:`EidolonError` when a picture cannot be read again.
+    Returns the colour differences at 8x8 pixels, (N,) per kind, and the indices of those pictures.
+    A difference is infinite if there is no picture to compare with. Two pictures that are similar
+    at 8x8 pixels but differ in detail count as not similar at all.
+
+    ``files`` are the pictures. ``thumbnails`` (N, 192) and ``outlines`` (N,) are those of
+    :mod:`components.images.hashing`. ``category`` and ``subset`` (N,) are integer codes. Raises
+    :class:`EidolonError` when a picture cannot be read again.
     """
     found = {name: np.full(len(thumbnails), np.inf) for name in KINDS}
     of = {name: np.zeros(len(thumbnails), dtype=np.intp) for name in KINDS}
@@ -68,7 +70,7 @@ def nearest(
 
 
 class _Details:
-    """The sketches of ``files``, each made when it is first needed."""
+    """The sketches of ``files``, each computed when it is first needed."""
 
     def __init__(self, files: Sequence[Path], limit: float) -> None:
         self._files, self._limit = files, limit
@@ -77,7 +79,8 @@ class _Details:
         self._made = np.zeros(len(files), dtype=bool)
 
     def differ(self, one: int, others: Rows) -> npt.NDArray[np.bool_]:
-        """Whether each of the pictures ``others`` (M,) is another one than the picture ``one``."""
+        """Whether each of the pictures ``others`` (M,) differs in detail from the picture ``one``:
+        (M,)."""
         for i in (one, *others):
             if not self._made[i]:
                 self._sketches[i] = sketch(decoding.decode(self._files[i], side=SIDE))

@@ -1,4 +1,4 @@
-"""Which imagined pictures offend, and why: the limits of params.yaml applied to measurements."""
+"""Which imagined pictures are rejected, and why: applies the limits of params.yaml."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from components.vectors import Array
 
 Floats = npt.NDArray[np.floating]
 
-_CONTRAST = 0.21  # that all pictures are brought to before they are compared
+_CONTRAST = 0.21  # the contrast to which all pictures are scaled before they are compared
 _CHUNK = 64  # rows of a table of pairwise differences
 
 
 def limits(params: config.Validate, size: int) -> tuple[Limit, ...]:
-    """All limits of a picture of ``size`` pixels a side, in the order in which they are judged."""
+    """All limits of an imagined picture, in the order in which they are applied.
+
+    ``size`` is the length of its side in pixels.
+    """
     return (
         Limit("decodes", 1, None, "does not decode"),
         Limit("intact", 1, None, "differs from its manifest"),
@@ -37,12 +40,13 @@ def limits(params: config.Validate, size: int) -> tuple[Limit, ...]:
 
 
 def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFrame:
-    """The rows of ``measured`` with ``view_distance``, ``copy_of``, ``category_similarity`` and
-    ``reason``.
+    """The rows of ``measured``, with the columns ``view_distance``, ``copy_of``,
+    ``category_similarity`` and ``reason``.
 
-    A picture is compared with those alone that have passed all earlier checks, so that a bad one
-    does not speak against a good one: with better fitting pictures (of any category) for copies,
-    then with the rest of its category. ``reason`` is empty where nothing is wrong.
+    ``reason`` is why a picture is rejected, and empty for one that passes. A picture is compared
+    only with pictures that passed all earlier limits, so that a bad one cannot reject a good one.
+    To find copies, it is compared with the pictures of any category that have a higher CLIP margin.
+    Then it is compared with the others of its category.
     """
     rows = measured.rows.assign(
         view_distance=np.nan, copy_of="", category_similarity=np.nan, reason=""
@@ -69,9 +73,12 @@ def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFram
 def nearest_better(
     views: Array, closest: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Of each picture's ``views`` (N, V, d), best first: its difference to the nearest one before
-    it that is no copy itself (missing for the first), and that one's index. A copy is one nearer
-    than ``closest``."""
+    """The view distance of each picture to the nearest better one, (N,), and that one's index.
+
+    ``views`` (N, V, d) are those of N pictures, best first. A picture that is nearer than
+    ``closest`` to a better one is a copy, and later pictures are not compared with it. The distance
+    is NaN for the first picture.
+    """
     count = len(views)
     nearest, of = np.full(count, np.nan), np.zeros(count, dtype=np.intp)
     kept = np.zeros(count, dtype=bool)
@@ -90,11 +97,11 @@ def nearest_better(
 
 
 def view_distances(one: Floats, other: Floats) -> Floats:
-    """(N, M): the root mean square difference in brightness and colour of each pair of pictures, in
-    [0, 0.42]: of the own view of either and the view of the other that is most like it.
+    """The view distance of each pair of pictures: (N, M), in [0, 0.42].
 
-    ``one`` (N, V, d) and ``other`` (M, V, d) are as :func:`components.validation.measure.views`
-    gives them.
+    It is the root mean square difference in brightness and colour, between the first view of one
+    picture and the most similar view of the other; of both directions the smaller. ``one``
+    (N, V, d) and ``other`` (M, V, d) are from :func:`components.validation.measure.views`.
     """
     size = one.shape[2]
     there = (one[:, 0] @ other.reshape(-1, size).T).reshape(len(one), len(other), -1).max(axis=2)
@@ -104,11 +111,11 @@ def view_distances(one: Floats, other: Floats) -> Floats:
 
 
 def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
-    """(N,): the cosine of each unit vector of ``vectors`` (N, d) to the mean of the others.
+    """The cosine of each unit vector of ``vectors`` (N, d) to the mean of the others: (N,).
 
-    While the worst is below ``lowest`` it keeps that value and leaves the company of the others, so
-    that several strangers do not vouch for each other; of two, the last leaves. Missing for one
-    that is left alone.
+    While the lowest cosine is below ``lowest``, its vector keeps that value and is taken out of the
+    group, and the others are compared again. So several outliers do not support each other. Of two
+    equally low vectors the last is taken out. NaN for a vector that remains alone.
     """
     result = np.full(len(vectors), np.nan)
     left = np.arange(len(vectors))
@@ -118,7 +125,7 @@ def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
         lengths = np.maximum(np.linalg.norm(others, axis=1), 1e-12)
         found = (others * company).sum(axis=1) / lengths
         result[left] = found
-        worst = int(np.flatnonzero(found <= found.min() + 1e-6)[-1])  # two agree but for rounding
+        worst = int(np.flatnonzero(found <= found.min() + 1e-6)[-1])  # equal up to rounding
         if found[worst] >= lowest:
             return result
         left = np.delete(left, worst)
@@ -127,9 +134,11 @@ def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
 
 
 def diversity(names: Sequence[str], rows: pd.DataFrame, measured: Measured) -> pd.DataFrame:
-    """One row per category of ``names``: how many of its pictures, judged in ``rows``, are
-    ``accepted``, and their ``diversity``, the mean cosine distance of two of them to the vision
-    encoder (missing for fewer than two)."""
+    """One row per category of ``names``: the number of ``accepted`` pictures, and ``diversity``.
+
+    Diversity is the mean cosine distance between two accepted pictures in the vision encoder's
+    space, and NaN for fewer than two. ``rows`` are the judged rows of ``measured``.
+    """
     found = []
     sound = (rows["reason"] == "").to_numpy()
     groups = rows[sound].groupby("category").indices
@@ -137,7 +146,7 @@ def diversity(names: Sequence[str], rows: pd.DataFrame, measured: Measured) -> p
     for name in names:
         vectors = fine[groups.get(name, np.empty(0, dtype=int))]
         count = len(vectors)
-        # the cosines of all pairs sum to |Σv|² - n, of unit vectors
+        # of unit vectors, the cosines of all ordered pairs sum to |Σv|² - n
         together = (vectors.sum(axis=0) ** 2).sum() - count
         apart = 1 - together / (count * (count - 1)) if count > 1 else np.nan
         found.append((name, count, apart))

@@ -1,4 +1,4 @@
-"""A limit of what a measurement may be: the one thing that judging and Great Expectations share."""
+"""A limit on a measurement. Judging and Great Expectations share it, so that they always agree."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Limit:
-    """``column`` must lie in [low, high], bounds included; a missing value is not judged.
-    ``reason`` says of a row outside what is wrong with it."""
+    """The range [low, high], bounds included, in which the values of ``column`` must lie.
+
+    A missing value passes. ``reason`` says what is wrong with a row outside the range.
+    """
 
     column: str
     low: float | None
@@ -20,7 +22,7 @@ class Limit:
     reason: str
 
     def broken(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """(N,) whether each row is outside."""
+        """Whether each row is outside the range: (N,)."""
         values = rows[self.column].to_numpy(dtype=np.float64)
         low = -np.inf if self.low is None else self.low
         high = np.inf if self.high is None else self.high
@@ -29,5 +31,5 @@ class Limit:
 
 
 def mark(rows: pd.DataFrame, limit: Limit) -> None:
-    """Give its ``reason`` to each row outside of ``limit`` that has none yet."""
+    """Write the limit's ``reason`` into each row outside ``limit`` that has no reason yet."""
     rows.loc[limit.broken(rows) & (rows["reason"] == ""), "reason"] = limit.reason

@@ -1,6 +1,6 @@
-"""Measurements of imagined pictures: files, pixels, and what the encoders see in them.
+"""Measures imagined pictures: their files, their pixels, and their features.
 
-Each picture is read and encoded once; judging it against others needs no second look.
+Each picture is read and encoded once. Comparing it with others needs no second pass.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array
 
 DIGITS = 6
-"""Decimals of what is summed over many numbers, and so kept by any processor."""
+"""Decimals of sums over many numbers. These decimals are the same on every processor."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """N pictures, row by row: where each file is, the table of its measurements, its features.
+    """N pictures, row by row: their files, a table of measurements, and their features.
 
-    ``rows`` has what identifies a picture, then ``decodes``, ``intact`` (the file's hash is the
-    manifest's), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin`` and
-    ``resembles`` (see :func:`clip_margin`). ``clip`` (N, d) and ``vision`` (N, d) have unit
-    rows, ``views`` are (N, 24, 96), see :func:`views`. A picture that does not decode has no
-    numbers, and its features and views are zero.
+    ``rows`` has the columns that identify a picture, then ``decodes``, ``intact`` (the file has the
+    manifest's hash), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin`` and
+    ``resembles``, the category of the best other prompt (see :func:`clip_margin`). ``clip`` (N, d)
+    and ``vision`` (N, d) have rows of length one. ``views`` is (N, 24, 96), see :func:`views`. A
+    picture that does not decode has no measurements, and its features are zero.
     """
 
     files: tuple[Path, ...]
@@ -45,7 +45,7 @@ class Measured:
     views: Array
 
     def replace(self, at: npt.NDArray[np.intp], new: Measured) -> Measured:
-        """This table with the rows ``at`` taken from ``new``, in its order."""
+        """A copy of this table whose rows ``at`` are those of ``new``, in the same order."""
         files = list(self.files)
         for place, file in zip(at, new.files, strict=True):
             files[place] = file
@@ -60,11 +60,12 @@ class Measured:
 def clip_margin(
     clip: Array, text: Array, own: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """How much better a picture fits its own prompt than any other, to :data:`DIGITS`, and the
-    index of the other.
+    """How much better each picture fits its own category than any other: (N,).
 
-    ``clip`` (N, d) and ``text`` (C, d) have unit rows, ``own`` (N,) is each picture's row of
-    ``text``: its similarity to that, less the largest one to any other row.
+    It is the similarity to the picture's own row of ``text``, minus the largest similarity to any
+    other row, rounded to :data:`DIGITS`. The second result (N,) is the index of that other row.
+    ``clip`` (N, d) and ``text`` (C, d) have rows of length one. ``own`` (N,) is the index of each
+    picture's own row.
     """
     similar = clip.astype(np.float64) @ text.astype(np.float64).T
     rows = np.arange(len(clip))
@@ -75,13 +76,14 @@ def clip_margin(
 
 
 def views(image: Image.Image) -> Array:
-    """(24, 96), by which copies are found: the picture as it may be seen in a copy of it that was
-    shifted by up to a 32nd of its side, cropped by that on all sides, lit until its lights are cut
-    off, or mirrored.
+    """The picture as it would look in an altered copy, by which copies are found: (24, 96).
 
-    Each view is brightness at 8x8 pixels, less its mean, and the two colour differences of JPEG at
-    4x4, which lossy encoding spares; all of it has length one, whatever the contrast. The first
-    view is the picture's own.
+    The copies are shifted by up to a 32nd of the side, cropped by that on all sides, brightened
+    until highlights clip, or mirrored. The first view is the picture itself.
+
+    Each view holds the brightness at 8x8 pixels, minus its mean, and the two colour differences of
+    JPEG at 4x4 pixels. Lossy encoding keeps these. Each view is scaled to length one, so that
+    contrast does not matter.
     """
     width, height = image.size
     lit = [image.point([min(255, round(v * gain)) for v in range(256)] * 3) for gain in _GAINS]
@@ -101,9 +103,9 @@ def views(image: Image.Image) -> Array:
 
 
 _SIDE = 8  # of a view, in pixels
-_EDGE = 1 / 32  # of a picture's side
+_EDGE = 1 / 32  # as a share of a picture's side
 _INNER = 1 - 2 * _EDGE
-_WINDOWS = [  # left, top and side, in shares of the picture; the first is the middle
+_WINDOWS = [  # left, top and side, as shares of the picture; the first one is centred
     (_EDGE, _EDGE, _INNER),
     *((x * _EDGE, y * _EDGE, _INNER) for y in range(3) for x in range(3) if (x, y) != (1, 1)),
     ((1 - _INNER**2) / 2, (1 - _INNER**2) / 2, _INNER**2),
@@ -112,10 +114,11 @@ _GAINS = (1.15, 1.3)
 
 
 class Meter:
-    """The encoders and the categories' text vectors, loaded once for all rounds."""
+    """Measures pictures with both encoders, which it loads once for all rounds."""
 
     def __init__(self, params: config.Encoders, categories: Sequence[str]) -> None:
-        """``categories`` are all that a picture may be mistaken for; at least two."""
+        """Load the encoders, and encode the names of ``categories``: all categories of the dataset,
+        at least two."""
         self._clip = ClipEncoder(
             params.clip, params.clip_revision, params.batch, params.memory_share
         )
@@ -128,9 +131,10 @@ class Meter:
         self.text: Array = text / np.linalg.norm(text, axis=1, keepdims=True)
 
     def measure(self, files: Sequence[Path], frame: pd.DataFrame) -> Measured:
-        """Measure ``files``, one per row of ``frame`` (category, sha256, and what else there is).
+        """Measure ``files``, one per row of ``frame``.
 
-        Raises :class:`EidolonError` for a category that the meter does not know.
+        ``frame`` has the columns category and sha256; its other columns are kept. Raises
+        :class:`EidolonError` for a category that is not in the dataset.
         """
         own = self.categories.get_indexer(pd.Index(frame["category"]))
         if (own < 0).any():
@@ -166,7 +170,7 @@ class Meter:
 
 
 _NOTHING = Image.new("RGB", (32, 32))  # stands in for a picture that does not decode
-_MAX_PIXELS = 2048**2  # a generator draws none with more: config.Generator.size
+_MAX_PIXELS = 2048**2  # a generator never draws more: config.Generator.size
 _OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
     "width": lambda image: image.width,
     "height": lambda image: image.height,

@@ -1,7 +1,7 @@
-"""One HTML page that shows what offended: a thumbnail and the reason of each row.
+"""One HTML page that shows the rejected pictures: each with a thumbnail and the reason.
 
-Thumbnails are inside the page, so that it can be read wherever it is kept: in the folder, in
-MLflow, or sent to somebody.
+The thumbnails are inside the page. So it can be read from anywhere: in its folder, in MLflow, or as
+an attachment.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ def render(
     files: Sequence[Path],
     docs: Path,
 ) -> str:
-    """The page: ``sentences`` (severity, text), then ``rows`` beside the pictures in ``files``, and
-    links to the Data Docs, which lie in ``docs`` beside the page.
+    """The page as HTML: the failures, links to the Data Docs, and a table of rejected pictures.
 
-    Numbers are shown with three digits; columns are those of ``rows``, in their order.
+    ``sentences`` are the failures as (severity, text). ``files`` are the pictures of ``rows``. The
+    table has the columns of ``rows``, with three decimals for numbers. ``docs`` is the folder of
+    the Data Docs, which lies beside the page.
     """
     said = "".join(
         f"<li><span class={_text(severity)}>{_text(severity)}</span>: {_text(sentence)}</li>"
@@ -49,7 +50,7 @@ def render(
         f"<tr><td>{_thumbnail(file)}</td>{''.join(f'<td>{_text(v)}</td>' for v in row)}</tr>"
         for file, row in zip(files[:SHOWN], rows.head(SHOWN).itertuples(index=False), strict=True)
     )
-    # each result by itself too: the index of the Data Docs needs scripts from the internet
+    # a link to each result, because the index of the Data Docs needs scripts from the internet
     links = "".join(
         f' · <a href="{quote(result.relative_to(docs.parent).as_posix())}">'
         f"{_text(result.relative_to(docs / 'validations').parts[0])}</a>"
@@ -62,7 +63,7 @@ def render(
         f"<style>{_STYLE}</style><h1>{_text(title)}</h1>"
         f'<p><a href="{docs.name}/index.html">Data Docs of Great Expectations</a>{links}</p>'
         f"<ul>{said or '<li>every expectation holds</li>'}</ul>"
-        f"<h2>Offending rows: {len(rows)}</h2>"
+        f"<h2>Rejected pictures: {len(rows)}</h2>"
         f"<table><tr>{heads}</tr>{body}</table>{more}</html>\n"
     )
 

@@ -1,4 +1,4 @@
-"""What can be measured of one picture without any model."""
+"""Measures of one picture that need no model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ Pixels = npt.NDArray[np.float64]
 
 
 def pixels(image: Image.Image) -> Pixels:
-    """(height, width, 3) in [0, 1]."""
+    """The pixels of an RGB picture: (height, width, 3), in [0, 1]."""
     return np.asarray(image, dtype=np.float64) / 255
 
 
 def contrast(values: Pixels) -> float:
-    """Largest standard deviation of a colour channel, in [0, 0.5]. Gray alone would not do: a
-    yellow star on a gray ground may have the same brightness everywhere."""
+    """The largest standard deviation of a colour channel, in [0, 0.5].
+
+    Brightness alone is not enough: a yellow star on a grey background may have the same brightness
+    everywhere.
+    """
     return float(values.std(axis=(0, 1)).max())
 
 
 def sharpness(values: Pixels) -> float:
-    """Largest variance of the Laplacian of a colour channel; 0 for less than 3 pixels a side."""
+    """The largest variance of the Laplacian of a colour channel; 0 for a side under 3 pixels."""
     if min(values.shape[:2]) < 3:
         return 0.0
     middle = values[1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""Drawing rejected pictures again, each with another seed, for a limited number of attempts."""
+"""Regenerates rejected pictures, each with another seed, for a limited number of attempts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from components.validation.measure import Measured, Meter
 
 @dataclass(frozen=True)
 class Regenerated:
-    """``first`` are the judged rows as the pictures came; ``last`` after redrawing, with their
-    ``measured``. ``replaced`` are those drawn anew, of all attempts; ``files`` are theirs."""
+    """The judged rows before and after regeneration.
+
+    ``first`` are the rows of the pictures as imagined. ``last`` are those after the last attempt,
+    and ``measured`` are their measurements. ``replaced`` are the rows of all pictures that were
+    replaced, in any attempt, and ``files`` are the files of these rows.
+    """
 
     first: pd.DataFrame
     last: pd.DataFrame
@@ -33,8 +37,11 @@ class Regenerated:
 def regenerate(
     measured: Measured, params: config.Params, meter: Meter, store: Store
 ) -> Regenerated:
-    """Judge all pictures and draw the offending ones anew, each with a seed of its own, until none
-    offends or ``validate.attempts`` are spent. All are judged together after every round."""
+    """Judge all pictures, and draw the rejected ones again, each with a new seed.
+
+    This repeats until no picture is rejected, or ``validate.attempts`` rounds are done. All
+    pictures are judged together after every round.
+    """
     size, base = params.generator.size, params.generator.seed
     first = rows = judge(measured, params.validation, size)
     replaced: list[pd.DataFrame] = []
@@ -46,7 +53,7 @@ def regenerate(
         replaced.append(rows.iloc[at])
         files += [measured.files[i] for i in at]
         again = [_wanted(row).again(base) for row in rows.iloc[at].itertuples()]
-        addresses = draw(again, params.generator, store, what="redraw")
+        addresses = draw(again, params.generator, store, what="regenerate")
         drawn = [store.path(addresses[w]) for w in again]
         frame = rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]].assign(
             seed=[w.seed for w in again],
@@ -61,5 +68,5 @@ def regenerate(
 
 
 def _wanted(row: Any) -> Wanted:
-    k = int(Path(row.path).stem)  # the k-th picture of a category is called so
+    k = int(Path(row.path).stem)  # the file of a category's k-th picture is called k.png
     return Wanted(row.category, k, row.prompt, row.seed, row.attempt)

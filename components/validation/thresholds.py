@@ -1,7 +1,7 @@
-"""`eidolon thresholds`: the distributions that the limits of params.yaml cut, to set them from.
+"""`eidolon thresholds`: shows the distributions that the limits cut, to set the limits from data.
 
-Beside what was measured stand wrong ones, which a limit must tell apart: pictures under the name of
-another category, drawn at random; blank ones, noise, and lossy copies.
+It compares the measured pictures with wrong ones, which a limit must separate from them: pictures
+under the name of a random other category, blank pictures, noise, and lossy copies.
 """
 
 from __future__ import annotations
@@ -32,27 +32,33 @@ from components.validation.measure import Measured, Meter, clip_margin
 Values = npt.NDArray[np.float64]
 
 _PICTURES, _WRONG = "#2c6e8f", "#d98f2b"
-_DIGITS = 4  # of a bound that is proposed
-_PLANTED = 200  # wrong ones of each kind
+_DIGITS = 4  # significant digits of a proposed bound
+_PLANTED = 200  # wrong pictures of each kind
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What was measured of the pictures that passed all earlier limits, maybe none, or of the
-    categories, and of wrong ones."""
+    """The values that a limit cuts, and the values of wrong pictures.
+
+    ``pictures`` are the values of the pictures that passed all earlier limits, or of the
+    categories. They may be empty.
+    """
 
     limit: Limit
     pictures: Values
     wrong: Values
 
     def beyond(self, values: Values) -> float:
-        """The share of ``values`` outside the limit; missing for none."""
+        """The share of ``values`` outside the limit; NaN if there are no values."""
         frame = pd.DataFrame({self.limit.column: values})
         return float(self.limit.broken(frame).mean()) if values.size else np.nan
 
     def cutting(self, share: float) -> tuple[float | None, float | None]:
-        """The limit's bounds, moved so that each cuts ``share`` of the pictures at most; none for
-        none. They have four digits, rounded so that they cut no more."""
+        """The limit's bounds, moved so that each rejects at most ``share`` of the pictures.
+
+        They have four significant digits, and are rounded so that they do not reject more. A bound
+        that the limit lacks is None, and so are both if there are no pictures.
+        """
         if not self.pictures.size:
             return None, None
         low = np.quantile(self.pictures, share, method="lower")
@@ -70,7 +76,10 @@ def _rounded(value: float, how: str) -> float:
 def distributions(
     params: config.Params, dataset: Path = DATASET, imagined: Path = IMAGINED
 ) -> list[Distribution]:
-    """One for each limit whose bounds are in params.yaml."""
+    """The distribution for each limit whose bounds are in params.yaml.
+
+    Raises :class:`EidolonError` when a manifest is missing or damaged.
+    """
     frame = manifest.read(imagined, manifest.IMAGINED_COLUMNS, "dvc repro generate")
     known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     meter = Meter(params.encoders, known["category"].unique().tolist())
@@ -103,13 +112,16 @@ def _values(rows: pd.DataFrame, limit: Limit) -> Values:
 
 
 def _some(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows to plant wrong ones for, evenly from all."""
+    """About 200 evenly spaced rows, from whose pictures the wrong ones are made."""
     return rows.iloc[:: max(1, len(rows) // _PLANTED)]
 
 
 def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
-    """``clip_margin`` and ``category_similarity`` of the pictures that decode, each under the name
-    of another category; ``rows`` are the judged ones. Seeded: equal pictures give equal values."""
+    """``clip_margin`` and ``category_similarity`` of pictures under a wrong category's name.
+
+    Each picture that decodes gets a random other category. ``rows`` are the judged rows of
+    ``measured``. The choice is seeded, so equal pictures give equal values.
+    """
     fine = rows["decodes"].to_numpy(dtype=bool)
     count = len(meter.categories)
     own = meter.categories.get_indexer(pd.Index(rows["category"]))
@@ -124,9 +136,11 @@ def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[
 
 
 def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
-    """``contrast`` of blank pictures with a camera's noise, ``sharpness`` of noise,
-    ``view_distance`` of lossy copies of pictures, and ``diversity`` of a picture with a noisy
-    copy. Seeded."""
+    """The values of wrong pictures that are made for each measure. Seeded.
+
+    These are ``contrast`` of blank pictures with a camera's noise, ``sharpness`` of noise,
+    ``view_distance`` of lossy copies, and ``diversity`` of a picture and its noisy copy.
+    """
     rng = np.random.default_rng(0)
     some = _some(rows[rows["decodes"]])
     at = some.index.to_numpy()
@@ -158,7 +172,10 @@ def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, V
 
 
 def lossy_copies(files: Sequence[Path]) -> Values:
-    """The colour difference at 8x8 pixels of each picture that can be read to a lossy copy."""
+    """The colour difference at 8x8 pixels between each picture and its lossy copy.
+
+    Raises :class:`EidolonError` for a picture that cannot be read.
+    """
     images = [decode(file) for file in files]
     pairs = [(thumbnail(image), thumbnail(_lossy(image))) for image in images]
     return np.array([np.sqrt(((one - other) ** 2).mean()) for one, other in pairs])
@@ -171,15 +188,15 @@ def _lossy(image: Image.Image) -> Image.Image:
 
 
 def plot(found: list[Distribution], path: Path) -> None:
-    """A histogram for each limit; dashed lines are the bounds, what lies beyond is rejected."""
+    """Draw a histogram for each limit. Dashed lines are the bounds; values beyond are rejected."""
     figure = Figure(figsize=(9, 7.6), layout="constrained")
     panels = figure.subplots(-(-len(found) // 3), 3, squeeze=False).ravel()
     for axes, item in zip(panels, found, strict=False):
         bounds = [bound for bound in (item.limit.low, item.limit.high) if bound is not None]
         everything = np.concatenate([item.pictures, item.wrong, bounds])
         bins = np.linspace(everything.min(initial=0), everything.max(initial=0) * 1.02, 60)
-        axes.hist(item.pictures, bins, color=_PICTURES, label="as they are")
-        axes.hist(item.wrong, bins, color=_WRONG, alpha=0.7, label="wrong ones")
+        axes.hist(item.pictures, bins, color=_PICTURES, label="pictures as they are")
+        axes.hist(item.wrong, bins, color=_WRONG, alpha=0.7, label="wrong pictures")
         for bound in bounds:
             axes.axvline(bound, color="black", linestyle="--", linewidth=1)
         axes.set(title=item.limit.column, xlabel=f"beyond: {item.limit.reason}", yscale="log")
@@ -187,6 +204,6 @@ def plot(found: list[Distribution], path: Path) -> None:
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
-    figure.suptitle("What the limits of params.yaml cut (counts, logarithmic)", fontsize=11)
+    figure.suptitle("What the limits of params.yaml reject (counts, log scale)", fontsize=11)
     with file_aside(path) as aside:
         figure.savefig(aside, dpi=130, format="png", metadata={"Software": None})

@@ -1,10 +1,10 @@
-"""The stage `validate`: imagined pictures are judged, and wrong ones drawn anew.
+"""The stage `validate`: judges the imagined pictures, and regenerates the rejected ones.
 
-data/accepted/                         what may be used: pictures, and manifest.csv
-artifacts/validation/report.json       counts, what failed, the categories left to text alone
-artifacts/validation/index.html        what offended and why, with thumbnails; links the Data Docs
+data/accepted/                         the accepted pictures, and their manifest.csv
+artifacts/validation/report.json       counts, failures, and the categories left to text alone
+artifacts/validation/index.html        the rejected pictures with their reasons; links the Data Docs
 artifacts/validation/measurements.csv  each picture of each attempt: its numbers, reason and outcome
-artifacts/validation/quarantine/       the files that offended
+artifacts/validation/quarantine/       the files of the rejected pictures
 artifacts/validation/data_docs/        Great Expectations' own pages
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components import config, manifest, tables
@@ -53,10 +54,11 @@ def validate(
     out: Path = VALIDATION,
     store: Store | None = None,
 ) -> dict[str, Any]:
-    """Judge and regenerate ``imagined``, and write ``accepted`` and ``out``. Returns the report.
+    """Judge and regenerate the pictures of ``imagined``, and write ``accepted`` and ``out``.
 
-    Raises :class:`EidolonError` after a critical failure: ``out`` tells of it, and ``accepted`` is
-    not written. DVC has removed the last one then, so that no later stage can take it.
+    Returns the report. Raises :class:`EidolonError` after a critical failure. ``out`` describes the
+    failure then, and ``accepted`` is not written. DVC removes the old one before the stage runs, so
+    no later stage can use it.
     """
     frame = manifest.read(imagined, manifest.IMAGINED_COLUMNS, "dvc repro generate")
     known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
@@ -74,25 +76,7 @@ def validate(
         judged = _suites(regenerated, categories, params.validation, params.generator.size)
         failures = suites.run(judged, aside / "data_docs")
         report = _report(regenerated, categories, failures)
-        measurements = pd.concat(
-            [
-                regenerated.replaced.assign(outcome="redrawn"),
-                regenerated.last.assign(outcome=outcome),
-            ]
-        )
-        bad = (measurements["reason"] != "").to_numpy()
-        files = list(compress([*regenerated.files, *regenerated.measured.files], bad))
-        _quarantine(measurements[bad], files, aside / "quarantine")
-        shown = page.render(
-            "Validation of the imagined pictures",
-            [(f.severity, f.sentence) for f in failures],
-            measurements.loc[bad, _SHOWN],
-            files,
-            aside / "data_docs",
-        )
-        write_text(aside / "index.html", shown)
-        ordered = measurements.sort_values(["path", "attempt"])
-        tables.write(aside / "measurements.csv", ordered)
+        _write_findings(regenerated, outcome, failures, aside)
         write_json(aside / "report.json", report)
     if report["critical"]:
         raise EidolonError(
@@ -110,8 +94,35 @@ def validate(
     return report
 
 
+def _write_findings(
+    regenerated: Regenerated, outcome: npt.NDArray[np.str_], failures: list[Failure], folder: Path
+) -> None:
+    """Write measurements.csv, quarantine/ and index.html into ``folder``, which has the Data Docs.
+
+    ``outcome`` (N,) is what became of each picture of ``regenerated.last``.
+    """
+    measurements = pd.concat(
+        [
+            regenerated.replaced.assign(outcome="redrawn"),
+            regenerated.last.assign(outcome=outcome),
+        ]
+    )
+    rejected = (measurements["reason"] != "").to_numpy()
+    files = list(compress([*regenerated.files, *regenerated.measured.files], rejected))
+    _quarantine(measurements[rejected], files, folder / "quarantine")
+    shown = page.render(
+        "Validation of the imagined pictures",
+        [(f.severity, f.sentence) for f in failures],
+        measurements.loc[rejected, _SHOWN],
+        files,
+        folder / "data_docs",
+    )
+    write_text(folder / "index.html", shown)
+    tables.write(folder / "measurements.csv", measurements.sort_values(["path", "attempt"]))
+
+
 def _quarantine(rows: pd.DataFrame, files: Sequence[Path], folder: Path) -> None:
-    """Copy the offending ``files``, as they are, under the name and attempt of their rows."""
+    """Copy the rejected ``files`` unchanged, named after the path and attempt of their rows."""
     for file, path, attempt in zip(files, rows["path"], rows["attempt"], strict=True):
         kept = folder / f"{Path(path).with_suffix('')}-{attempt}.png"
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +141,7 @@ def _suites(
     share = 1 - params.max_text_only
     return [
         Suite("pictures as imagined", regenerated.first, "path", rules("warning")),
-        Suite("pictures after redrawing", regenerated.last, "path", rules("critical")),
+        Suite("pictures after regeneration", regenerated.last, "path", rules("critical")),
         Suite(
             "categories",
             categories,

@@ -1,0 +1,151 @@
+"""How good each way to rank is: average precision by category and by group, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components import config
+from components.features.features import Features
+from components.index.gallery import Gallery
+from components.learning.aggregator import Aggregator, aggregate
+from components.learning.intervals import DIGITS, Estimate, bootstrap, harmonic
+from components.learning.metrics import average_precisions, mean_average_precision
+from components.vectors import Array
+
+GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
+KINDS = ("text", "image", "fused")
+ONLY = "_unseen_only"
+
+
+def per_category(
+    features: Features, gallery: Gallery, aggregated: Array, fusion_weight: float
+) -> pd.DataFrame:
+    """One row per category with gallery pictures: its average precision by each score.
+
+    The scores are ``text`` (λ = 0), ``image`` (λ = 1) and ``fused`` (λ = ``fusion_weight``), all
+    with the same correction for hubness. ``gain`` is fused minus text. ``aggregated`` (C, d_vision)
+    holds the aggregated embeddings.
+
+    The whole gallery is searched, so the pictures of every category are distractors for the others.
+    The columns ``*_unseen_only`` search the pictures of unseen categories only, and are NaN for
+    other categories. The AP by image is NaN for a category without accepted imagined pictures.
+    """
+    frame = features.categories.copy()
+    labels, unseen = features.labels(features.gallery), features.rows("unseen")
+    positive, among = labels[None, :] == np.arange(len(frame))[:, None], np.isin(labels, unseen)
+    drawn = aggregated.any(axis=1)
+    for kind, lam in zip(KINDS, (0.0, 1.0, fusion_weight), strict=True):
+        scores = gallery.score(features.text, aggregated, lam).fused
+        frame[kind] = average_precisions(scores, positive)
+        frame[kind + ONLY] = np.nan
+        frame.loc[unseen, kind + ONLY] = average_precisions(
+            scores[unseen][:, among], positive[unseen][:, among]
+        )
+    frame.loc[~drawn, ["image", "image" + ONLY]] = np.nan
+    frame["gain"] = frame["fused"] - frame["text"]
+    return frame.dropna(subset=["fused"]).reset_index(drop=True)
+
+
+def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
+    """``{"map": {kind: {group: {mean, low, high}}}, "gain": {group: {mean, low, high}},
+    "categories": {group: n}, "text_only": n}``.
+
+    The groups are those of :data:`GROUPS`, ``unseen_only`` (the gallery holds only pictures of
+    unseen categories) and ``harmonic`` (the harmonic mean of seen and unseen). ``low`` and ``high``
+    bound the 95 % bootstrap interval of the mean over categories. They are left out for fewer than
+    ``min_categories`` categories. ``text_only`` counts the categories that are searched by text
+    alone; the mean of ``image`` is over the others.
+    """
+    parts = {group: frame[frame["split"].isin(splits)] for group, splits in GROUPS.items()}
+
+    def estimate(group: str, column: str) -> Estimate:
+        return bootstrap(
+            parts[group][column].to_numpy(dtype=np.float64),
+            samples=params.bootstrap,
+            seed=[params.seed, list(parts).index(group)],  # groups are resampled independently
+            least=params.min_categories,
+        )
+
+    def estimates(kind: str) -> dict[str, Estimate]:
+        found = {group: estimate(group, kind) for group in parts}
+        return found | {
+            "unseen_only": estimate("unseen", kind + ONLY),
+            "harmonic": harmonic(found["seen"], found["unseen"]),
+        }
+
+    found = {kind: estimates(kind) for kind in KINDS}
+    gain = {group: found["fused"][group] - found["text"][group] for group in found["fused"]}
+    return {
+        "map": {kind: _figures(groups) for kind, groups in found.items()},
+        "gain": _figures(gain),
+        "categories": {group: len(part) for group, part in parts.items()},
+        "text_only": int(frame["image"].isna().sum()),
+    }
+
+
+def _figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {group: estimate.figures() for group, estimate in groups.items()}
+
+
+def sweep(
+    features: Features, gallery: Gallery, aggregated: Array, weights: Sequence[float]
+) -> pd.DataFrame:
+    """Fused mAP at each fixed λ of ``weights``, by group. Shows how much the choice of λ matters.
+
+    The columns are group, lambda and map.
+    """
+    labels = features.labels(features.gallery)
+    rows = []
+    for group, splits in GROUPS.items():
+        chosen = np.concatenate([features.rows(s) for s in splits])
+        positive = labels[None, :] == chosen[:, None]
+        for lam in weights:
+            fused = gallery.score(features.text[chosen], aggregated[chosen], lam).fused
+            rows.append((group, lam, mean_average_precision(fused, positive)))
+    return pd.DataFrame(rows, columns=["group", "lambda", "map"])
+
+
+def pictures_sweep(model: Aggregator, features: Features, gallery: Gallery) -> pd.DataFrame:
+    """Fused mAP with only the first 1, 2, … K accepted pictures of each category, by group.
+
+    The columns are group, pictures and map.
+    """
+    labels, order = features.labels(features.gallery), np.cumsum(features.accepted, axis=1)
+    rows = []
+    for count in range(1, features.imagined.shape[1] + 1):
+        fewer = replace(features, accepted=features.accepted & (order <= count))
+        aggregated = aggregate(model, fewer)
+        for group, splits in GROUPS.items():
+            chosen = np.concatenate([features.rows(s) for s in splits])
+            fused = gallery.score(
+                features.text[chosen], aggregated[chosen], model.fusion_weight
+            ).fused
+            positive = labels[None, :] == chosen[:, None]
+            rows.append((group, count, mean_average_precision(fused, positive)))
+    return pd.DataFrame(rows, columns=["group", "pictures", "map"])
+
+
+def modality_gap(features: Features) -> dict[str, float]:
+    """The gap between queries and the pictures that they should find, in each space.
+
+    It is the distance between their means, in standard deviations of the pictures along the line
+    between the means. ``text`` is the gap of Liang et al. (NeurIPS 2022), between texts and gallery
+    pictures in CLIP's space. ``imagined`` is the gap that replaces it, between imagined and gallery
+    pictures in the vision encoder's space.
+    """
+    drawn = features.imagined[features.accepted]
+    gaps = {}
+    for name, queries, pictures in (
+        ("text", features.text, features.gallery_clip),
+        ("imagined", drawn, features.gallery_vision),
+    ):
+        queries, pictures = queries.astype(np.float64), pictures.astype(np.float64)
+        apart = queries.mean(axis=0) - pictures.mean(axis=0)
+        distance = float(np.linalg.norm(apart))
+        gaps[name] = round(distance / float((pictures @ (apart / distance)).std()), DIGITS)
+    return gaps
