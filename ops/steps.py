@@ -185,7 +185,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
         params = config.load()
         against = reference(trained(version), params.inspect.max_lost)
         if champion is not None and against.version is None:
-            log(against.words)
+            log(against.sentence)
         before = registry.metrics_of(against.version) if against.version else None
         verdict = compare(
             registry.metrics_of(version), before, params.gate, params.evaluate.min_categories

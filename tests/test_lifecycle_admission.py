@@ -16,7 +16,7 @@ from components.config.profiles import PROFILES
 from components.datasets.oxford102_names import NAMES
 from components.errors import EidolonError
 from components.lifecycle import registry
-from components.lifecycle.admission import admit, check_words
+from components.lifecycle.admission import admit, check_vocabulary
 from components.models.vocabulary import out_of_vocabulary
 from components.paths import BUNDLE, DATASET, LOCK
 from ops import steps
@@ -122,8 +122,8 @@ def test_the_embedded_models_know_emblems_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(toy.ROOT)
     params = config.load(PROFILES / "embedded.yaml")
     assert len(out_of_vocabulary(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
-    check_words(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
+    check_vocabulary(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
     with pytest.raises(
         EidolonError, match=r"8 of 8 categories \('red fox', 'sea otter', 'wolf', …"
     ):
-        check_words(params, ANIMALS)
+        check_vocabulary(params, ANIMALS)

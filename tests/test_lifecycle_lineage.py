@@ -104,6 +104,31 @@ def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
     assert found["bundle"]["version"] == 1
 
 
+def test_an_older_bundle_is_traced_as_far_as_it_can_be_read(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its generator section has names of fields that this release does not know."""
+    artifacts = registry.artifacts
+
+    def older(version: registry.Registered, *paths: str) -> dict[str, str]:
+        kept = artifacts(version, *paths)
+        info = json.loads(kept["bundle/bundle.json"]) | {"format": 3}
+        info["generator"]["pictures"] = info["generator"].pop("images_per_category")
+        return kept | {"bundle/bundle.json": json.dumps(info)}
+
+    monkeypatch.setattr(registry, "artifacts", older)
+    version = lineage.trace("1")
+    assert version["generator"]["pictures"] and version["imagined"]["pictures"]
+    bundle = {"version": 1, "digest": version["bundle"]["digest"][:12]}
+    known = answer(retriever, "red plain star") | {"bundle": bundle}
+    found = lineage.of_answer(lineage.read_answer(json.dumps(known)))
+    assert [picture["seed"] for picture in found["answer"]["imagined"]] == known["seeds"]
+    imagined = answer(retriever, "a purple zebra") | {"bundle": bundle}
+    told = "version 1 has a bundle of format 3, .* check out its commit unknown"
+    with pytest.raises(EidolonError, match=told):
+        lineage.of_answer(lineage.read_answer(json.dumps(imagined)))
+
+
 def test_the_latest_metrics_of_a_run_are_those_that_ship(registered: registry.Version) -> None:
     info = json.loads((BUNDLE / "bundle.json").read_text())
     trained = json.loads((AGGREGATOR / "train.json").read_text())

@@ -91,8 +91,8 @@ def test_a_locked_database_is_tried_again(
     ("uri", "sentence"),
     [
         ("nope://somewhere", "does not accept this .*unsupported URI"),
-        ("mysql+nothing://somewhere", "is no MLflow that can be used|does not accept this"),
-        ("sqlite:///no.db", "is no MLflow that can be used .*not a database"),
+        ("mysql+nothing://somewhere", "is not a usable MLflow|does not accept this"),
+        ("sqlite:///no.db", "is not a usable MLflow .*not a database"),
     ],
 )
 def test_an_address_that_is_no_registry_is_bad_input(
@@ -120,7 +120,7 @@ PROBLEM = '{"error_code": "%s", "message": "the answer"}'
         (401, "", EidolonError, "refuses access"),
         (403, "<html>no</html>", EidolonError, "refuses access"),
         (403, PROBLEM % "PERMISSION_DENIED", EidolonError, "refuses access .*the answer"),
-        (404, "<html>what?</html>", EidolonError, "is no MLflow that can be used"),
+        (404, "<html>what?</html>", EidolonError, "is not a usable MLflow"),
         (400, PROBLEM % "INVALID_PARAMETER_VALUE", EidolonError, "does not accept .*the answer"),
     ],
 )

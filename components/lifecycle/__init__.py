@@ -1,1 +1,1 @@
-"""What becomes of a version: registered, judged, promoted, traced and brought back."""
+"""The life of a version: it is registered, judged, promoted, traced and restored."""

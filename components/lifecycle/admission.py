@@ -1,4 +1,4 @@
-"""May this dataset be drawn for? Asked between the stage `dataset` and the drawing."""
+"""Decides whether a dataset is admitted: checked after the stage `dataset`, before any drawing."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ from components.validation import inspection
 
 
 def admit(params: config.Params) -> tuple[dict[str, Any], str]:
-    """Inspect the dataset that is here; the report, and what it was compared with.
+    """Inspect data/dataset. Returns the report, and a sentence about what it was compared with.
 
-    Raises :class:`EidolonError` when the models know too few of the categories' names, or the
-    dataset is not fit to train on.
+    Raises :class:`EidolonError` when the models do not know enough of the categories' names, or
+    when the dataset is not fit to train on.
     """
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
-    check_words(params, rows["category"].unique())
-    asked = yaml.safe_load(config.PARAMS.read_text())["dataset"]
-    now = Trained(asked, (DATASET / "manifest.csv").read_text())
+    check_vocabulary(params, rows["category"].unique())
+    section = yaml.safe_load(config.PARAMS.read_text())["dataset"]
+    now = Trained(section, (DATASET / "manifest.csv").read_text())
     against = reference(now, params.inspect.max_lost)
-    return inspection.inspect(params.inspect, against.rows), against.words
+    return inspection.inspect(params.inspect, against.rows), against.sentence
 
 
-def check_words(params: config.Params, names: Iterable[str]) -> None:
-    """Raise :class:`EidolonError` when a text encoder spells out too many of ``names`` in letters:
-    it was not trained on such words. Models of a hub are not asked, since that needs a network."""
+def check_vocabulary(params: config.Params, names: Iterable[str]) -> None:
+    """Check that the text encoders were trained on the words in ``names``, the categories' names.
+
+    Raises :class:`EidolonError` when too many names are outside a tokenizer's vocabulary. Only
+    local models are checked, because those of a hub may need a network.
+    """
     names = list(names)
     for model, folder in ((params.generator.model, "tokenizer"), (params.encoders.clip, "")):
         file = Path(model) / folder / "tokenizer.json"
@@ -41,8 +44,7 @@ def check_words(params: config.Params, names: Iterable[str]) -> None:
             shown = ", ".join(map(repr, unknown[:3])) + (", …" if len(unknown) > 3 else "")
             raise EidolonError(
                 f"{model} was not trained on the words of {len(unknown)} of {len(names)} categories"
-                f" ({shown}): its tokenizer spells them out in letters, so it would draw and find"
-                " something else. `eidolon use folder-sd-turbo` takes models that know English"
-                " (docs/models.md); inspect.max_out_of_vocabulary: 1 in params.yaml goes on with"
-                " these"
+                f" ({shown}), so it would draw and find something else: run `eidolon use"
+                " folder-sd-turbo` for models that know English (docs/models.md), or set"
+                " inspect.max_out_of_vocabulary: 1 in params.yaml to continue with these models"
             )

@@ -1,4 +1,4 @@
-"""What one version of the dataset has and another has not."""
+"""The differences between two versions of the dataset."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from components.lifecycle import registry
 from components.paths import DATASET
 
 WORKING = "working"
-"""What names the data in this checkout, where a version's number is asked for."""
-
+"""Stands for the data of this checkout, in place of a version's number."""
 
 EXAMPLES = 5
-
+"""How many examples of each difference are shown."""
 
 _COMPARED = ("path", "category", "split", "pixels")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What B has and A has not, and the other way round. ``changed`` are categories of both with
-    other pictures, ``moved`` those in another split. A picture is the same when its category and
-    its pixels are."""
+    """What a dataset B has and a dataset A lacks (added), and the reverse (removed).
+
+    ``changed`` are categories of both with different pictures, and ``moved`` those in different
+    splits. Two pictures are the same if their category and their pixels are the same.
+    """
 
     categories_added: list[str]
     categories_removed: list[str]
@@ -35,7 +36,7 @@ class Difference:
     pictures_kept: int
 
     def lines(self) -> list[str]:
-        """What a person is told, with a few examples of each kind."""
+        """One line for each kind of difference, with a few examples."""
         told = [
             ("categories added", self.categories_added),
             ("categories removed", self.categories_removed),
@@ -49,7 +50,11 @@ class Difference:
 
 
 def diff(a: str, b: str) -> Difference:
-    """How the datasets of two versions differ; each is a number, an alias or :data:`WORKING`."""
+    """Compare the datasets of the versions ``a`` and ``b``.
+
+    Each is a version's number, an alias, or :data:`WORKING`. Raises :class:`EidolonError` for an
+    unknown version, and when a manifest is missing or damaged.
+    """
     one, other = _dataset(a), _dataset(b)
     splits = [frame.groupby("category")["split"].first() for frame in (one, other)]
     both = splits[0].index.intersection(splits[1].index)

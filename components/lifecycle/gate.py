@@ -1,4 +1,4 @@
-"""The gate: may a challenger become the champion?"""
+"""The gate: decides whether a challenger may become the champion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components import config
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` says in a sentence why the challenger passed or not."""
+    """The decision. ``reason`` is a sentence that says why the challenger passed or not."""
 
     passed: bool
     reason: str
@@ -22,13 +22,13 @@ def compare(
     params: config.Gate,
     min_categories: int,
 ) -> Verdict:
-    """Judge by the metrics of two runs (``gain.unseen.low``, ``map.fused.unseen.mean``,
-    ``categories.unseen``).
+    """Judge a challenger by the metrics of its run and of the champion's, if there is one.
 
-    A challenger must gain over text alone on unseen categories, by more than ``min_gain`` at the
-    lower bound of the 95 % interval, and its fused mAP must not fall more than ``tolerance`` below
-    the champion's. Without an interval, because the challenger has fewer than ``min_categories``
-    unseen categories, nothing can be concluded, and it does not pass.
+    The metrics are ``gain.unseen.low``, ``map.fused.unseen.mean`` and ``categories.unseen``. On
+    unseen categories the challenger must gain over text alone: the lower bound of the 95 % interval
+    must be above ``min_gain``. Its fused mAP must be at most ``tolerance`` below the champion's.
+    With fewer than ``min_categories`` unseen categories there is no interval. Then nothing can be
+    concluded, and the challenger does not pass.
     """
     low = challenger.get("gain.unseen.low")
     if low is None:

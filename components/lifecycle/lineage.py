@@ -1,7 +1,7 @@
-"""Lineage: from an answer or a version back to everything that it was made from.
+"""Lineage: traces an answer or a version back to everything that it was made from.
 
 answer → bundle version → MLflow run → dvc.lock → dataset version, generator, prompts, seeds,
-validation result, code commit. All of it comes from MLflow; nothing here is computed anew.
+validation result, code commit. All of it is read from MLflow; nothing is computed again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class _BundleName(BaseModel):
 
 
 class Answer(BaseModel):
-    """The part of an answer of `POST /search` that says what it came from."""
+    """The part of an answer of `POST /search` that tells where it came from."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -48,8 +49,10 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True)
 class Imagined:
-    """One imagined picture behind an answer. ``sha256`` is empty for one that was imagined while
-    the query was answered."""
+    """One imagined picture behind an answer.
+
+    ``sha256`` is the hash of its file, empty for a picture that was imagined for this query alone.
+    """
 
     prompt: str
     seed: int
@@ -57,23 +60,24 @@ class Imagined:
 
 
 def read_answer(text: str) -> Answer:
-    """Parse an answer. Raises :class:`EidolonError` when it is none."""
+    """Parse the JSON of an answer. Raises :class:`EidolonError` when it is not one."""
     try:
         return Answer.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise EidolonError(
-            f"that is no answer of POST /search ({where}: {first['msg']}): give its JSON, or a"
+            f"this is no answer of POST /search ({where}: {first['msg']}): give its JSON, or a"
             " version"
         ) from None
 
 
 def trace(subject: str) -> dict[str, Any]:
-    """The lineage of ``subject``: a version's number or alias, a file with an answer, or ``-`` for
-    stdin.
+    """The lineage of ``subject``, from the answer or version down to the code.
 
-    Raises :class:`EidolonError` for an unknown version and for what is no answer.
+    ``subject`` is a version's number or alias, a file with an answer, or ``-`` for an answer on
+    stdin. Raises :class:`EidolonError` for an unknown version, for something that is not an answer,
+    and for a version of an older release that this one cannot read.
     """
     if subject != STDIN and (subject.isdecimal() or registry.by_alias(subject)):
         return of_version(subject)
@@ -82,13 +86,14 @@ def trace(subject: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise EidolonError(
             f"{subject} is neither a version, nor an alias of one, nor a file with an answer"
-            f" ({error.strerror if isinstance(error, OSError) else error})"
+            f" ({error.strerror if isinstance(error, OSError) else error}): `eidolon data log`"
+            " lists the versions"
         ) from None
     return of_answer(read_answer(text))
 
 
 def tables(found: dict[str, Any]) -> Iterator[Table]:
-    """A lineage for people: one table a step, from the answer down to the code."""
+    """A lineage for people: one table for each step, from the answer down to the code."""
     for step, values in found.items():
         table = Table(
             title=step.replace("_", " "), title_justify="left", box=None, show_header=False
@@ -120,40 +125,70 @@ def _short(value: Any) -> str:
 
 
 def of_version(version: str) -> dict[str, Any]:
-    """The lineage of a registered version: with the prompts and seeds of all its pictures."""
-    found, kept = _of(registry.registered(version))
-    rows = _accepted(kept)
-    drawn = rows.groupby(["category", "prompt"])["seed"].agg(list).rename("seeds")
-    categories = drawn.reset_index().to_dict("records")
-    return {"imagined": {"pictures": len(rows), "categories": categories}} | found
+    """The lineage of a registered version, with the prompts and seeds of all its pictures.
+
+    Raises :class:`EidolonError` as :func:`trace` does.
+    """
+    registered = registry.registered(version)
+    kept = _kept(registered)
+    with _of_this_format(registered, kept):
+        rows = _accepted(kept)
+        drawn = rows.groupby(["category", "prompt"])["seed"].agg(list).rename("seeds")
+        categories = drawn.reset_index().to_dict("records")
+        imagined = {"pictures": len(rows), "categories": categories}
+        return {"imagined": imagined} | _of(registered, kept)
 
 
 def of_answer(answer: Answer) -> dict[str, Any]:
-    """The lineage of an answer: that of its bundle, and the prompts and seeds behind it.
+    """The lineage of an answer: that of its bundle, with the prompts and seeds behind the answer.
 
-    Raises :class:`EidolonError` when its bundle is not the one registered under that number, or
-    cannot have given it.
+    Raises :class:`EidolonError` as :func:`trace` does, when the registry has another bundle under
+    that number, and when the bundle cannot have given this answer.
     """
-    found, kept = _of(registry.registered(str(answer.bundle.version)))
+    registered = registry.registered(str(answer.bundle.version))
+    kept = _kept(registered)
     digest = hashlib.sha256(kept["bundle/bundle.json"].encode()).hexdigest()
     if not digest.startswith(answer.bundle.digest):
         raise EidolonError(
             f"the answer's bundle {answer.bundle.digest!r} is not version {answer.bundle.version}"
             f" of this registry ({digest[:12]}): set MLFLOW_TRACKING_URI to the one it came from"
         )
-    imagined = _imagined(answer, kept)
-    return {
-        "answer": {
-            "query": answer.query,
-            "known": answer.known,
-            "lambda": answer.fusion_weight,
-            "imagined": [vars(picture) for picture in imagined],
-        }
-    } | found
+    with _of_this_format(registered, kept):
+        return {
+            "answer": {
+                "query": answer.query,
+                "known": answer.known,
+                "lambda": answer.fusion_weight,
+                "imagined": [vars(picture) for picture in _imagined(answer, kept)],
+            }
+        } | _of(registered, kept)
 
 
-def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
-    kept = registry.artifacts(version, "dvc.lock", "lineage", "bundle/bundle.json")
+def _kept(version: registry.Registered) -> dict[str, str]:
+    """The texts of the artifacts that the lineage is read from, by their path."""
+    return registry.artifacts(version, "dvc.lock", "lineage", "bundle/bundle.json")
+
+
+@contextmanager
+def _of_this_format(version: registry.Registered, kept: dict[str, str]) -> Iterator[None]:
+    """Raise :class:`EidolonError` within this block for what a bundle of another format lacks."""
+    try:
+        yield
+    except (KeyError, ValidationError):
+        from components.serving.loading import FORMAT  # loads torch
+
+        found = json.loads(kept["bundle/bundle.json"]).get("format")
+        if found == FORMAT:
+            raise
+        raise EidolonError(
+            f"version {version.version} has a bundle of format {found}, and this release reads"
+            f" format {FORMAT}: check out its commit {version.tags.get('commit', 'unknown')}, and"
+            " trace it there"
+        ) from None
+
+
+def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
+    """All steps of the lineage from the bundle down to the code."""
     info, lock = json.loads(kept["bundle/bundle.json"]), kept["dvc.lock"]
     tags = version.tags
     pins = {name: model.rpartition("@")[2] for name, model in info["models"].items()}
@@ -191,7 +226,7 @@ def _of(version: registry.Registered) -> tuple[dict[str, Any], dict[str, str]]:
         "validation": info["validation"],
         "metrics": info["metrics"]["map"],
         "code": {"commit": tags["commit"], "dirty": tags["dirty"]},
-    }, kept
+    }
 
 
 def _accepted(kept: dict[str, str]) -> pd.DataFrame:
@@ -200,13 +235,19 @@ def _accepted(kept: dict[str, str]) -> pd.DataFrame:
 
 
 def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
-    """The pictures behind an answer: those that were accepted for a known category; for any other
-    text the seeds that the answer names, in the generator's prompt."""
+    """The pictures behind an answer.
+
+    For a known category these are its accepted pictures. For any other text they follow from the
+    answer's seeds and the generator's prompt.
+    """
     words, folded, path = names.words(answer.query), names.fold(answer.query), "lineage/dataset.csv"
     dataset = manifest.kept(kept[path], ("category",), path)
     if answer.known != (folded in {*map(names.fold, dataset["category"].unique())}):
         called = "a category" if answer.known else "no category"
-        raise EidolonError(f"the answer takes {words!r} for {called}: its version does not")
+        raise EidolonError(
+            f"the answer takes {words!r} for {called}, and its version does not: give the answer"
+            " unchanged"
+        )
     if not answer.known:
         generator = json.loads(kept["bundle/bundle.json"])["generator"]
         prompt = config.Generator.model_validate(generator).prompt_for(words)
@@ -214,7 +255,10 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     rows = _accepted(kept)
     rows = rows[rows["category"].map(names.fold) == folded].set_index("seed")
     if sorted(answer.seeds) != sorted(rows.index):
-        raise EidolonError(f"the answer's seeds are not those of {words!r} in its version")
+        raise EidolonError(
+            f"the answer's seeds are not those of {words!r} in its version: give the answer"
+            " unchanged"
+        )
     return [
         Imagined(str(rows["prompt"][seed]), seed, str(rows["sha256"][seed]))
         for seed in answer.seeds

@@ -1,8 +1,8 @@
-"""What a version is measured against: the champion, unless that is of another dataset.
+"""The version with which a new one is compared: the champion, unless it has another dataset.
 
-A dataset that a person exchanged for another one, by `dataset.adapter` or `dataset.source`, starts
-a new lineage. Its categories are not the old ones that were lost, and its figures are of another
-gallery.
+A person may replace the dataset by another one, with `dataset.adapter` or `dataset.source`. That
+starts a new lineage. The old categories are not lost then, and the metrics are not comparable,
+because they belong to another gallery.
 """
 
 from __future__ import annotations
@@ -20,29 +20,35 @@ _PARAMS, _ROWS = "lineage/params.yaml", "lineage/dataset.csv"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a version was trained on: its section `dataset` of params.yaml, and the text of its
-    manifest."""
+    """The dataset of a version.
 
-    asked: dict[str, Any]
+    ``section`` is the section `dataset` of its params.yaml, and ``rows`` the text of its manifest.
+    """
+
+    section: dict[str, Any]
     rows: str
 
     def categories(self) -> set[str]:
-        """The names of its categories."""
+        """The names of the categories."""
         return set(manifest.kept(self.rows, ("category",), _ROWS)["category"])
 
     def follows(self, before: Trained, max_lost: float) -> bool:
-        """Whether this is a later version of the dataset ``before``, and not another dataset: one
-        that was asked for by another adapter or source, and lacks more than the share ``max_lost``
-        of the categories of ``before``. A folder that moved stays what it was."""
-        if all(self.asked.get(key) == before.asked.get(key) for key in ("adapter", "source")):
+        """Whether this is a later version of the dataset ``before``, and not another dataset.
+
+        It is another dataset if its adapter or source differs, and it lacks more than the share
+        ``max_lost`` of the old categories. So a folder that only moved is still the same dataset.
+        """
+        if all(self.section.get(key) == before.section.get(key) for key in ("adapter", "source")):
             return True
         known = before.categories()
         return len(known - self.categories()) <= max_lost * len(known)
 
 
 def trained(version: str) -> Trained | None:
-    """What a registered version was trained on; nothing for one of an old release, which kept none.
-    Raises :class:`EidolonError` when there is no such version."""
+    """The dataset of a registered version, or None for a version of an old release without one.
+
+    Raises :class:`EidolonError` when there is no such version.
+    """
     found = registry.registered(version)
     try:
         kept = registry.artifacts(found, _PARAMS, _ROWS)
@@ -53,26 +59,33 @@ def trained(version: str) -> Trained | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """The champion that a version is measured against, and the text of its dataset's manifest;
-    nothing where there is none. ``words`` say so to a person."""
+    """The version with which a new one is compared.
+
+    ``version`` is the champion, and ``rows`` the text of its dataset's manifest. They are None if
+    there is none to compare with. ``sentence`` says what the comparison is with.
+    """
 
     version: str | None
     rows: str | None
-    words: str
+    sentence: str
 
 
 def reference(now: Trained | None, max_lost: float) -> Reference:
-    """What ``now`` is measured against: the champion, unless it is of another dataset."""
+    """The version with which the dataset ``now`` is compared.
+
+    This is the champion, unless it has another dataset (:meth:`Trained.follows`). Raises
+    :class:`TransientError` when the registry cannot be reached.
+    """
     champion = registry.by_alias(registry.CHAMPION)
     if champion is None:
         return Reference(None, None, "compared with nothing, since there is no champion yet")
     version = str(champion.version)
     before = trained(version)
     if now is None or before is None:
-        return Reference(version, None, f"version {version}, the champion, keeps no dataset")
+        return Reference(version, None, f"version {version}, the champion, has no dataset stored")
     if now.follows(before, max_lost):
         return Reference(version, before.rows, f"compared with version {version}, the champion")
-    adapter, source = (before.asked.get(key) for key in ("adapter", "source"))
+    adapter, source = (before.section.get(key) for key in ("adapter", "source"))
     return Reference(
         None,
         None,

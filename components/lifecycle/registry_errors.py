@@ -1,9 +1,9 @@
-"""What an error of the registry means, so that each is told as what it is and only those are tried
-again that may go away.
+"""Translates errors of the registry, so that each message fits its cause, and only temporary errors
+are tried again.
 
 MLflow gives each error a code (mlflow/protos/databricks.proto), over HTTP and with a database
-alike. What lies beneath MLflow shows through now and then: SQLAlchemy, while it connects to a
-database, and requests, where artifacts are copied.
+alike. Sometimes errors of lower layers come through: of SQLAlchemy while it connects to a database,
+and of requests while artifacts are copied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _WRONG = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "MALFORMED_REQUEST"}
 _NO_MLFLOW = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED"}
 _CONFLICT = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "ABORTED", "RESOURCE_CONFLICT"}
-# any other code is an outage: INTERNAL_ERROR (a dead port, HTTP 5xx), TEMPORARILY_UNAVAILABLE (a
+# any other code means an outage: INTERNAL_ERROR (a dead port, HTTP 5xx), TEMPORARILY_UNAVAILABLE (a
 # locked database), REQUEST_LIMIT_EXCEEDED, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, ...
 
 _BY_STATUS = {
@@ -37,7 +37,7 @@ _OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
 def code_of(error: Exception) -> str:
-    """The code of an error of MLflow, or the one that MLflow would give to another."""
+    """The code of an error of MLflow, or the code that MLflow would give to another error."""
     if isinstance(error, RequestException):
         status = None if error.response is None else error.response.status_code
         return _BY_STATUS.get(HTTPStatus(status), "INTERNAL_ERROR") if status else "INTERNAL_ERROR"
@@ -49,7 +49,10 @@ def code_of(error: Exception) -> str:
 
 
 def translated(error: Exception, registry: str) -> EidolonError | TransientError:
-    """``error`` of the registry that is called ``registry``, as one sentence with what to do."""
+    """The error to raise for ``error``: one sentence with the remedy.
+
+    ``registry`` is the registry's address, without a password.
+    """
     code, said = (
         code_of(error),
         (masked(str(error)).strip() or type(error).__name__).splitlines()[0][:160],
@@ -65,11 +68,11 @@ def translated(error: Exception, registry: str) -> EidolonError | TransientError
             " MLFLOW_TRACKING_URI or the variables MLFLOW_TRACKING_* give"
         )
     if code in _WRONG:
-        return EidolonError(f"{at} does not accept this ({said}): change what it names")
+        return EidolonError(f"{at} does not accept this ({said}): correct the value that it names")
     if code in _NO_MLFLOW:
         return EidolonError(
-            f"{at} is no MLflow that can be used ({said}): check MLFLOW_TRACKING_URI, and that both"
-            " sides have the same version of MLflow"
+            f"{at} is not a usable MLflow ({said}): check MLFLOW_TRACKING_URI, and that both sides"
+            " have the same version of MLflow"
         )
     if code in _CONFLICT:
         return TransientError(

@@ -1,4 +1,4 @@
-"""Bringing back a registered version's dataset, by its lineage in MLflow and the DVC remote."""
+"""Restores the dataset of a registered version, from its lineage in MLflow and the DVC remote."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from components.versioning.lock import collection_hash, dataset_hash
 
 
 def restore(version: str, log: Log, *, force: bool = False) -> str:
-    """Bring back data/dataset and the collection of ``version``; the dataset's DVC hash.
+    """Restore data/dataset and the collection of ``version``. Returns the dataset's DVC hash.
 
-    Raises :class:`EidolonError` when something here would be lost that no version, no commit and no
-    cache holds, unless ``force`` is set; and when the DVC remote lacks the version. Nothing is
-    changed then. One that was interrupted is completed by another call.
+    Raises :class:`EidolonError` when changes would be lost that no version, commit or cache holds,
+    unless ``force`` is set. Raises it too when the DVC remote lacks the version. Nothing is changed
+    in both cases. After an interruption, another call completes the work.
     """
     found = registry.registered(version)
     kept = registry.artifacts(found, "dvc.lock", "lineage")
@@ -30,7 +30,7 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
         begun = text_of(RESTORING) == found.version
         if not (force or begun) and (lost := [*dvc.unsaved(), *_uncommitted()]):
             raise EidolonError(
-                f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or give"
+                f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or use"
                 " --force"
             )
         dvc.fetch([dataset, *([pictures] if pictures else [])])
@@ -44,18 +44,18 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
     elif here != source:
         log(
             "dataset.source has changed since that version: the next `dvc repro` would build the"
-            " dataset of what lies there now"
+            " dataset from its current content"
         )
     return dataset
 
 
 def _params() -> str:
-    config.load()  # a wrong value is told as such
+    config.load()  # reports a wrong value
     return config.PARAMS.read_text()
 
 
 def _uncommitted() -> list[str]:
-    """The collection's manifest, when neither a commit nor a registered version holds its text."""
+    """The collection's manifest, if neither a commit nor a registered version has the same text."""
     path = COLLECTION / "manifest.csv"
     here = text_of(path)
     if here is None or here == git.committed(path):
@@ -65,5 +65,5 @@ def _uncommitted() -> list[str]:
             if registry.artifacts(version, "lineage").get("lineage/collection.csv") == here:
                 return []
         except registry.MissingArtifactError:
-            continue  # of an older release: it holds nothing
+            continue  # a version of an older release has no such file
     return [str(path)]
