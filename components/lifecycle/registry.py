@@ -1,6 +1,6 @@
-"""MLflow: runs, registered versions and the two aliases. The one home of mlflow.
+"""MLflow: runs, registered versions and two aliases. No other module imports mlflow.
 
-The alias ``champion`` alone says which model is live; ``challenger`` is the newest candidate.
+The alias ``champion`` names the live model. ``challenger`` names the newest candidate.
 """
 
 from __future__ import annotations
@@ -57,17 +57,18 @@ KEPT = {
     "pictures.dvc": POINTER,
     "source.json": SOURCE,
 }
-"""What a version is traced and restored by, beside dvc.lock: its name in the run's `lineage/`."""
+"""The files, besides dvc.lock, from which a version is traced and restored, by their names in the
+run's `lineage/`."""
 
 _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
-"""What MLflow says of a version, and of an alias, that is not there."""
+"""The codes of MLflow's errors for a version, and for an alias, that does not exist."""
 
 _ERRORS = (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError)
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered bundle; ``created`` is false when the same dvc.lock was registered before."""
+    """A registered bundle. ``created`` is false if the same dvc.lock was registered before."""
 
     run_id: str
     model: str
@@ -77,7 +78,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version as the registry tells it; ``created`` is in UTC."""
+    """A version as the registry describes it. ``created`` is the time in UTC."""
 
     version: str
     run_id: str
@@ -87,13 +88,16 @@ class Registered:
 
 
 class MissingArtifactError(EidolonError):
-    """A version keeps no artifact of that name."""
+    """A version has no artifact of that name."""
 
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Raises :class:`EidolonError` for what the registry refuses or does not have, and
-    :class:`TransientError` for an outage or a conflict."""
+    """Turn errors of MLflow into our own.
+
+    Raises :class:`EidolonError` for a request that the registry refuses, and for something that it
+    does not have. Raises :class:`TransientError` for an outage or a conflict.
+    """
     try:
         yield
     except _ERRORS as error:
@@ -101,11 +105,14 @@ def _reached() -> Iterator[None]:
 
 
 def client() -> MlflowClient:
-    """A client of ``MLFLOW_TRACKING_URI``. Raises :class:`EidolonError` when it is not set: the
-    default would move with the working directory."""
+    """A client of the registry at ``MLFLOW_TRACKING_URI``.
+
+    Raises :class:`EidolonError` when the variable is not set. MLflow's default would depend on the
+    working directory.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise EidolonError(
-            "MLFLOW_TRACKING_URI is not set: use `make`, or first"
+            "MLFLOW_TRACKING_URI is not set: use `make`, or first run"
             ' `eval "$(.venv/bin/python -m ops env)"`'
         )
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
@@ -113,7 +120,7 @@ def client() -> MlflowClient:
 
 
 def tracking_uri() -> str:
-    """The registry that is asked, for people: without a password."""
+    """The address of the registry, without a password, to be shown to people."""
     return masked(mlflow.get_tracking_uri())
 
 
@@ -121,7 +128,7 @@ def tracking_uri() -> str:
 def register(params: config.Params) -> Version:
     """Log the bundle as a run and register it as ``challenger``.
 
-    Idempotent: a dvc.lock that was registered before gives the version it gave then.
+    This is idempotent: a dvc.lock that was registered before gives the same version again.
     """
     registry, digest = client(), lock.digest()
     known = _with_digest(registry, digest)
@@ -160,9 +167,10 @@ def register(params: config.Params) -> Version:
 
 @_reached()
 def keep(folder: Path, why: str) -> str:
-    """Log ``folder`` as the artifacts of a failed run, ``why`` as its description; where to see it.
+    """Log ``folder`` as the artifacts of a failed run, with ``why`` as its description.
 
-    For what is found before there is a version, and written anew by the next run.
+    Returns where to find it. This keeps findings from before a version exists, which the next run
+    overwrites.
     """
     registry = client()
     run = registry.create_run(
@@ -177,7 +185,7 @@ def keep(folder: Path, why: str) -> str:
 
 @_reached()
 def is_registered() -> bool:
-    """Whether the dvc.lock that is here was registered before."""
+    """Whether the current dvc.lock was registered before."""
     return _with_digest(client(), lock.digest()) is not None
 
 
@@ -191,8 +199,10 @@ def versions() -> list[Registered]:
 
 @_reached()
 def registered(version: str) -> Registered:
-    """One version, by its number or an alias. Raises :class:`EidolonError` when there is none of
-    that name."""
+    """One version, by its number or an alias.
+
+    Raises :class:`EidolonError` when there is no such version.
+    """
     found = (
         _if_known(client().get_model_version, version) if version.isdecimal() else by_alias(version)
     )
@@ -205,11 +215,11 @@ def registered(version: str) -> Registered:
 
 @_reached()
 def artifacts(version: Registered, *paths: str) -> dict[str, str]:
-    """The texts of a version's artifacts, files or folders, by their path.
+    """The texts of a version's artifacts by their path. ``paths`` are files or folders.
 
-    Raises :class:`MissingArtifactError` when one of ``paths`` is not there.
+    Raises :class:`MissingArtifactError` when one of ``paths`` does not exist.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # they are small
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # the files are small
     texts = {}
     with tempfile.TemporaryDirectory() as place:
         for path in paths:
@@ -223,8 +233,8 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
                 if code_of(error) not in GONE and not isinstance(error, FileNotFoundError):
                     raise
                 raise MissingArtifactError(
-                    f"version {version.version} keeps no {path} ({error}): it was registered by an"
-                    " older release, or its run or artifacts were deleted"
+                    f"version {version.version} keeps no {path} ({error}), because an older release"
+                    " registered it or its artifacts were deleted: use another version"
                 ) from None
             files = sorted(p for p in got.rglob("*") if p.is_file()) if got.is_dir() else [got]
             for file in files:
@@ -234,7 +244,7 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
 
 @_reached()
 def by_alias(alias: str) -> ModelVersion | None:
-    """The version that ``alias`` names, or nothing."""
+    """The version that ``alias`` names, or None."""
     return _if_known(client().get_model_version_by_alias, alias)
 
 
@@ -246,11 +256,11 @@ def promote(version: str) -> None:
 
 @_reached()
 def promote_by_hand(version: str) -> None:
-    """Make ``version`` the champion because a person says so.
+    """Make ``version`` the champion at a person's request.
 
-    A newer champion that gives way is marked, so that the next retraining does not bring it back;
-    promoting a marked version by hand lifts the mark. Raises :class:`EidolonError` for a version
-    that does not exist.
+    A newer champion that it replaces is marked as rolled back, so that the next retraining does not
+    promote it again. Promoting a marked version by hand removes its mark. Raises
+    :class:`EidolonError` for a version that does not exist.
     """
     registry, before, found = client(), by_alias(CHAMPION), registered(version)
     promote(found.version)
@@ -262,13 +272,13 @@ def promote_by_hand(version: str) -> None:
 
 @_reached()
 def rolled_back(version: str) -> bool:
-    """Whether a person put an older version in the place of ``version``."""
+    """Whether a person replaced ``version`` by an older one."""
     return ROLLED_BACK in client().get_model_version(MODEL, version).tags
 
 
 @_reached()
 def metrics_of(version: str) -> dict[str, float]:
-    """The final metrics of the run behind ``version``, by flat name."""
+    """The final metrics of the run of ``version``, by flat name, such as ``gain.unseen.low``."""
     registry = client()
     found = registry.get_model_version(MODEL, version)
     return dict(registry.get_run(found.run_id or "").data.metrics)
@@ -276,7 +286,7 @@ def metrics_of(version: str) -> dict[str, float]:
 
 @_reached()
 def download(version: str, folder: Path) -> Path:
-    """Copy the bundle of ``version`` into ``folder`` and return its path."""
+    """Copy the bundle of ``version`` into ``folder``, and return its path."""
     found = client().get_model_version(MODEL, version)
     path = mlflow.artifacts.download_artifacts(
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
@@ -285,8 +295,11 @@ def download(version: str, folder: Path) -> Path:
 
 
 def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:
-    """Log to the active run: parameters, the shipped metrics, each epoch's under `train.`, and all
-    files that tell what the bundle was made from."""
+    """Log everything about the bundle to the active run.
+
+    This is: the parameters, the bundle's metrics, the metrics of each epoch under `train.`, and all
+    files that record what the bundle was made from.
+    """
     mlflow.log_params(_params(params))
     trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
     mlflow.log_metrics({k: float(v) for k, v in flat(info["metrics"] | trained).items()})
@@ -313,8 +326,11 @@ def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) ->
 
 
 def _experiment(registry: MlflowClient) -> str:
-    """The id of the experiment, made when needed. Its artifacts go to ``EIDOLON_ARTIFACTS``: for a
-    database the default would move with the working directory. A server has a place of its own."""
+    """The id of the experiment, which is created if needed.
+
+    Without a server, its artifacts go to ``EIDOLON_ARTIFACTS``, because the default would depend on
+    the working directory. A server has its own place for artifacts.
+    """
     found = registry.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
@@ -324,7 +340,7 @@ def _experiment(registry: MlflowClient) -> str:
 
 
 def _if_known(ask: Callable[[str, str], ModelVersion], which: str) -> ModelVersion | None:
-    """What ``ask`` tells of the model's version ``which``, or nothing."""
+    """The result of ``ask`` for the version ``which`` of the model, or None if it is unknown."""
     try:
         return ask(MODEL, which)
     except MlflowException as error:
@@ -353,10 +369,10 @@ def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:
 
 
 def _params(params: config.Params) -> dict[str, str]:
-    """The parameters as MLflow takes them: by ``section.key``, and as JSON what is no text.
+    """The parameters for MLflow: by ``section.key``, with values other than text as JSON.
 
-    Names of categories stay within values, since MLflow restricts keys. It cuts long values; the
-    run has all of params.yaml as lineage/params.yaml.
+    The names of categories stay inside the values, because MLflow restricts keys. MLflow truncates
+    long values, but the run also has the complete params.yaml as lineage/params.yaml.
     """
     found: dict[str, Any] = {}
     for section, value in params.model_dump(mode="json", by_alias=True).items():
