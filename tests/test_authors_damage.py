@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_one_clear_error(
     write(tmp_path, "pets", world)
     with pytest.raises(EidolonError, match=reason) as caught:
         evaluate(tmp_path, *ASKED, Method.CLASS)
-    assert str(caught.value).endswith("fetch the authors' features anew")
+    assert str(caught.value).endswith("fetch the authors' features again")
     assert "\n" not in str(caught.value)
 
 

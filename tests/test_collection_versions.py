@@ -195,7 +195,7 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
     assert not OUTBOX.read_text()
     shutil.rmtree(source / NEW.replace(" ", "_"))
     unfit = add()
-    assert unfit.returncode == 2 and "is fit: 0 of 1 files added" in unfit.stderr
+    assert unfit.returncode == 2 and "can be added: 0 of 1 files added" in unfit.stderr
 
 
 def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the method's authors publish, brought into this system: features to evaluate, checkpoints.
+"""Reads what the method's authors publish: features, to repeat their evaluation, and checkpoints.
 
-Both are pickles, which are read as data: nothing in them is ever run.
+Both are pickles. They are read as data, and nothing in them is ever run.
 """

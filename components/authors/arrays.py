@@ -1,4 +1,4 @@
-"""Pickled numpy arrays, rebuilt from their bytes: plain numbers and text, never objects."""
+"""Rebuilds pickled numpy arrays from their bytes: only plain numbers and text, never objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"f[248]|[iu][1248]|b1|U\d{1,4}")
 
 
 class Array:
-    """A pickled array; ``values`` is there once its state is set."""
+    """A pickled array. ``values`` is None until its state is set."""
 
     def __init__(self, values: np.ndarray | None = None) -> None:
         self.values = values
@@ -28,7 +28,7 @@ class Array:
 
 
 class _DType:
-    """A pickled dtype, such as ``f4``, whose byte order is its state."""
+    """A pickled dtype, such as ``f4``. Its state is the byte order."""
 
     def __init__(self, code: str, _align: bool = False, _copy: bool = True) -> None:
         if not _PLAIN.fullmatch(code):
@@ -68,7 +68,7 @@ def _frombuffer(
 
 def _scalar(dtype: _DType, data: bytes) -> Any:
     value = _array(data, dtype, (), "C")
-    if value.dtype.kind == "U":  # decoded here, because numpy does not check
+    if value.dtype.kind == "U":  # decoded here, because numpy does not check the encoding
         return data.decode("utf-32-be" if value.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
     return value.item()
 
@@ -98,9 +98,9 @@ _VOCABULARY: Vocabulary = {
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """A pickled dictionary by name, whose arrays are :class:`Array`, in its own order.
+    """Read a pickled dictionary by name. Its arrays are :class:`Array`, and its order is kept.
 
-    Raises :class:`EidolonError` when the file is damaged, holds something else or nothing, or asks
+    Raises :class:`EidolonError` when the file is damaged, is empty or holds something else, or asks
     for a class that such data does not need.
     """
     try:
@@ -109,5 +109,5 @@ def read_arrays(path: Path) -> dict[str, Any]:
         if not (isinstance(value, dict) and value and all(isinstance(key, str) for key in value)):
             raise UnreadableError("holds no dictionary of classes by name")
     except UnreadableError as error:
-        raise EidolonError(f"{path} {error}: fetch the authors' features anew") from None
+        raise EidolonError(f"{path} {error}: fetch the authors' features again") from None
     return value

@@ -1,8 +1,9 @@
-"""The authors' aggregator checkpoint (`.pth`) as ours, without running any of it.
+"""Reads the authors' aggregator checkpoint (`.pth`) without running any of its code.
 
-A `.pth` is a pickle beside raw bytes, and torch's own safe loading has been bypassed before. So the
-pickle is read as data (pickles.py), and tensors are rebuilt here from the bytes that it points at.
-Names and shapes are facts of the method: see :class:`components.learning.aggregator.Aggregator`.
+A `.pth` is a pickle together with raw bytes, and torch's own safe loading has been bypassed before.
+So the pickle is read as data (pickles.py), and tensors are rebuilt here from the bytes that it
+refers to. The names and shapes are those of the method, see
+:class:`components.learning.aggregator.Aggregator`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _TYPES = {
     "torch.HalfStorage": torch.float16,
     "torch.BFloat16Storage": torch.bfloat16,
 }
-_PICKLE_LIMIT = 2**24  # bytes; a state dict's pickle has a few thousand
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # what torch wrote before it wrote zip files
+_PICKLE_LIMIT = 2**24  # bytes; the pickle of a state dict has a few thousand
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # of torch's format before it used zip files
 _LEGACY_PROTOCOL = 1001
 _ZIP_DAMAGE = (
     *(zipfile.BadZipFile, struct.error, EOFError, OSError),
@@ -58,7 +59,7 @@ class _Storage:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self.numel * self.dtype.itemsize
 
 
@@ -70,7 +71,7 @@ class _Tensor:
     stride: tuple[int, ...]
 
     def build(self, data: bytes) -> Tensor:
-        """The tensor, in float32, from its storage's bytes; bounds are checked first."""
+        """The tensor, in float32, from the bytes of its storage. Bounds are checked first."""
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         if not 0 < math.prod(self.size) <= self.storage.numel or last >= self.storage.numel:
             raise UnreadableError(f"holds a tensor of {self.size} that its bytes do not fill")
@@ -81,7 +82,10 @@ class _Tensor:
 
 
 def _storage(identity: Any) -> _Storage:
-    """From torch's ``("storage", type, key, location, numel)``; the old format adds a None."""
+    """The storage of torch's ``("storage", type, key, location, numel)``.
+
+    The older format adds a None.
+    """
     match identity:
         case ("storage", Name() as kind, str(key), str(), int(numel), *rest) if not any(rest):
             return _Storage(key, _TYPES[kind], numel)
@@ -106,7 +110,7 @@ _Bytes = Callable[[_Storage], bytes]
 
 
 def _read_zip(file: IO[bytes]) -> tuple[Any, _Bytes]:
-    """The value in torch's zip format, and what reads a storage's bytes."""
+    """The value of a file in torch's zip format, and a function that reads a storage's bytes."""
     try:
         archive = zipfile.ZipFile(file)
     except _ZIP_DAMAGE as error:
@@ -135,7 +139,10 @@ def _read_zip(file: IO[bytes]) -> tuple[Any, _Bytes]:
 
 
 def _read_legacy(file: IO[bytes]) -> tuple[Any, _Bytes]:
-    """The value in torch's older format: pickles one after the other, then the storages."""
+    """The value of a file in torch's older format, and a function that reads a storage's bytes.
+
+    The format is a sequence of pickles, and then the storages.
+    """
     if read(file, {}) != _LEGACY_MAGIC or read(file, {}) != _LEGACY_PROTOCOL:
         raise UnreadableError("is none of torch's formats")
     system = read(file, {})
@@ -172,7 +179,7 @@ def _read_legacy(file: IO[bytes]) -> tuple[Any, _Bytes]:
 
 
 def _aggregator(value: Any, data: _Bytes) -> Aggregator:
-    """The network of a checkpoint's value, whose names and shapes must be exactly right."""
+    """The network from a checkpoint's value. All names and shapes must be exactly right."""
     if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
         value = value["state_dict"]
     if not isinstance(value, dict):
@@ -194,10 +201,11 @@ def _aggregator(value: Any, data: _Bytes) -> Aggregator:
 
 
 def read_checkpoint(path: Path) -> Aggregator:
-    """The aggregator of an authors' `.pth`, in either of torch's formats, with or without the
-    prefix ``module.``, the unused ``attn_layer`` and a ``state_dict`` around it.
+    """Read the aggregator from an authors' `.pth`, and run nothing of it.
 
-    Raises :class:`EidolonError` when the file is missing or anything else; runs nothing of it.
+    The file may be in either of torch's formats. It may have the prefix ``module.``, the unused
+    ``attn_layer``, and a ``state_dict`` around the weights. Raises :class:`EidolonError` when the
+    file is missing, or is anything else.
     """
     try:
         with path.open("rb") as file:
@@ -211,15 +219,18 @@ def read_checkpoint(path: Path) -> Aggregator:
 
 
 def load(path: Path) -> Aggregator:
-    """Our safetensors, or an authors' checkpoint."""
+    """Read an aggregator from our safetensors, or from an authors' checkpoint.
+
+    Raises :class:`EidolonError` as :meth:`Aggregator.load` and :func:`read_checkpoint` do.
+    """
     return Aggregator.load(path) if path.suffix == _OURS else read_checkpoint(path)
 
 
 def import_checkpoint(path: Path, out: Path) -> Aggregator:
-    """Write an authors' checkpoint as our safetensors, ``out``, and return it.
+    """Convert an authors' checkpoint to our safetensors ``out``, and return the aggregator.
 
     Raises :class:`EidolonError` as :func:`read_checkpoint` does, and when ``out`` is a folder or
-    has another suffix, by which :func:`load` would not know it.
+    does not end in ``.safetensors``, which :func:`load` needs to recognise it.
     """
     if out.suffix != _OURS:
         raise EidolonError(f"{out} does not end in {_OURS}: name a file that does")

@@ -1,4 +1,4 @@
-"""What the authors' evaluation is asked for; apart, so that the command line stays light."""
+"""The options of the authors' evaluation, in a module of their own so that `--help` loads fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TextModel(StrEnum):
-    """The encoder of texts and gallery: CLIP, EVA-CLIP, MetaCLIP, OpenCLIP or SigLIP."""
+    """The encoder of texts and gallery pictures: CLIP, EVA-CLIP, MetaCLIP, OpenCLIP or SigLIP."""
 
     CLIP = "clip"
     EVA = "eva"
@@ -16,14 +16,14 @@ class TextModel(StrEnum):
 
 
 class VisionModel(StrEnum):
-    """The encoder of imagined pictures and gallery: DINOv2 or DeiT."""
+    """The encoder of imagined and gallery pictures: DINOv2 or DeiT."""
 
     DINO = "dino"
     DEIT = "deit"
 
 
 class Method(StrEnum):
-    """What a query says: the class's name, its description, or both."""
+    """The content of a query: the class's name, its description, or both."""
 
     CLASS = "class"
     DESCRIPTION = "description"

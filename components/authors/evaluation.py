@@ -1,9 +1,9 @@
-"""The authors' evaluation on their own features: mAP of each way to rank the gallery.
+"""The authors' evaluation on their own features: the mAP of each way to rank the gallery.
 
-Their script (github.com/faixan-khan/cletir) prints ``text`` and ``aggregated``; ``image``,
-``joint`` and ``0.1`` are columns of results that it only stores. In those three the query is the
-mean of the imagined pictures' features, of length one as the aggregator's output is. Scores are dot
-products of features as stored, in float64.
+Their script (github.com/faixan-khan/cletir) prints ``text`` and ``aggregated``. It stores
+``image``, ``joint`` and ``0.1`` as further columns. For those three, the query is the mean of the
+imagined pictures' features, scaled to length one like the aggregator's output. Scores are dot
+products in float64 of the features as they are stored.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from components.learning.metrics import Bools, Ints, average_precisions
 from components.progress import track
 
 FIXED = 0.1
-"""The authors' fixed fusion_weight of the image score."""
+"""The authors' fixed fusion weight of the image score."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """mAP by set and by kind of score, and the sets that were left out, each with why."""
+    """The mAP by set and kind of score, and the sets that were skipped, each with the reason."""
 
     sets: dict[str, dict[str, float]]
     skipped: dict[str, str]
 
     @property
     def average(self) -> dict[str, float]:
-        """The mean over the sets, of each kind."""
+        """The mean over the sets, for each kind of score."""
         kinds = next(iter(self.sets.values()))
         return {kind: float(np.mean([row[kind] for row in self.sets.values()])) for kind in kinds}
 
@@ -55,9 +55,9 @@ def evaluate(
     method: Method,
     aggregator: Aggregator | None = None,
 ) -> Report:
-    """Evaluate every set under ``root`` whose files are all there.
+    """Evaluate every set under ``root`` that is complete.
 
-    Raises :class:`EidolonError` when there is none, or a file is damaged.
+    Raises :class:`EidolonError` when no set is complete, or a file is damaged.
     """
     places = {name: layout.files(root, name, model, vision, method) for name in layout.SETS}
     missing = {name: files.missing() for name, files in places.items()}
@@ -74,10 +74,15 @@ def evaluate(
 
 
 def mean_average_precisions(features: Features, aggregator: Aggregator | None) -> dict[str, float]:
-    """mAP of one set by kind of score, over the queries that have positives."""
+    """The mAP of one set by kind of score, over the queries with positives.
+
+    Raises :class:`EidolonError` when no query has positives, or the ``aggregator`` does not fit the
+    features.
+    """
     if not any(rows.size for rows in features.positive):
         raise EidolonError(
-            f"{features.name} has no query with a picture to find: fetch the authors' features anew"
+            f"{features.name} has no query with a picture to find: fetch the authors' features"
+            " again"
         )
     mean = _unit(np.stack([pictures.mean(axis=0) for pictures in features.images]))
     network = None if aggregator is None else deepcopy(aggregator).double()
@@ -96,7 +101,11 @@ def mean_average_precisions(features: Features, aggregator: Aggregator | None) -
 def _scores(
     features: Features, mean: Matrix, learned: Matrix | None, fusion_weight: float, rows: slice
 ) -> Iterator[tuple[str, Matrix]]:
-    """Each kind of score, (queries of ``rows``, N); one product for each query vector."""
+    """Each kind of score, with its name: (queries of ``rows``, N).
+
+    ``mean`` (Q, d) and ``learned`` (Q, d) are the mean and the aggregated embedding of each query's
+    imagined pictures. Each product with the gallery is computed once.
+    """
     text = _product(features.text[rows], features.gallery_text)
     image = _product(mean[rows], features.gallery_vision)
     yield "text", text
@@ -109,7 +118,7 @@ def _scores(
 
 
 def _product(queries: Matrix, gallery: Stored) -> Matrix:
-    """(Q, N), in float64; the gallery is converted in parts, so that it need not fit in memory."""
+    """All dot products (Q, N) in float64. The gallery is converted in parts to save memory."""
     scores = np.empty((len(queries), len(gallery)))
     for rows in blocks(*gallery.shape):
         scores[:, rows] = queries @ gallery[rows].astype(np.float64).T
@@ -117,18 +126,19 @@ def _product(queries: Matrix, gallery: Stored) -> Matrix:
 
 
 def _aggregate(aggregator: Aggregator, features: Features) -> Matrix:
-    """(Q, d): the network's vector of each query's pictures, in its precision."""
+    """The aggregated embedding of each query's pictures: (Q, d), in the network's precision."""
     images, dim = features.images, features.gallery_vision.shape[1]
     if dim != aggregator.dim:
         raise EidolonError(
             f"{features.name} has features of {dim} numbers and the checkpoint aggregates"
-            f" {aggregator.dim}: give the checkpoint of the same vision model"
+            f" {aggregator.dim}: use the checkpoint of the same vision model"
         )
     with torch.inference_mode():
         found = torch.cat([aggregator(torch.from_numpy(pictures)[None]) for pictures in images])
     if not found.any(dim=1).all():
         raise EidolonError(
-            f"the checkpoint gives {features.name} vectors without a direction: give another one"
+            f"the checkpoint gives {features.name} vectors without a direction, that is, zeros:"
+            " use another checkpoint"
         )
     return found.numpy()
 

@@ -1,7 +1,7 @@
-"""Pickles read as data, because a pickle is a program and `pickle.load` runs it.
+"""Reads pickles as data, because a pickle is a program and `pickle.load` runs it.
 
-The standard library disassembles; this module keeps the stack, and knows plain containers and the
-few names that a caller allows. Anything else is refused by name before anything is made of it.
+The standard library disassembles the pickle. This module keeps the stack, and knows only plain
+containers and the few names that a caller allows. Anything else is refused before it is built.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from typing import IO, Any, Protocol, runtime_checkable
 
 
 class UnreadableError(Exception):
-    """Why a file is not read: the rest of a sentence that begins with its name."""
+    """The reason why a file is not read, to follow the file's name in a sentence."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What an allowed name makes when the pickle goes on to set its state."""
+    """An object, built by an allowed name, whose state the pickle may set."""
 
     def set_state(self, state: Any) -> None:
         """Take the pickled state, or raise :class:`UnreadableError`."""
 
 
 class Name(str):
-    """A global that the pickle names, such as ``numpy.ndarray``; only a name, never the thing."""
+    """The name of a global in a pickle, such as ``numpy.ndarray``. The global is never loaded."""
 
 
 def shown(text: str) -> str:
-    """Untrusted text, fit for one line of a message."""
+    """Untrusted text, made safe for one line of a message."""
     return ascii(text[:80])[1:-1]
 
 
 def fault(error: Exception) -> str:
-    """What went wrong, fit for one line of a message, also of an error that says nothing."""
+    """An error as text, made safe for one line of a message, even if the error has no message."""
     return shown(traceback.format_exception_only(error)[-1].strip())
 
 
 Vocabulary = Mapping[str, Callable[..., Any] | None]
-"""The names that a pickle may use, and what is called when it calls them (None: it may not)."""
+"""The names that a pickle may use, and the function behind each (None: it may not be called)."""
 
 _LITERALS = frozenset(
     {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
@@ -56,10 +56,10 @@ _DAMAGE = (ValueError, TypeError, LookupError, OverflowError, MemoryError, Recur
 def read(
     file: IO[bytes], vocabulary: Vocabulary, persistent: Callable[[Any], Any] | None = None
 ) -> Any:
-    """The value of the next pickle in ``file``; ``persistent`` resolves persistent ids.
+    """Read the next pickle in ``file``. ``persistent`` resolves persistent ids.
 
-    Raises :class:`UnreadableError` when the pickle is damaged, or uses a name that is not in the
-    ``vocabulary`` or an opcode that plain data does not need.
+    Raises :class:`UnreadableError` when the pickle is damaged, uses a name that is not in the
+    ``vocabulary``, or uses an opcode that plain data does not need.
     """
     machine = _Machine(vocabulary, persistent)
     try:
@@ -73,13 +73,15 @@ def read(
 
 
 def dictionary(factory: Any = None) -> dict[str, Any]:
-    """What an ``OrderedDict`` or a ``defaultdict`` becomes, whose factory is only a name."""
+    """The result for an ``OrderedDict`` or a ``defaultdict``; its factory is only a name."""
     if not (factory is None or isinstance(factory, Name)):
         raise ValueError("a dictionary that is made of something")
     return {}
 
 
 class _Machine:
+    """The stack machine that runs the instructions of one pickle."""
+
     def __init__(self, vocabulary: Vocabulary, persistent: Callable[[Any], Any] | None) -> None:
         self.vocabulary = vocabulary
         self.persistent = persistent
@@ -87,19 +89,21 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def pop(self) -> Any:
+        """Take the top value off the stack."""
         value = self.stack.pop()
         if value is _MARK:
             raise ValueError("a mark where a value should be")
         return value
 
     def pop_to_mark(self) -> list[Any]:
+        """Take all values above the last mark off the stack, and the mark."""
         values = []
         while (value := self.stack.pop()) is not _MARK:
             values.append(value)
         return values[::-1]
 
     def step(self, opcode: str, argument: Any) -> None:
-        """Do one instruction."""
+        """Run one instruction."""
         if opcode in _LITERALS:
             self.stack.append(argument)
         elif opcode in _CONSTANTS:
@@ -111,6 +115,7 @@ class _Machine:
             self.structure(opcode, argument)
 
     def structure(self, opcode: str, argument: Any) -> None:
+        """Run an instruction that builds containers, uses the memo, or names something."""
         stack = self.stack
         match opcode:
             case "PROTO" | "FRAME":
@@ -165,6 +170,7 @@ class _Machine:
                 raise UnreadableError(f"is refused: it holds more than plain data ({shown(what)})")
 
     def top(self, kind: type) -> Any:
+        """The value on top of the stack, which must be of this ``kind``."""
         if not isinstance(self.stack[-1], kind):
             raise ValueError(f"a {kind.__name__} should be filled here")
         return self.stack[-1]
@@ -177,6 +183,7 @@ class _Machine:
         self.top(dict).update(zip(keys, values, strict=True))
 
     def name(self, name: str) -> None:
+        """Push an allowed name, or raise :class:`UnreadableError`."""
         if name not in self.vocabulary:
             raise UnreadableError(
                 f"is refused: it asks for {shown(name)}, which no such file needs"
@@ -184,14 +191,16 @@ class _Machine:
         self.stack.append(Name(name))
 
     def call(self, function: Any, arguments: Any) -> Any:
+        """The result of an allowed function, or raise :class:`UnreadableError`."""
         does = self.vocabulary[function] if isinstance(function, Name) else None
         if does is None or not isinstance(arguments, tuple):
             raise UnreadableError("is refused: it calls what is not a function")
         return does(*arguments)
 
     def build(self, state: Any) -> None:
+        """Set the state of the value on top of the stack."""
         target = self.stack[-1]
         if isinstance(target, Stateful):
             target.set_state(state)
-        elif not isinstance(target, dict):  # a dictionary's attributes are nothing we need
+        elif not isinstance(target, dict):  # the attributes of a dictionary are ignored
             raise UnreadableError("is refused: it sets the state of what has none")

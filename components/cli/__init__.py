@@ -1,1 +1,1 @@
-"""The command line `eidolon`: one verb for each stage, and verbs for data, models and search."""
+"""The command line `eidolon`: a verb for each stage, and verbs for data, models and search."""

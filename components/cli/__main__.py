@@ -1,4 +1,4 @@
-"""The command `eidolon`: all verbs in one application, and every error as one sentence."""
+"""The command `eidolon`: all verbs in one application, with each error printed as one sentence."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ for group in (stages, data, models, authors):
 
 
 def main() -> None:
-    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
-    attempt may cure, such as a full disk, one with exit status 75."""
+    """Run the command line.
+
+    An error is one sentence on stderr. The exit status is 2 for bad input, and 75 for an error that
+    may disappear in another attempt, such as a full disk.
+    """
     with one_sentence():
         try:
             app()

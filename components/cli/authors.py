@@ -1,4 +1,4 @@
-"""Verbs for the authors' files."""
+"""Verbs for files of the method's authors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ verbs = typer.Typer()
 @verbs.command(rich_help_panel=PANEL)
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="the authors' aggregator, a .pth")],
-    out: Annotated[Path, typer.Argument(help="where to write it, as .safetensors")],
+    out: Annotated[Path, typer.Argument(help="the .safetensors to write")],
 ) -> None:
-    """Turn an authors' checkpoint into our safetensors, running nothing of it."""
+    """Convert an authors' checkpoint to our safetensors, without running any of its code."""
     from components.authors.checkpoint import import_checkpoint as turn
 
     model = turn(file, out)
@@ -34,15 +34,15 @@ def evaluate_features(
     root: Annotated[Path, typer.Argument(help="the folder that holds aggregator/")],
     model: Annotated[TextModel, typer.Option(help="the text encoder")] = TextModel.CLIP,
     v_model: Annotated[VisionModel, typer.Option(help="the vision encoder")] = VisionModel.DINO,
-    method: Annotated[Method, typer.Option(help="what a query says of a class")] = Method.CLASS,
+    method: Annotated[Method, typer.Option(help="the content of a query")] = Method.CLASS,
     checkpoint: Annotated[
         Path | None, typer.Option(help="an authors' .pth or our .safetensors: adds `aggregated`")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", dir_okay=False, help="write the numbers there, too")
+        Path | None, typer.Option("--json", dir_okay=False, help="also write the results there")
     ] = None,
 ) -> None:
-    """Repeat the authors' evaluation on features in their layout: mAP by set and on average."""
+    """Repeat the authors' evaluation on their features: mAP by set and on average."""
     from components.authors.checkpoint import load
     from components.authors.evaluation import evaluate
 

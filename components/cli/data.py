@@ -1,4 +1,4 @@
-"""Verbs for data: ingested, inspected, versioned, brought back."""
+"""Verbs for data: ingesting, inspecting, versioning and restoring it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ verbs = typer.Typer()
 
 @verbs.command(rich_help_panel=PANEL)
 def inspect() -> None:
-    """Look at the dataset as a whole, and compare it with the champion's."""
+    """Check the dataset as a whole, and compare it with the champion's."""
     from components.lifecycle.admission import admit
     from components.paths import INSPECTION
 
@@ -34,22 +34,22 @@ def inspect() -> None:
 @verbs.command(rich_help_panel=PANEL)
 def thresholds(
     cut: Annotated[
-        float, typer.Option(min=0, max=0.5, help="share of the pictures that a bound should cut")
+        float, typer.Option(min=0, max=0.5, help="share of the pictures that a bound may reject")
     ] = 0.005,
-    out: Annotated[Path, typer.Option(help="the picture")] = Path("reports/thresholds.png"),
+    out: Annotated[Path, typer.Option(help="the plot to write")] = Path("reports/thresholds.png"),
 ) -> None:
-    """Plot what the limits of `validation` and `inspection` cut, to set them from data."""
+    """Plot what the limits of `validate` and `inspect` reject, to set the limits from data."""
     from components.validation import thresholds as stage
 
     found = stage.distributions(config.load())
     stage.plot(found, out)
-    table = Table(title=f"limits of validation; the last column cuts {cut:.2%} at each bound")
+    table = Table(title=f"limits of validate and inspect; the last column rejects {cut:.2%}")
     for column in (
         "measure",
         "limit",
-        "cut of pictures",
-        "of wrong ones",
-        "to cut so many",
+        "pictures rejected",
+        "wrong ones rejected",
+        "limit for that share",
     ):
         table.add_column(column)
     for item in found:
@@ -62,7 +62,7 @@ def thresholds(
 
 
 def _bounds(low: float | None, high: float | None) -> str:
-    """As they would stand in params.yaml, digit for digit."""
+    """Bounds with exactly the digits to write into params.yaml."""
     return f"{'' if low is None else f'{low:.12g}'} … {'' if high is None else f'{high:.12g}'}"
 
 
@@ -72,10 +72,10 @@ def ingest(
         Path, typer.Argument(help="a folder of categories, a zip or tar, or a list (.csv, .txt)")
     ],
     keep_near: Annotated[
-        bool, typer.Option("--keep-near", help="add near-duplicates of known pictures too")
+        bool, typer.Option("--keep-near", help="also add near-duplicates of known pictures")
     ] = False,
 ) -> None:
-    """Check new pictures and add those that are fit to the dataset, as a new version of it."""
+    """Check new pictures, and add those that pass to the dataset, as a new version of it."""
     from components.collection import versions
     from components.collection.ingest import ingest as add
 
@@ -83,7 +83,7 @@ def ingest(
     versions.prepare(print)
     outcome = add(source, params, keep_near=keep_near)
     if outcome.unfit:
-        raise EidolonError(f"nothing in {source} is fit: {outcome.sentence()}")
+        raise EidolonError(f"nothing in {source} can be added: {outcome.sentence()}")
     print(f"ingest: {outcome.sentence()}")
     saved = versions.save_collection(print)
     if not outcome.added:
@@ -91,13 +91,12 @@ def ingest(
     if saved is not None:
         print(f"version {saved.hash} of the collection: {saved.pictures} pictures ingested so far,")
         print(
-            f"{saved.added} of them still to be announced: the DAG `ingest` does it within 15"
+            f"{saved.added} of them not yet announced: the DAG `ingest` announces them within 15"
             " minutes of `make up`"
         )
 
 
 versions = typer.Typer(help="Versions of the dataset.", no_args_is_help=True)
-verbs.add_typer(versions, name="data", rich_help_panel=PANEL)
 verbs.add_typer(versions, name="data", rich_help_panel=PANEL)
 
 
@@ -140,7 +139,7 @@ def diff(
         str, typer.Argument(help="a registered version, its alias, or `working`")
     ] = "working",
 ) -> None:
-    """Show what B's dataset has and A's has not, and the other way round."""
+    """Show the differences between the datasets of A and B."""
     from components.lifecycle.differences import diff as compare
 
     for line in compare(a, b).lines():
@@ -152,7 +151,7 @@ def restore(
     version: Annotated[str, typer.Argument(help="a registered version, or its alias")],
     force: Annotated[bool, typer.Option(help="even if unversioned changes are lost")] = False,
 ) -> None:
-    """Bring back the dataset and the collection that a version was trained on."""
-    from components.lifecycle.restore import restore as bring_back
+    """Restore the dataset and the collection that a version was trained on."""
+    from components.lifecycle.restore import restore as from_lineage
 
-    print(f"data/dataset is {bring_back(version, print, force=force)}, that of version {version}")
+    print(f"data/dataset is {from_lineage(version, print, force=force)}, that of version {version}")

@@ -1,4 +1,4 @@
-"""Verbs for models: which are used, which is live, what an answer came from, and search."""
+"""Verbs for models: choosing and promoting them, tracing an answer, and searching."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lineage(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Trace an answer or a version back to run, data, models, prompts, seeds and code."""
+    """Trace an answer or a version back to its run, data, models, prompts, seeds and code."""
     from components.lifecycle.lineage import tables, trace
 
     found = trace(subject)
@@ -89,7 +89,7 @@ def params(
 def promote(
     version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
 ) -> None:
-    """Make a registered version the champion (and so roll back, with an older one)."""
+    """Make a registered version the champion. With an older version, this rolls back."""
     from components.lifecycle import registry
 
     registry.promote_by_hand(version)
@@ -99,7 +99,7 @@ def promote(
 @verbs.command(rich_help_panel=PANEL)
 def search(
     query: Annotated[str, typer.Argument(help='what to look for, such as "red striped star"')],
-    k: Annotated[int, typer.Option(help="how many pictures")] = 5,
+    k: Annotated[int, typer.Option(help="how many pictures to return")] = 5,
     bundle: Annotated[Path, typer.Option(help="the bundle to search")] = Path("artifacts/bundle"),
 ) -> None:
     """Search a bundle from the terminal."""

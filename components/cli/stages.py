@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml as verbs, in their order."""
+"""The stages of dvc.yaml as verbs, in their order. Each prints a line of results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ verbs = typer.Typer()
 
 @verbs.command(rich_help_panel=PANEL)
 def source() -> None:
-    """Before them: note what lies in dataset.source, so that `dataset` sees a change."""
+    """Stage 0: record what is in dataset.source, so that stage 1 runs after a change."""
     from components.datasets.source import KEEP, source
     from components.paths import SOURCE
 
@@ -25,7 +25,7 @@ def source() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def dataset() -> None:
-    """Stage 1: write the dataset to data/dataset."""
+    """Stage 1: read the dataset from its source (data/dataset)."""
     from components.collection import catalog
     from components.datasets.dataset import dataset
 
@@ -37,7 +37,7 @@ def dataset() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def plan() -> None:
-    """Stage 2: list the pictures to imagine, shard by shard, to data/plan."""
+    """Stage 2: list the pictures to imagine, shard by shard (data/plan)."""
     from components.imagining.plan import plan as stage
 
     params = config.load().generator
@@ -46,7 +46,7 @@ def plan() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
-    """Stage 3: imagine the pictures of one shard, to data/shards."""
+    """Stage 3: draw the pictures of one shard (data/shards)."""
     from components.imagining.imagine import imagine as stage
 
     print(f"imagine@{shard}: {len(stage(shard, config.load().generator))} pictures")
@@ -54,7 +54,7 @@ def imagine(shard: Annotated[int, typer.Argument(help="one of generator.shards")
 
 @verbs.command(rich_help_panel=PANEL)
 def generate() -> None:
-    """Stage 4: gather the pictures of all shards, to data/imagined."""
+    """Stage 4: gather the pictures of all shards (data/imagined)."""
     from components.imagining.generate import generate as stage
 
     frame = stage(config.load().generator)
@@ -63,7 +63,7 @@ def generate() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def validate() -> None:
-    """Stage 5: judge the imagined pictures and draw wrong ones anew, to data/accepted."""
+    """Stage 5: judge the imagined pictures, and regenerate rejected ones (data/accepted)."""
     from components.paths import VALIDATION
     from components.validation.validate import validate as stage
 
@@ -72,14 +72,14 @@ def validate() -> None:
         print(f"warning: {warning}")
     print(
         f"validate: {report['accepted']} of {report['pictures']} pictures accepted,"
-        f" {report['redrawn']} redrawn, {sum(report['quarantined'].values())} quarantined,"
+        f" {report['redrawn']} regenerated, {sum(report['quarantined'].values())} quarantined,"
         f" {len(report['text_only'])} categories left to text: see {VALIDATION}/index.html"
     )
 
 
 @verbs.command(rich_help_panel=PANEL)
 def embed() -> None:
-    """Stage 6: encode pictures and names, to artifacts/features."""
+    """Stage 6: encode pictures and names (artifacts/features)."""
     from components.features.embed import embed as stage
 
     features = stage(config.load().encoders)
@@ -88,7 +88,7 @@ def embed() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def train() -> None:
-    """Stage 7: fit the aggregator and λ, to artifacts/aggregator."""
+    """Stage 7: train the aggregator and λ (artifacts/aggregator)."""
     from components.learning.train import train as stage
 
     history = stage(config.load().train)
@@ -98,7 +98,7 @@ def train() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def evaluate() -> None:
-    """Stage 8: mAP of text, image and fused ranking, to artifacts/evaluation."""
+    """Stage 8: measure the mAP of text, image and fused ranking (artifacts/evaluation)."""
     from components.learning.evaluate import evaluate as stage
 
     metrics = stage(config.load())
@@ -112,7 +112,7 @@ def evaluate() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def bundle() -> None:
-    """Stage 9: gather what is registered and served, to artifacts/bundle."""
+    """Stage 9: collect what is registered and served (artifacts/bundle)."""
     from components.serving.bundle import bundle
 
     info = bundle(config.load())
