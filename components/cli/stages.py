@@ -25,7 +25,7 @@ def source() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def dataset() -> None:
-    """Stage 1: read the dataset from its source (data/dataset)."""
+    """Stage 1: gather the dataset that params.yaml names (data/dataset)."""
     from components.collection import catalog
     from components.datasets.dataset import dataset
 

@@ -14,7 +14,7 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import mean_average_precision
 
-_SURE = 1e-7  # λ is stored this far from 0 and 1, where its logit is finite; it rounds to 0 or 1
+_EPSILON = 1e-7  # λ is stored this far from 0 and 1, where its logit is finite; it rounds to 0 or 1
 
 
 def grid(step: float) -> tuple[float, ...]:
@@ -45,7 +45,7 @@ class Selection:
         self.history.append(row | {"lambda": fusion_weight, "validation_map": found})
         if self.waited == 0:
             self.best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            self.best["lamda"] = torch.logit(torch.tensor([fusion_weight]), eps=_SURE)
+            self.best["lamda"] = torch.logit(torch.tensor([fusion_weight]), eps=_EPSILON)
 
     @property
     def waited(self) -> int:

@@ -141,13 +141,13 @@ def load_model(
             f" {list(wanted)}): use files of one checkpoint"
         )
     missing = set(info["missing_keys"])
-    spared = {name for name in missing if optional and name.startswith(optional)}
-    if missing > spared:
+    allowed = {name for name in missing if optional and name.startswith(optional)}
+    if missing > allowed:
         raise EidolonError(
-            f"{called} lacks weights ({min(missing - spared)}): use the checkpoint of a complete"
+            f"{called} lacks weights ({min(missing - allowed)}): use the checkpoint of a complete"
             f" {type(loaded).__name__}"
         )
-    return loaded, not spared
+    return loaded, not allowed
 
 
 def check_tokenizer(tokenizer: Any, called: str) -> None:

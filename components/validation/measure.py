@@ -159,12 +159,12 @@ class Meter:
             for name, value in _OF_PIXELS.items():
                 table[name] = np.where(fine, [value(image) for image in images], np.nan)
             clip, vision = self._clip.images(images), self._vision.images(images)
-            lead, other = clip_margin(clip, self.text, own[chunk])
-            table["clip_margin"] = np.where(fine, lead, np.nan)
+            margin, other = clip_margin(clip, self.text, own[chunk])
+            table["clip_margin"] = np.where(fine, margin, np.nan)
             table["resembles"] = np.where(fine, self.categories[other], "")
             tables.append(table)
-            seen_so = np.stack([views(image) for image in images])
-            arrays.append([clip * fine[:, None], vision * fine[:, None], seen_so])
+            chunk_views = np.stack([views(image) for image in images])
+            arrays.append([clip * fine[:, None], vision * fine[:, None], chunk_views])
         joined = [np.concatenate(parts) for parts in zip(*arrays, strict=True)]
         return Measured(tuple(files), rows.join(pd.concat(tables)), *joined)
 

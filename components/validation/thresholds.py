@@ -126,13 +126,13 @@ def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[
     count = len(meter.categories)
     own = meter.categories.get_indexer(pd.Index(rows["category"]))
     other = (own + np.random.default_rng(0).integers(1, count, size=len(own))) % count
-    lead, _ = clip_margin(measured.clip[fine], meter.text, other[fine])
+    margin, _ = clip_margin(measured.clip[fine], meter.text, other[fine])
     means = np.zeros((count, measured.vision.shape[1]))
     good = (rows["reason"] == "").to_numpy()
     np.add.at(means, own[good], measured.vision[good])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     near = (measured.vision * means[other]).sum(axis=1)[fine]
-    return {"clip_margin": lead.astype(np.float64), "category_similarity": near}
+    return {"clip_margin": margin.astype(np.float64), "category_similarity": near}
 
 
 def planted(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[str, Values]:
