@@ -14,7 +14,7 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import mean_average_precision
 
-_EPSILON = 1e-7  # λ is stored this far from 0 and 1, where its logit is finite; it rounds to 0 or 1
+_EPSILON = 1e-7  # λ stays this far from 0 and 1, so that its logit is finite; it is rounded later
 
 
 def grid(step: float) -> tuple[float, ...]:
