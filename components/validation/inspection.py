@@ -1,8 +1,8 @@
-"""The dataset as a whole: is it one that a model should be trained and measured on?
+"""Checks the dataset as a whole: whether it is fit to train and evaluate a model on.
 
-Each picture is looked at beside all others, each category beside the champion's dataset. It is no
-stage of dvc.yaml, since it asks the registry what the last version was; its findings are in
-artifacts/inspection: report.json, index.html, measurements.csv and Great Expectations' data_docs/.
+Each picture is compared with all others, and each category with the champion's dataset. This is not
+a stage of dvc.yaml, because it asks the registry for the champion. It writes artifacts/inspection:
+report.json, index.html, measurements.csv and Great Expectations' data_docs/.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def inspect(
     dataset: Path = DATASET,
     out: Path = INSPECTION,
 ) -> dict[str, Any]:
-    """Look at ``dataset``, and compare it with the one whose manifest.csv read ``before``.
+    """Check ``dataset``, and compare it with an earlier one, whose manifest.csv is ``before``.
 
-    Returns the report, that of last time when nothing changed since. Raises :class:`EidolonError`
-    after a critical failure; ``out`` tells of it then too.
+    Returns the report, or the last report if nothing has changed. Raises :class:`EidolonError`
+    after a critical failure, which ``out`` describes.
     """
     rows = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     asked = "\n".join([tables.text(rows), params.model_dump_json(), before or ""])
@@ -88,13 +88,13 @@ def inspect(
     if critical:
         raise EidolonError(
             f"the dataset is not fit to train on: {'; '.join(critical)}. See {out}/index.html, then"
-            " mend the dataset, or the limits under `inspection` in params.yaml"
+            " correct the dataset, or change the limits under `inspect` in params.yaml"
         )
     return report
 
 
 def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
-    """``looked`` with the ``reason`` why a picture offends, and the picture that it is ``like``."""
+    """``looked`` with the ``reason`` why a picture is rejected, and the picture it is ``like``."""
     marked = looked.assign(reason="", like="")
     for rule in rules:
         new = rule.broken(marked) & (marked["reason"] == "")
@@ -105,12 +105,15 @@ def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
 
 
 def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspect) -> pd.DataFrame:
-    """One row per picture: path, category, subset, source, ``decodes``, ``width``, ``height``, and
-    the colour difference at 8x8 pixels to the most similar picture of its own category and subset
-    (``copy``), of its category's other subset (``leak``), of another category (``label``), and of
-    another category with the same outline by the difference hash (``near``). They are missing where
-    there is none to compare with (:func:`components.validation.duplicates.nearest`). ``copy_of``
-    and so on name that picture as its owner does, or by its path where it was drawn."""
+    """Measure each picture of ``dataset``: one row per row of its manifest, ``rows``.
+
+    The columns are path, category, subset, source, ``decodes``, ``width``, ``height``, and the
+    colour difference at 8x8 pixels to the most similar picture: of the same category and subset
+    (``copy``), of the category's other subset (``leak``), of another category (``label``), and of
+    another category with the same outline by the difference hash (``near``). A difference is NaN if
+    there is no picture to compare with (:func:`components.validation.duplicates.nearest`). The
+    columns ``copy_of`` and so on give that picture's source, or its path if it was drawn.
+    """
     found = []
     outlines = np.zeros(len(rows), dtype=np.uint64)
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
@@ -143,10 +146,12 @@ def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspect) -> pd.Dat
 
 
 def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per category, of now or ``before``: ``gallery``, ``training`` (missing for those of
-    the split `unseen`, which need none) and all ``pictures``, in how many ``splits`` it is, how
-    many pictures there were (``before``), by which share that ``change``d, and whether its split is
-    another one (``moved``)."""
+    """One row per category of the manifest ``rows`` or of the earlier one, ``before``.
+
+    ``gallery``, ``training`` and ``pictures`` count its pictures. ``training`` is NaN in the split
+    `unseen`, which needs none. ``splits`` counts its splits. ``before`` is the earlier number of
+    pictures, ``change`` the share by which it changed, and ``moved`` whether its split changed.
+    """
     of = rows.groupby("category")
     table = pd.DataFrame(
         {
@@ -168,8 +173,11 @@ def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """One row: the share of categories that are ``lost`` since ``before``, how many are ``new``,
-    and the ``drift``, half the sum over categories of the change of their shares of all pictures.
+    """One row about the whole dataset, compared with ``before``.
+
+    ``lost`` is the share of the earlier categories that are gone, and ``new`` the number of new
+    ones. ``drift`` is half the sum of the absolute changes of the categories' shares of all
+    pictures.
     """
     now = categories["pictures"].fillna(0)
     row: dict[str, Any] = {"dataset": "now", "lost": np.nan, "new": np.nan, "drift": np.nan}
@@ -182,7 +190,7 @@ def summarise(categories: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataF
 
 
 def of_a_picture(params: config.Inspect) -> list[Rule]:
-    """What a picture of the dataset must have."""
+    """The rules for each picture of the dataset."""
     close, mostly = params.copy_colour_distance, params.mostly
     return [
         Rule("decodes", 1, None, "does not decode", "critical"),

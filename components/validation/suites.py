@@ -1,7 +1,7 @@
-"""Great Expectations: whether measured rows are good enough to go on. Its one home.
+"""Great Expectations: decides whether measured rows are good enough for the pipeline to continue.
 
-Everything is measured before; an expectation says in which range a column's values lie, which share
-of the rows must comply, and how severe it is when they do not.
+No other module imports it. Everything is measured before. An expectation gives the range of a
+column's values, the share of rows that must be in it, and how severe a failure is.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from components.validation.limit import Limit
 
 Severity = Literal["critical", "warning", "info"]
 
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # when a run was is told by Airflow and MLflow
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # a fixed time: Airflow and MLflow record the real one
 _RANDOM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 
 
 @dataclass(frozen=True)
 class Rule(Limit):
-    """At least the share ``mostly`` of the values that are there must be within the limit."""
+    """A limit that at least the share ``mostly`` of the values, without missing ones, must keep."""
 
     severity: Severity = "critical"
     mostly: float = 1.0
@@ -38,7 +38,7 @@ class Rule(Limit):
 
 @dataclass(frozen=True)
 class Suite:
-    """Rules about the rows of ``frame``, which ``key`` names."""
+    """Rules about the rows of ``frame``. The column ``key`` names the rows in messages."""
 
     name: str
     frame: pd.DataFrame
@@ -48,15 +48,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class Failure:
-    """A rule that does not hold, in words, with up to three of the rows that break it."""
+    """A broken rule: a sentence that names up to three of the rows that break it."""
 
     severity: Severity
     sentence: str
 
 
 def run(suites: Sequence[Suite], docs: Path) -> list[Failure]:
-    """Validate ``suites`` in a throw-away file context, write its Data Docs to ``docs``, and return
-    what failed, the most severe first."""
+    """Validate ``suites``, write Data Docs to ``docs``, and return the failures.
+
+    The most severe failures come first. The context of Great Expectations is temporary.
+    """
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
     import great_expectations as gx
@@ -107,7 +109,7 @@ def run(suites: Sequence[Suite], docs: Path) -> list[Failure]:
             (validated,) = outcome.run_results.values()
             rules = {rule.column: rule for rule in suite.rules}
             found = [result.to_json_dict() for result in validated.results]
-            if len(found) != len(rules):  # a suite drops what it does not know, without a word
+            if len(found) != len(rules):  # a suite drops unknown expectations without a warning
                 raise RuntimeError(f"{len(found)} of {len(rules)} expectations of {suite.name} ran")
             failures += [
                 _failure(
@@ -123,8 +125,10 @@ def run(suites: Sequence[Suite], docs: Path) -> list[Failure]:
 
 
 def _settle(site: Path) -> None:
-    """Data Docs name their parts at random and by the time. Number them instead: the same rows give
-    the same pages, so that dvc.lock does not change."""
+    """Replace random names and times in the Data Docs by numbers.
+
+    So the same rows give the same pages, and dvc.lock does not change.
+    """
     names: dict[str, str] = {}
     for page in sorted(site.rglob("*.html")):
         text = _RANDOM.sub(
@@ -134,7 +138,7 @@ def _settle(site: Path) -> None:
 
 
 def _failure(rule: Rule, suite: Suite, result: dict[str, Any]) -> Failure:
-    """``result``: a failed expectation of ``suite`` as GX tells it."""
+    """The failure of ``rule`` from ``result``, a failed expectation as GX reports it."""
     if result["exception_info"]["raised_exception"]:
         raise RuntimeError(f"{suite.name}: {rule.column}: {result['exception_info']}")
     rows = [str(row[suite.key]) for row in result["result"]["unexpected_index_list"]]
