@@ -67,10 +67,16 @@ kernels: $(READY) ## the numeric tests on two other BLAS kernels
 	  $(PARALLEL) -m "numeric and not slow"
 
 .PHONY: check
-check: $(READY) ## lint, format and types
+check: $(READY) ## lint, format, types, dead code and dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/vulture
+	$(BIN)/deptry .
+
+.PHONY: docs
+docs: $(READY) ## write docs/commands.md from the command lines themselves
+	$(BIN)/python -m docs
 
 .PHONY: format
 format: $(READY) ## put the code into its format
