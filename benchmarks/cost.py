@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import typer
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +30,7 @@ from transformers import (
 
 from benchmarks.models import CROP, TOKENS, VAE
 from components.config import profiles
+from components.errors import one_sentence
 
 SIDE = 1024  # of the matrices whose product gives this machine's rate
 LATENT = 8  # pixels of the picture to one of the VAE's latents
@@ -94,6 +96,7 @@ def rate() -> float:
 
 
 def main() -> None:
+    """Print the operations, and the least time here, of the profile folder-sd-turbo's models."""
     generator = profiles.load("folder-sd-turbo").generator
     here = rate()
     table = Table(title=f"the profile folder-sd-turbo; here {here / 1e9:.0f} GFLOP/s")
@@ -107,4 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        typer.run(main)

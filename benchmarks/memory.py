@@ -24,7 +24,10 @@ from components.collection.ingest import ingest
 SIZE = (4000, 3000)
 
 
-def main(what: str, counts: Annotated[list[int], typer.Argument()]) -> None:
+def main(
+    what: Annotated[str, typer.Argument(help="`ingest` or `embed`")],
+    counts: Annotated[list[int], typer.Argument(help="how many photographs, in this order")],
+) -> None:
     """Print the most memory that this process ever had, after each of COUNTS photographs of a new
     folder were read by WHAT, `ingest` or `embed`."""
     params = config.load()

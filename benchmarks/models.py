@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import typer
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
@@ -289,6 +290,7 @@ def _tokenizer() -> CLIPTokenizer:
 
 
 def main() -> None:
+    """Measure full-size models with random weights, on an accelerator (docs/models.md)."""
     if device().type == "cpu":
         raise EidolonError(
             "there is no accelerator here, and a CPU takes hours for this: `make bench` measures"
@@ -318,4 +320,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with one_sentence():
-        main()
+        typer.run(main)

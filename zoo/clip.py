@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import (
@@ -70,11 +71,13 @@ def save(model: CLIPModel, tokenizer: CLIPTokenizer, out: Path) -> None:
     CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4500)
-    parser.add_argument("--out", type=Path, default=Path("zoo/models/clip"))
-    args = parser.parse_args()
+def main(
+    steps: Annotated[int, typer.Option(min=1, help="steps of training")] = 4500,
+    out: Annotated[Path, typer.Option(help="the folder to write the model to")] = Path(
+        "zoo/models/clip"
+    ),
+) -> None:
+    """Train the embedded CLIP."""
     torch.set_num_threads(1)
 
     tokenizer = train_tokenizer()
@@ -107,7 +110,7 @@ def main() -> None:
         "clip",
         model,
         loss,
-        steps=args.steps,
+        steps=steps,
         lr=1.2e-3,
         weight_decay=0.05,
         ema=0.995,
@@ -116,8 +119,8 @@ def main() -> None:
     model.load_state_dict(weights, strict=False)
     model.eval()
     print(text_to_image_map(model, tokenizer, tensor))
-    save(model, tokenizer, args.out)
+    save(model, tokenizer, out)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

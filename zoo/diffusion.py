@@ -6,11 +6,12 @@ empty. It learns from studio pictures with clean captions of the training combin
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from diffusers import (
     AutoencoderKL,
     DDPMScheduler,
@@ -110,14 +111,16 @@ def sheet(pipe: StableDiffusionPipeline, path: Path) -> None:
     image.resize((16 * 64, 4 * 64), Image.Resampling.NEAREST).save(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--out", type=Path, default=Path("zoo/models/generator"))
-    args = parser.parse_args()
+def main(
+    steps: Annotated[int, typer.Option(min=1, help="steps of training")] = 20_000,
+    out: Annotated[Path, typer.Option(help="the generator's folder, which holds the VAE")] = Path(
+        "zoo/models/generator"
+    ),
+) -> None:
+    """Train the embedded generator, whose VAE must be there."""
     torch.set_num_threads(1)
     tokenizer = train_tokenizer()
-    vae = AutoencoderKL.from_pretrained(args.out / "vae")
+    vae = AutoencoderKL.from_pretrained(out / "vae")
     data = pictures("studio", 100)
     with torch.inference_mode():
         chunks = [
@@ -152,14 +155,14 @@ def main() -> None:
         return {}
 
     weights = train(
-        "diffusion", denoiser, loss, steps=args.steps, lr=1e-3, ema=0.999, every=500, report=report
+        "diffusion", denoiser, loss, steps=steps, lr=1e-3, ema=0.999, every=500, report=report
     )
     denoiser.load_state_dict(weights, strict=False)
     denoiser.eval()
     pipe = pipeline(denoiser, vae, tokenizer)
     sheet(pipe, WORK / "sheet-final.png")
-    pipe.save_pretrained(args.out)
+    pipe.save_pretrained(out)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

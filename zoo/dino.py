@@ -9,13 +9,14 @@ last are what lets it tell new combinations apart.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
@@ -33,6 +34,7 @@ PAIR_TEMPERATURE = 0.1
 PAIR_STEPS = 4000
 PROTOTYPE_STEPS = 3000
 ATTRIBUTE_STEPS = 4000
+STEPS = PAIR_STEPS + PROTOTYPE_STEPS + ATTRIBUTE_STEPS
 PROTOTYPE_TEMPERATURE = 0.05
 PHOTOS, STUDIO = 400, 40  # pictures of each category
 SHIFT, CUT = 4, (4, 10)  # pixels: how far a picture is moved, and the sides of what is cut out
@@ -111,12 +113,13 @@ def disturbed(pictures: np.ndarray, rng: Rng) -> np.ndarray:
     return result
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    steps = PAIR_STEPS + PROTOTYPE_STEPS + ATTRIBUTE_STEPS
-    parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--out", type=Path, default=Path("zoo/models/dino"))
-    args = parser.parse_args()
+def main(
+    steps: Annotated[int, typer.Option(min=1, help="steps of training")] = STEPS,
+    out: Annotated[Path, typer.Option(help="the folder to write the model to")] = Path(
+        "zoo/models/dino"
+    ),
+) -> None:
+    """Train the embedded picture encoder."""
     torch.set_num_threads(1)
     photo, studio = pictures("photo", PHOTOS), pictures("studio", STUDIO)
     student = Student(photo.names)
@@ -157,7 +160,7 @@ def main() -> None:
         "dino",
         student,
         loss,
-        steps=args.steps,
+        steps=steps,
         lr=1e-3,
         weight_decay=0.05,
         ema=0.995,
@@ -166,8 +169,8 @@ def main() -> None:
     student.load_state_dict(weights, strict=False)
     student.eval()
     print(image_to_image_map(student.encoder, tensor))
-    save(student.encoder, args.out)
+    save(student.encoder, out)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

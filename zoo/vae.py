@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,11 +38,13 @@ def build() -> AutoencoderKL:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--out", type=Path, default=Path("zoo/models/generator/vae"))
-    args = parser.parse_args()
+def main(
+    steps: Annotated[int, typer.Option(min=1, help="steps of training")] = 4000,
+    out: Annotated[Path, typer.Option(help="the folder to write the model to")] = Path(
+        "zoo/models/generator/vae"
+    ),
+) -> None:
+    """Train the VAE of the embedded generator."""
     torch.set_num_threads(1)
     vae = build()
     studio, photo = pictures("studio", 100), pictures("photo", 10)
@@ -69,15 +72,15 @@ def main() -> None:
         }
 
     weights = train(
-        "vae", vae, loss, steps=args.steps, lr=1.5e-3, weight_decay=0.0, ema=0.995, report=report
+        "vae", vae, loss, steps=steps, lr=1.5e-3, weight_decay=0.0, ema=0.995, report=report
     )
     vae.load_state_dict(weights, strict=False)
     with torch.inference_mode():
         latents = vae.encode(tensor(studio.pixels[::50])).latent_dist.sample()
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 4))
     print(report(0), vae.config.scaling_factor)
-    vae.save_pretrained(args.out)
+    vae.save_pretrained(out)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
