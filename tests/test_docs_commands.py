@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from docs import commands
+from docs.__main__ import PAGES
 from docs.commands import PROGRAMS, leaves
 from tests import documents
 from tests.commandlines import OURS, lines, make_targets, wrong_with
@@ -28,9 +29,10 @@ INTERNAL = {
 QUICK = ("eidolon params", "python -m ops env")
 
 
-def test_the_page_of_commands_is_what_make_docs_writes() -> None:
-    written = (ROOT / "docs" / "commands.md").read_text()
-    assert written == commands.render(), "docs/commands.md is out of date: run `make docs`"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_written_page_is_what_make_docs_writes(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text()
+    assert written == PAGES[name](), f"docs/{name} is out of date: run `make docs`"
 
 
 def test_every_module_that_can_be_run_is_documented() -> None:

@@ -53,12 +53,6 @@ def keys(value: object) -> list[str]:
     return list(value) if isinstance(value, dict) else [""]
 
 
-def test_the_page_of_parameters_is_what_the_command_prints() -> None:
-    done = eidolon(ROOT, "params", "--markdown")
-    assert done.returncode == 0, done.stderr
-    assert (ROOT / "docs" / "parameters.md").read_text() == done.stdout
-
-
 def test_every_parameter_is_described_in_one_sentence() -> None:
     for entry in listing.entries():
         assert entry.description.endswith(".") and len(entry.description) <= 160, entry.name

@@ -58,17 +58,11 @@ def params(
     changed: Annotated[
         bool, typer.Option("--changed", help="only what differs from the profile in use")
     ] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="print the page docs/parameters.md")
-    ] = False,
 ) -> None:
     """List the parameters: the value of each here, and what it means."""
     from components.config import listing, profiles
     from components.config.params import read
 
-    if markdown:
-        print(listing.page(profiles.BASE, profiles.values(profiles.BASE)), end="")
-        return
     config.load()  # a wrong value is told as such
     here = read(config.PARAMS)
     shown = profiles.changed(here) if changed else listing.entries()

@@ -20,8 +20,8 @@ from components.config.params import Params
 _WIDTH = 100  # columns
 _PAGE = """# Parameters
 
-`eidolon params --markdown > docs/parameters.md` writes this page from the model in
-components/config, and a test holds it to that. `eidolon params` shows the values in use here;
+`make docs` writes this page from the model in components/config, and a test holds the page against
+the model. `eidolon params` shows the values in use here;
 with `--changed` it shows those that differ from the profile in use.
 
 The values below are those of the profile `{base}`, the base of all others: each other file in
