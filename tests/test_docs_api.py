@@ -13,11 +13,12 @@ from pydantic import BaseModel
 
 from bento import api, guard, reference
 from bento.web import FILES
+from components import config
 from tests import documents
 from tests.commandlines import commands, lines
 
 PAGE = "docs/api.md"
-OPENAPI: dict[str, Any] = reference.openapi(1)
+OPENAPI: dict[str, Any] = reference.openapi(1, config.Serve())
 SERVER = re.compile(r"(?:http://)?(?:localhost|127\.0\.0\.1):3000(/.*)?")
 BY_STARLETTE = {405}  # the one status that only the router gives
 

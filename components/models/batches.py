@@ -27,8 +27,8 @@ R = TypeVar("R")
 class Batches(Generic[T, R]):
     """Applies ``work`` to any number of items, ``size`` at a time.
 
-    Without a ``size`` it is measured on an accelerator, and is ``on_cpu`` on a CPU. ``share`` is the
-    part of the free memory that a batch may take. A batch that does not fit is halved: other
+    Without a ``size`` it is measured on an accelerator, and is ``on_cpu`` on a CPU. ``share`` is
+    the part of the free memory that a batch may take. A batch that does not fit is halved: other
     processes may use the same memory.
 
     Raises :class:`NoRoomError` or :class:`TransientError`, here or when called, if not even one
