@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from components.datasets.adapter import Source, Split
+from components.datasets.outlines import OUTLINES
 
 Style = Literal["photo", "studio"]
 
@@ -43,18 +44,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "pink": (0.910, 0.50, 0.93),
 }
 PATTERNS = ("plain", "striped", "dotted", "checked")
-SHAPES = (
-    "circle",
-    "square",
-    "triangle",
-    "star",
-    "heart",
-    "cross",
-    "ring",
-    "crescent",
-    "arrow",
-    "bolt",
-)
+SHAPES = tuple(OUTLINES)
 
 _SPLIT_SEED = 20250917  # the split is part of the dataset's definition, not a parameter
 _VALIDATION, _UNSEEN = 40, 80
@@ -239,7 +229,8 @@ def _paint(
 def _mask(shape: str, cx: float, cy: float, radius: float, angle: float) -> np.ndarray:
     image = Image.new("L", (_CANVAS, _CANVAS))
     pen = ImageDraw.Draw(image)
-    for points, fill in _outline(shape):
+    outline, *holes = OUTLINES[shape]()
+    for points, fill in [(outline, 255), *((hole, 0) for hole in holes)]:
         rotated = [
             (
                 (cx + radius * (x * math.cos(angle) - y * math.sin(angle))) * _CANVAS,
@@ -249,97 +240,3 @@ def _mask(shape: str, cx: float, cy: float, radius: float, angle: float) -> np.n
         ]
         pen.polygon(rotated, fill=fill)
     return np.asarray(image)
-
-
-def _round(r: float, ox: float = 0.0, oy: float = 0.0) -> list[tuple[float, float]]:
-    turns = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-    return [(ox + r * math.cos(t), oy + r * math.sin(t)) for t in turns]
-
-
-def _outline(shape: str) -> Iterator[tuple[list[tuple[float, float]], int]]:
-    """Polygons in units of the radius, y down; fill 0 cuts a hole."""
-    match shape:
-        case "circle":
-            yield _round(0.92), 255
-        case "square":
-            yield [(-0.82, -0.82), (0.82, -0.82), (0.82, 0.82), (-0.82, 0.82)], 255
-        case "triangle":
-            yield [(0, -1.0), (0.98, 0.78), (-0.98, 0.78)], 255
-        case "star":
-            tips = [
-                (math.sin(k * math.pi / 5) * r, -math.cos(k * math.pi / 5) * r)
-                for k in range(10)
-                for r in [1.08 if k % 2 == 0 else 0.45]
-            ]
-            yield tips, 255
-        case "heart":
-            turns = np.linspace(0, 2 * math.pi, 60, endpoint=False)
-            yield (
-                [
-                    (
-                        math.sin(t) ** 3,
-                        -(
-                            13 * math.cos(t)
-                            - 5 * math.cos(2 * t)
-                            - 2 * math.cos(3 * t)
-                            - math.cos(4 * t)
-                        )
-                        / 16,
-                    )
-                    for t in turns
-                ],
-                255,
-            )
-        case "cross":
-            a, b = 0.34, 1.0
-            yield (
-                [
-                    (-a, -b),
-                    (a, -b),
-                    (a, -a),
-                    (b, -a),
-                    (b, a),
-                    (a, a),
-                    (a, b),
-                    (-a, b),
-                    (-a, a),
-                    (-b, a),
-                    (-b, -a),
-                    (-a, -a),
-                ],
-                255,
-            )
-        case "ring":
-            yield _round(1.0), 255
-            yield _round(0.5), 0
-        case "crescent":
-            yield _round(1.0), 255
-            yield _round(0.82, ox=0.5, oy=-0.12), 0
-        case "arrow":
-            yield (
-                [
-                    (-1.0, -0.32),
-                    (0.05, -0.32),
-                    (0.05, -0.9),
-                    (1.0, 0),
-                    (0.05, 0.9),
-                    (0.05, 0.32),
-                    (-1.0, 0.32),
-                ],
-                255,
-            )
-        case "bolt":
-            yield (
-                [
-                    (0.3, -1.05),
-                    (-0.72, 0.2),
-                    (-0.1, 0.2),
-                    (-0.38, 1.05),
-                    (0.72, -0.28),
-                    (0.08, -0.28),
-                    (0.62, -1.05),
-                ],
-                255,
-            )
-        case other:
-            raise ValueError(f"unknown shape {other!r}")
