@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from components import config
 from study.figures import DEFAULT, PAPER, SIMPLEST, Figures, Sweep
 from study.methods import IDEAS, KEPT
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 LOWEST = 0.6  # mAP that is still drawn
 
@@ -23,7 +19,8 @@ def effects(figures: Figures, path: Path) -> None:
     names = (*IDEAS, PAPER, DEFAULT)
     found = {name: figures.between(name, SIMPLEST, "unseen") for name in names}
     ordered = sorted(found, key=lambda name: found[name][0])
-    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    figure = Figure((8, 4.8), layout="constrained")
+    axes = figure.subplots()
     for place, name in enumerate(ordered):
         mean, half = found[name]
         kept = name in (*KEPT, DEFAULT)
@@ -42,7 +39,6 @@ def effects(figures: Figures, path: Path) -> None:
         title="Each idea by itself (squares: kept), and the default",
     )
     figure.savefig(path, dpi=130, metadata={"Software": None})
-    plt.close(figure)
 
 
 def sweeps(params: config.Params, sweep: Sweep, seconds: Mapping[int, float], path: Path) -> None:
@@ -55,7 +51,8 @@ def sweeps(params: config.Params, sweep: Sweep, seconds: Mapping[int, float], pa
         "pictures": f"K pictures of {steps} steps",
         "steps": f"{many} pictures of so many steps",
     }
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure((7, 4), layout="constrained")
+    axes = figure.subplots()
     for what, mark, colour in (("pictures", "o-", "#2c6e8f"), ("steps", "s--", "#d98f2b")):
         values = [n for n in sweep.values(what) if sweep.at(what, n)[0] > LOWEST]
         means, halves = zip(*(sweep.at(what, n) for n in values), strict=True)
@@ -75,4 +72,3 @@ def sweeps(params: config.Params, sweep: Sweep, seconds: Mapping[int, float], pa
     )
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=130, metadata={"Software": None})
-    plt.close(figure)

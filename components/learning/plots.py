@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,10 +16,6 @@ from matplotlib.ticker import MaxNLocator
 from components import manifest
 from components.features.features import Features
 from components.images import decoding
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
@@ -40,7 +35,8 @@ class Strip(NamedTuple):
 
 def gains(frame: pd.DataFrame, path: Path) -> None:
     """Sorted bars of fused - text AP, one per category, a panel for seen and one for unseen."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
+    figure = Figure((9, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     groups = frame["split"].map(SPLIT_GROUP)
     for cell, group in zip(axes, ("seen", "unseen"), strict=True):
         gain = np.sort(frame.loc[groups == group, "gain"])
@@ -55,7 +51,8 @@ def gains(frame: pd.DataFrame, path: Path) -> None:
 
 def fusion_weight_sweep(curve: pd.DataFrame, chosen: float, path: Path) -> None:
     """mAP against λ by group, with the λ that validation chose."""
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    figure = Figure((6, 3.6), layout="constrained")
+    axes = figure.subplots()
     for group, part in curve.groupby("group", sort=False):
         axes.plot(part["lambda"], part["map"], color=COLOURS[str(group)], label=str(group))
     axes.axvline(chosen, color="black", linestyle=":", label=f"chosen λ = {chosen:.2f}")
@@ -79,9 +76,8 @@ def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
         _nothing("no category is unseen", path)
         return
     names = names[:: max(1, len(names) // SHOWN)][:SHOWN]
-    figure, axes = plt.subplots(
-        6, len(names), figsize=(1.15 * len(names), 7.2), layout="constrained", squeeze=False
-    )
+    figure = Figure((1.15 * len(names), 7.2), layout="constrained")
+    axes = figure.subplots(6, len(names), squeeze=False)
     for column, name in enumerate(names):
         files = [accepted / p for p in drawn.loc[drawn["category"] == name, "path"][:3]]
         files += [None] * (3 - len(files))
@@ -99,7 +95,8 @@ def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
 
 def pictures_sweep(curve: pd.DataFrame, path: Path) -> None:
     """Fused mAP against the number of imagined pictures, by group."""
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    figure = Figure((6, 3.6), layout="constrained")
+    axes = figure.subplots()
     for group, part in curve.groupby("group", sort=False):
         colour = COLOURS[str(group)]
         axes.plot(part["pictures"], part["map"], "o-", color=colour, label=str(group))
@@ -123,14 +120,9 @@ def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) ->
     many = int(drawn.groupby("category").size().max())
     hits = max(len(strip.text) for strip in shown)
     widths = [many, hits, hits]
-    figure, axes = plt.subplots(
-        len(shown),
-        3,
-        figsize=(0.55 * sum(widths) + 1.5, 0.72 * len(shown) + 0.5),
-        width_ratios=widths,
-        squeeze=False,
-        layout="constrained",
-    )
+    size = (0.55 * sum(widths) + 1.5, 0.72 * len(shown) + 0.5)
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(len(shown), 3, width_ratios=widths, squeeze=False)
     for cells, strip in zip(axes, shown, strict=True):
         files = [accepted / p for p in drawn.loc[drawn["category"] == strip.category, "path"]]
         _strip(cells[0], files, [None] * len(files), many)
@@ -180,9 +172,8 @@ def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None
         "text": ("texts, CLIP", features.text, features.gallery_clip),
         "imagined": ("imagined pictures, vision encoder", drawn, features.gallery_vision),
     }
-    figure, axes = plt.subplots(
-        1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
-    )
+    figure = Figure((9, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
     for cell, (name, (title, queries, gallery)) in zip(axes, spaces.items(), strict=True):
         centre = gallery.mean(axis=0)
         first = queries.mean(axis=0) - centre
@@ -211,7 +202,7 @@ def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None
 
 def _nothing(why: str, path: Path) -> None:
     """A picture that says why there is nothing to show: the stage promises a file."""
-    figure = plt.figure(figsize=(4, 1))
+    figure = Figure((4, 1))
     figure.text(0.5, 0.5, why, ha="center", va="center")
     _save(figure, path)
 
@@ -219,4 +210,3 @@ def _nothing(why: str, path: Path) -> None:
 def _save(figure: Figure, path: Path) -> None:
     # no date in the file: equal inputs give an equal picture, and so an equal hash in DVC
     figure.savefig(path, dpi=130, metadata={"Software": None})
-    plt.close(figure)
