@@ -17,6 +17,7 @@ import numpy as np
 
 from components.index.blocks import blocks
 from components.learning.metrics import Bools, Floats, average_precisions
+from components.vectors import normalized
 
 SMALL = (50_000, 200)
 LARGE = (1_000_000, 1_000)
@@ -38,8 +39,8 @@ def world(gallery: int, queries: int) -> tuple[Floats, Floats, np.ndarray]:
     for first in range(0, gallery, 2**16):
         part = slice(first, first + 2**16)
         rows[part] += centres[classes[part]]
-        rows[part] /= np.linalg.norm(rows[part], axis=1, keepdims=True)
-    return rows, centres / np.linalg.norm(centres, axis=1, keepdims=True), classes
+        rows[part] = normalized(rows[part])
+    return rows, normalized(centres), classes
 
 
 def step(earlier: int, rank: int) -> float:

@@ -29,7 +29,7 @@ from components.paths import IMAGINED
 from components.validation.judge import judge
 from components.validation.measure import Measured, Meter
 from components.validation.regeneration import regenerate
-from components.vectors import Array
+from components.vectors import Array, normalized
 
 COUNT = 60  # planted of each kind
 SHARE = 0.1  # of wrong pictures in the experiment
@@ -90,8 +90,7 @@ class World:
         row = self.categories.get_indexer(pd.Index(names))
         image = np.zeros((len(self.categories), vision.shape[1]), dtype=np.float32)
         np.add.at(image, row[kept], vision[kept])
-        image /= np.maximum(np.linalg.norm(image, axis=1, keepdims=True), 1e-12)
-        scores = self.gallery.score(self.text, image, WEIGHT)
+        scores = self.gallery.score(self.text, normalized(image), WEIGHT)
         return pd.Series(
             {
                 "fused": mean_average_precision(scores.fused, self.positive),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from components.learning import aggregator, loss
 from components.learning.aggregator import Aggregator
-from components.vectors import Array
+from components.vectors import Array, normalized
 from study.baselines import fixed_best
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
 from study.ranking import (
@@ -22,7 +22,6 @@ from study.ranking import (
     best_weight,
     fused,
     linear,
-    normalised,
     weighted_mean,
 )
 from study.world import World
@@ -99,7 +98,7 @@ def text_token(world: World) -> Ranking:
 
 def renormalised_text(world: World) -> Ranking:
     """The averaged text vector at length one again."""
-    return best_weight(world, normalised(world.features.text), weighted_mean(world))
+    return best_weight(world, normalized(world.features.text), weighted_mean(world))
 
 
 def _spread(queries: Array, pictures: Array) -> Array:
@@ -126,7 +125,7 @@ def domain_shift(world: World) -> Ranking:
     real = features.training_vision[np.isin(features.labels(features.training), rows)]
     shift = real.mean(axis=0) - features.imagined[rows][features.accepted[rows]].mean(axis=0)
     moved = (features.imagined + shift) * features.accepted[..., None]
-    return best_weight(world, features.text, normalised(moved.sum(axis=1)))
+    return best_weight(world, features.text, normalized(moved.sum(axis=1)))
 
 
 def _trusting(world: World, trust: Array) -> Ranking:
@@ -146,7 +145,7 @@ def _agreement(world: World) -> Array:
 
 def _resemblance(world: World) -> Array:
     """(C, K): CLIP's cosine of each imagined picture with its category's text."""
-    return np.einsum("ckd,cd->ck", world.imagined_clip, normalised(world.features.text))
+    return np.einsum("ckd,cd->ck", world.imagined_clip, normalized(world.features.text))
 
 
 def trust_siblings(world: World) -> Ranking:
@@ -202,7 +201,8 @@ def weight_per_query(world: World) -> Ranking:
 def clip_stream(world: World) -> Ranking:
     """A third stream: the imagined pictures through CLIP, against the gallery's CLIP features."""
     features, image = world.features, weighted_mean(world)
-    seen_by_clip = normalised((world.imagined_clip * features.accepted[..., None]).sum(axis=1))
+    seen = (world.imagined_clip * features.accepted[..., None]).sum(axis=1)
+    seen_by_clip: Array = normalized(seen)
     return best(
         world,
         (
@@ -232,8 +232,8 @@ def expanded(world: World, first: Ranking) -> Ranking:
             scores = first(on)
             found = np.argsort(-scores, axis=1)[:, :n]
             weight = np.clip(np.take_along_axis(scores, found, axis=1), 0, None)[..., None] ** 3
-            more_text = normalised((weight * on.clip[found]).sum(axis=1))
-            more_image = normalised((weight * on.vision[found]).sum(axis=1))
+            more_text = normalized((weight * on.clip[found]).sum(axis=1))
+            more_image = normalized((weight * on.vision[found]).sum(axis=1))
             by_more = (more_text @ on.clip.T + more_image @ on.vision.T) / 2
             return ((1 - share) * scores + share * by_more).astype(np.float32)
 

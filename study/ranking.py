@@ -15,7 +15,7 @@ import numpy.typing as npt
 from components.features.features import Features
 from components.index.gallery import Gallery
 from components.learning.metrics import average_precisions
-from components.vectors import Array
+from components.vectors import Array, normalized
 from study.world import World
 
 Rows = npt.NDArray[np.intp]
@@ -58,11 +58,6 @@ Ranking = Callable[[Pictures], Array]
 Method = Callable[[World], Ranking]
 
 
-def normalised(x: Array) -> Array:
-    """Rows of length one; zero rows stay zero."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
-
-
 def linear(text: Array, image: Array, fusion_weight: float | Array) -> Ranking:
     """``(1-λ)·<text, CLIP> + λ·<image, DINO>``; ``fusion_weight`` is λ, a number or a
     column (C, 1)."""
@@ -88,7 +83,7 @@ def weighted_mean(world: World, weights: np.ndarray | None = None) -> Array:
     """(C, d): the mean of a category's accepted pictures, of length one."""
     features = world.features
     kept = np.asarray(features.accepted if weights is None else weights, dtype=np.float32)
-    return normalised((features.imagined * kept[..., None]).sum(axis=1))
+    return normalized((features.imagined * kept[..., None]).sum(axis=1))
 
 
 def validation_map(world: World, ranking: Ranking) -> float:

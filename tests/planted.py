@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from components.features.features import Features
-from components.vectors import Array
+from components.vectors import Array, normalized
 
 SPLITS = ("train",) * 12 + ("validation",) * 8 + ("unseen",) * 8
 DIM, SHOWN, IMAGINED = 12, 6, 4
@@ -17,8 +17,7 @@ DIM, SHOWN, IMAGINED = 12, 6, 4
 
 def normalised(x: np.ndarray) -> Array:
     """Rows of length one; zero rows stay zero."""
-    rows = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
-    return cast(Array, rows.astype(np.float32))
+    return cast(Array, normalized(x).astype(np.float32))
 
 
 def noisy(centres: np.ndarray, noise: float, each: int, rng: np.random.Generator) -> Array:

@@ -14,7 +14,7 @@ from components.datasets import emblems
 from components.index import build
 from components.index.gallery import Gallery
 from components.learning import aggregator, analysis, train
-from components.vectors import Array
+from components.vectors import Array, normalized
 from study import banks, baselines, covering, defaults, ideas, methods, networks, sweeps
 from study.__main__ import compare, maps
 from study.figures import interval
@@ -23,7 +23,6 @@ from study.ranking import (
     Ranking,
     gallery_pictures,
     linear,
-    normalised,
     training_pictures,
     weighted_mean,
 )
@@ -77,7 +76,7 @@ def test_fusing_two_independent_streams_beats_each(world: World) -> None:
 
 def test_taking_off_a_planted_domain_shift_helps(world: World) -> None:
     away = np.random.default_rng(1).normal(size=DIM).astype(np.float32)
-    shifted = normalised(world.features.imagined + 2 * normalised(away))
+    shifted = normalized(world.features.imagined + 2 * normalized(away))
     moved = replace(world, features=replace(world.features, imagined=shifted))
     assert unseen(moved, ideas.domain_shift) > unseen(moved, baselines.fixed_best) + 0.01
 
@@ -85,11 +84,11 @@ def test_taking_off_a_planted_domain_shift_helps(world: World) -> None:
 def test_taking_off_planted_hubness_helps(world: World) -> None:
     """A direction that queries and some of the pictures share puts those pictures first."""
     rng = np.random.default_rng(2)
-    common = normalised(rng.normal(size=DIM).astype(np.float32))
+    common = normalized(rng.normal(size=DIM).astype(np.float32))
 
     def drawn_to(rows: np.ndarray, least: float, most: float) -> np.ndarray:
         pull = rng.uniform(least, most, (*rows.shape[:-1], 1)).astype(np.float32)
-        return normalised(rows + pull * common)
+        return normalized(rows + pull * common)
 
     features = world.features
     with_hubs = replace(

@@ -25,6 +25,7 @@ from components.index.blocks import blocks
 from components.learning.aggregator import Aggregator
 from components.learning.metrics import Bools, Ints, average_precisions
 from components.progress import track
+from components.vectors import normalized
 
 FIXED = 0.1
 """The authors' fixed fusion weight of the image score."""
@@ -84,7 +85,7 @@ def mean_average_precisions(features: Features, aggregator: Aggregator | None) -
             f"{features.name} has no query with a picture to find: fetch the authors' features"
             " again"
         )
-    mean = _unit(np.stack([pictures.mean(axis=0) for pictures in features.images]))
+    mean = normalized(np.stack([pictures.mean(axis=0) for pictures in features.images]))
     network = None if aggregator is None else deepcopy(aggregator).double()
     learned = None if network is None else _aggregate(network, features)
     fusion_weight = 0.0 if network is None else float(network.trainable_fusion_weight.detach())
@@ -141,10 +142,6 @@ def _aggregate(aggregator: Aggregator, features: Features) -> Matrix:
             " use another checkpoint"
         )
     return found.numpy()
-
-
-def _unit(vectors: Matrix) -> Matrix:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _mask(rows: list[Ints], gallery: int) -> Bools:

@@ -21,7 +21,7 @@ from components.images import decoding
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.progress import track
 from components.validation.quality import contrast, pixels, sharpness
-from components.vectors import Array
+from components.vectors import Array, normalized
 
 DIGITS = 6
 """Decimals of sums over many numbers. These decimals are the same on every processor."""
@@ -98,8 +98,7 @@ def views(image: Image.Image) -> Array:
             colour = side[..., 1:].reshape(_SIDE // 2, 2, _SIDE // 2, 2, 2).mean((1, 3)) - 128
             # a colour difference covers four pixels of brightness
             found.append(np.concatenate([brightness.ravel(), 2 * colour.ravel()]))
-    vectors = np.stack(found)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    return normalized(np.stack(found), least=1e-6)
 
 
 _SIDE = 8  # of a view, in pixels
@@ -128,7 +127,7 @@ class Meter:
         self._batch = max(self._clip.batch, self._vision.batch)
         self.categories = pd.Index(categories)
         text = self._clip.describe(list(categories), params.text_templates)
-        self.text: Array = text / np.linalg.norm(text, axis=1, keepdims=True)
+        self.text: Array = normalized(text)
 
     def measure(self, files: Sequence[Path], frame: pd.DataFrame) -> Measured:
         """Measure ``files``, one per row of ``frame``.

@@ -28,6 +28,7 @@ from components.validation import inspection
 from components.validation.judge import diversity, judge, limits, view_distances
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, clip_margin
+from components.vectors import normalized
 
 Values = npt.NDArray[np.float64]
 
@@ -130,8 +131,7 @@ def wrongly_named(measured: Measured, rows: pd.DataFrame, meter: Meter) -> dict[
     means = np.zeros((count, measured.vision.shape[1]))
     good = (rows["reason"] == "").to_numpy()
     np.add.at(means, own[good], measured.vision[good])
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    near = (measured.vision * means[other]).sum(axis=1)[fine]
+    near = (measured.vision * normalized(means)[other]).sum(axis=1)[fine]
     return {"clip_margin": margin.astype(np.float64), "category_similarity": near}
 
 
