@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from PIL import Image
 from components import manifest
 from components.files import sha256
 from components.images import decoding
+from components.images.encoding import encode
 from components.validation.measure import Measured, Meter
 
 Rows = npt.NDArray[np.intp]
@@ -77,7 +77,7 @@ def _noise(_: Path, rng: np.random.Generator) -> bytes:
             return _png(np.repeat(rng.uniform(0, 255, (32, 32, 1)), 3, axis=2))
         case _:
             coarse = Image.fromarray(np.uint8(rng.uniform(0, 255, (8, 8, 3))))
-            return _encoded(coarse.resize((32, 32), Image.Resampling.BICUBIC))
+            return encode(coarse.resize((32, 32), Image.Resampling.BICUBIC), "PNG")
 
 
 def _as_it_is(source: Path, _: np.random.Generator) -> bytes:
@@ -90,13 +90,11 @@ def _copy(source: Path, rng: np.random.Generator) -> bytes:
         case 0:
             return source.read_bytes()
         case 1:
-            buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=92)
-            return _encoded(decoding.decode(buffer.getvalue()))
+            return encode(decoding.decode(encode(image, "JPEG", quality=92)), "PNG")
         case 2:
             return _png(np.asarray(image) + rng.normal(0, 3, (image.height, image.width, 3)))
         case _:
-            return _encoded(image.resize((24, 24)).resize(image.size))
+            return encode(image.resize((24, 24)).resize(image.size), "PNG")
 
 
 def _shifted(source: Path, rng: np.random.Generator) -> bytes:
@@ -104,7 +102,7 @@ def _shifted(source: Path, rng: np.random.Generator) -> bytes:
     down, right = rng.integers(-1, 2), rng.choice((-1, 1))
     framed = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
     moved = np.roll(framed, (down, right), axis=(0, 1))
-    return _encoded(Image.fromarray(moved[1:-1, 1:-1]))
+    return encode(Image.fromarray(moved[1:-1, 1:-1]), "PNG")
 
 
 def _lit(source: Path, rng: np.random.Generator) -> bytes:
@@ -114,17 +112,16 @@ def _lit(source: Path, rng: np.random.Generator) -> bytes:
 def _cropped(source: Path, _: np.random.Generator) -> bytes:
     image = decoding.decode(source)
     inner = image.crop((1, 1, image.width - 1, image.height - 1))
-    return _encoded(inner.resize(image.size, Image.Resampling.BICUBIC))
+    return encode(inner.resize(image.size, Image.Resampling.BICUBIC), "PNG")
 
 
 def _recompressed(source: Path, _: np.random.Generator) -> bytes:
-    buffer = io.BytesIO()
-    decoding.decode(source).save(buffer, "JPEG", quality=60)
-    return _encoded(decoding.decode(buffer.getvalue()))
+    lossy = encode(decoding.decode(source), "JPEG", quality=60)
+    return encode(decoding.decode(lossy), "PNG")
 
 
 def _mirrored(source: Path, _: np.random.Generator) -> bytes:
-    return _encoded(decoding.decode(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return encode(decoding.decode(source).transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG")
 
 
 def _altered(source: Path, rng: np.random.Generator) -> bytes:
@@ -143,7 +140,7 @@ def _bomb(_: Path, rng: np.random.Generator) -> bytes:
 
 @cache
 def _black(side: int) -> bytes:
-    return _encoded(Image.new("1", (side, side)))
+    return encode(Image.new("1", (side, side)), "PNG")
 
 
 def _text(_: Path, rng: np.random.Generator) -> bytes:
@@ -192,10 +189,4 @@ _FROM: dict[str, Callable[[pd.DataFrame, int], pd.Series]] = {
 
 
 def _png(values: npt.NDArray[np.float64]) -> bytes:
-    return _encoded(Image.fromarray(np.uint8(np.clip(values, 0, 255))))
-
-
-def _encoded(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode(Image.fromarray(np.uint8(np.clip(values, 0, 255))), "PNG")

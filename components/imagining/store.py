@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 
 from components.files import put, scratch
+from components.images.encoding import encode
 from components.imagining.recipes import RECIPE, address_of, recipe_in
 
 
@@ -44,9 +44,7 @@ class Store:
         """Store ``image`` under the address of its ``recipe``."""
         text = PngImagePlugin.PngInfo()
         text.add_itxt(RECIPE, recipe)
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", pnginfo=text)
-        self._write(address_of(recipe), buffer.getvalue())
+        self._write(address_of(recipe), encode(image, "PNG", pnginfo=text))
 
     def adopt(self, address: str, file: Path) -> bool:
         """Store a copy of ``file`` if it is the picture of ``address``; returns whether it is."""

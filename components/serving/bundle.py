@@ -14,7 +14,6 @@ Loading checks every hash. The bundle contains no pickle.
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from safetensors.numpy import save_file
 from components import config, manifest, tables
 from components.features.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
-from components.images import decoding
+from components.images.encoding import encode
+from components.images.thumbnails import thumbnail
 from components.index.build import build_index
 from components.learning.aggregator import Aggregator, aggregate
 from components.models.checkpoints import fingerprint
@@ -94,9 +94,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path, side: int) -> None:
-    image = decoding.decode(path, side=side)
-    image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG" if max(image.size) <= 64 else "JPEG")
+    image = thumbnail(path, side)
+    data = encode(image, "PNG" if max(image.size) <= 64 else "JPEG")
     # the date is fixed, so equal pictures give an equal archive
-    archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())
+    archive.writestr(zipfile.ZipInfo(name), data)

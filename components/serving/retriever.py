@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-from PIL import Image
 
 from components import config, names
 from components.errors import QueryError
+from components.images.encoding import encode
 from components.imagining.generator import Generator
 from components.index.gallery import top
 from components.models.encoders import ClipEncoder, VisionEncoder
@@ -80,8 +79,7 @@ class Retriever:
         )
         self._generator = Generator(generator)
         self._imagining = threading.Lock()  # there is one pipeline: one generation at a time
-        self._remembered = remembered
-        self._imagined: OrderedDict[str, Imagination] = OrderedDict()
+        self._imagined = lru_cache(remembered)(self._imagine)
         known = bundle.categories["category"]
         self._known = {names.fold(name): row for row, name in enumerate(known)}
 
@@ -106,7 +104,8 @@ class Retriever:
         else:
             gallery = self.bundle.gallery.uncorrected
             text = self._clip.describe([words], self._templates)[0]
-            aggregated, pictures, seeds = self._imagine(words)
+            with self._imagining:  # so that equal queries at the same time share one generation
+                aggregated, pictures, seeds = self._imagined(words)
             imagined = list(pictures)
         fusion_weight = self.bundle.aggregator.fusion_weight
         scores = gallery.score(text[None], aggregated[None], fusion_weight)
@@ -127,28 +126,15 @@ class Retriever:
         return Answer(query, row is not None, fusion_weight, hits, imagined, seeds)
 
     def _imagine(self, words: str) -> Imagination:
-        """Imagine a text. Equal queries share one generation, even when they are concurrent."""
-        with self._imagining:
-            if words not in self._imagined:
-                pictures, seeds = self._generator.imagine(
-                    words, self._generator.params.images_per_category
-                )
-                features = torch.from_numpy(self._vision.images(pictures))
-                with torch.inference_mode():
-                    aggregated = self.bundle.aggregator(features[None])[0].numpy()
-                self._imagined[words] = aggregated, [_png(p) for p in pictures], seeds
-                if len(self._imagined) > self._remembered:
-                    self._imagined.popitem(last=False)
-            self._imagined.move_to_end(words)
-            return self._imagined[words]
+        """The aggregated embedding (d,), the pictures as PNG, and their seeds, for a text."""
+        count = self._generator.params.images_per_category
+        pictures, seeds = self._generator.imagine(words, count)
+        features = torch.from_numpy(self._vision.images(pictures))
+        with torch.inference_mode():
+            aggregated = self.bundle.aggregator(features[None])[0].numpy()
+        return aggregated, [encode(picture, "PNG") for picture in pictures], seeds
 
 
 def _clean(score: np.floating) -> float:
     """The score with the digits that float32 holds: 0.6 instead of 0.6000000238418579."""
     return round(float(score), DIGITS)
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +15,8 @@ from urllib.parse import quote
 import pandas as pd
 
 from components.errors import EidolonError
-from components.images import decoding
+from components.images.encoding import encode
+from components.images.thumbnails import thumbnail
 
 SHOWN = 500  # rows
 _SIDE = 96  # pixels of a thumbnail
@@ -76,12 +76,8 @@ def _text(value: object) -> str:
 
 def _thumbnail(file: Path) -> str:
     try:
-        image = decoding.decode(file, side=_SIDE)
+        image = thumbnail(file, _SIDE)
     except EidolonError:
         return "no picture"
-    image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return (
-        f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-    )
+    data = base64.b64encode(encode(image, "PNG")).decode()
+    return f'<img alt="" src="data:image/png;base64,{data}">'

@@ -6,7 +6,6 @@ under the name of a random other category, blank pictures, noise, and lossy copi
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from PIL import Image
 from components import config, manifest
 from components.files import file_aside
 from components.images.decoding import decode
+from components.images.encoding import encode
 from components.images.hashing import thumbnail
 from components.paths import DATASET, IMAGINED
 from components.validation import inspection
@@ -182,9 +182,7 @@ def lossy_copies(files: Sequence[Path]) -> Values:
 
 
 def _lossy(image: Image.Image) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=60)
-    return decode(buffer.getvalue())
+    return decode(encode(image, "JPEG", quality=60))
 
 
 def plot(found: list[Distribution], path: Path) -> None:
