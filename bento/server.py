@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import psutil
 
 from components.errors import EidolonError
+from components.ports import obstacle
+from components.processes import end, family
 from components.variables import of_endpoint
 
 STOP_SECONDS = 20.0
@@ -52,15 +53,11 @@ def free_port() -> int:
 
 def check_port(host: str, port: int) -> None:
     """Raise :class:`EidolonError` when the port cannot be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise EidolonError(
-                f"cannot listen on {host}:{port} ({error}): stop what listens there, "
-                "or choose another with --port"
-            ) from None
+    if (why := obstacle(host, port)) is not None:
+        raise EidolonError(
+            f"cannot listen on {host}:{port} ({why}): stop what listens there, "
+            "or choose another port with --port"
+        )
 
 
 @contextmanager
@@ -84,7 +81,8 @@ def served(tag: str, folder: Path, log: Path, timeout: float) -> Iterator[str]:
         _wait(process, url, timeout, log)
         yield url
     finally:
-        _stop(process)
+        end(family(process.pid), STOP_SECONDS)  # its workers lead sessions of their own
+        process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, timeout: float, log: Path) -> None:
@@ -100,17 +98,3 @@ def _wait(process: subprocess.Popen[bytes], url: str, timeout: float, log: Path)
         time.sleep(0.2)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
     raise NotServedError(f"the server {how}; its last lines:\n{tail}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and its workers, which lead sessions of their own."""
-    family: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        family = [parent, *parent.children(recursive=True)]
-    process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
-    for left in alive:
-        with suppress(psutil.NoSuchProcess):
-            left.kill()
-    process.wait()

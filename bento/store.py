@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
@@ -20,7 +20,8 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bento.pins import PLACE, Pins
 from components import config
 from components.errors import EidolonError
-from components.files import read_json, sha256
+from components.files import sha256
+from components.serving.integrity import checked
 
 if TYPE_CHECKING:
     from bentoml import Bento
@@ -48,7 +49,7 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
     """The Bento of ``bundle`` as the registry's ``version`` with the settings ``serve``, whether it
     is new, and what it was built with."""
     remedy = "give the folder that `dvc repro bundle` or the registry wrote"
-    info = read_json(bundle / "bundle.json", remedy)
+    info = checked(bundle, remedy)
     digest = sha256(bundle / "bundle.json")[:8]
     try:
         generator, encoders, made_with = info["generator"], info["encoders"], info["models"]
@@ -60,7 +61,6 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
         expected = {part: str(made_with[part]) for part in sources}
     except (KeyError, TypeError) as error:
         raise EidolonError(f"{bundle}/bundle.json lacks {error}: {remedy}") from None
-    _check_files(bundle, info, remedy)
     tags = {"bundle": f"eidolon-bundle:v{version}-{digest}"}
     _keep(tags["bundle"], bundle)
     for part, (model, revision) in sources.items():
@@ -91,13 +91,6 @@ def find(tag: str) -> Bento:
     if str(bento.tag) != tag:
         raise EidolonError(f"{tag} is no exact tag: did you mean {bento.tag}?")
     return bento
-
-
-def _check_files(bundle: Path, info: dict[str, Any], remedy: str) -> None:
-    for name, digest in info["files"].items():
-        path = bundle / name
-        if not path.is_file() or sha256(path) != digest:
-            raise EidolonError(f"{path} is missing or not the file that was packed: {remedy}")
 
 
 def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:

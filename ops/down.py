@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ops.processes import end
+from components.processes import end
 from ops.services import Supervisor, marked
 
 PATIENCE = 40.0  # seconds for a service to end by itself

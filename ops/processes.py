@@ -1,13 +1,12 @@
-"""Processes: running one, reading what it prints, and ending it with its children."""
+"""Running a process and reading what it prints."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-import psutil
-
+from components.processes import end, family
 from components.variables import masked, without_airflow
 from ops.environment import ROOT, environment
 
@@ -44,24 +43,3 @@ def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
     for line in process.stdout:
         if line.strip():
             yield masked(line.rstrip())
-
-
-def family(pid: int) -> list[psutil.Process]:
-    """``pid`` and its descendants; nothing when it is gone."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def end(processes: Sequence[psutil.Process], patience: float = 5.0) -> None:
-    """Terminate ``processes``, by force those that are not gone in ``patience`` seconds."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    left = psutil.wait_procs(processes, timeout=patience)[1]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=patience)

@@ -24,13 +24,13 @@ from components import config
 from components.errors import EidolonError, TransientError
 from components.files import read_json, write_json
 from components.paths import EVALUATION
+from components.processes import end, family
 from components.variables import without_airflow
 from ops import record, release
 from ops.accelerators import accelerators
 from ops.airflow import Airflow
 from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
-from ops.processes import end, family
 from ops.progress import Board, Display
 from ops.record import Event
 from ops.services import Supervisor

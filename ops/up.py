@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from components.errors import EidolonError
 from components.files import write_text
+from components.ports import obstacle
 from components.variables import masked
 from ops import release
 from ops.airflow import Airflow
@@ -108,15 +108,11 @@ def check_ports(listed: list[Service]) -> None:
         if service.port in wanted:
             wrong.append(f"{service.port} is for both {wanted[service.port]} and {service.name}")
         wanted[service.port] = service.name
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", service.port))
-            except OSError:
-                wrong.append(
-                    f"{service.port} for {service.name} is taken{_listener(service.port)}: "
-                    f"stop that, or set {service.variable}"
-                )
+        if obstacle("127.0.0.1", service.port) is not None:
+            wrong.append(
+                f"{service.port} for {service.name} is taken{_listener(service.port)}: "
+                f"stop that, or set {service.variable}"
+            )
     if wrong:
         left = " (`make down` ends what an earlier `make up` left here)" if marked() else ""
         raise EidolonError("ports: " + "; ".join(wrong) + left)

@@ -24,6 +24,7 @@ from rich.text import Text
 from components import config, manifest, names
 from components.errors import EidolonError
 from components.lifecycle import registry
+from components.serving.integrity import FORMAT
 from components.versioning.lock import collection_hash, dataset_hash
 
 STDIN = "-"
@@ -175,8 +176,6 @@ def _of_this_format(version: registry.Registered, kept: dict[str, str]) -> Itera
     try:
         yield
     except (KeyError, ValidationError):
-        from components.serving.loading import FORMAT  # loads torch
-
         found = json.loads(kept["bundle/bundle.json"]).get("format")
         if found == FORMAT:
             raise

@@ -37,7 +37,7 @@ from components.paths import (
     FEATURES,
     VALIDATION,
 )
-from components.serving.loading import FORMAT
+from components.serving.integrity import FORMAT
 from components.versioning.lock import dataset_hash
 
 

@@ -13,13 +13,11 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from components import tables
-from components.errors import EidolonError
-from components.files import read_json, sha256
 from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
+from components.serving.integrity import checked
 
-FORMAT = 4
-"""The format of bundle.json that this release reads and writes."""
+REMEDY = "get the bundle from the registry again, or run `dvc repro bundle`"
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,7 @@ def load(folder: Path) -> Bundle:
     Raises :class:`EidolonError` when the bundle has another format, or a file is missing, damaged,
     or not the one that was packed.
     """
-    remedy = "get the bundle from the registry again, or run `dvc repro bundle`"
-    info = read_json(folder / "bundle.json", remedy)
-    if info.get("format") != FORMAT:
-        raise EidolonError(f"{folder} has format {info.get('format')}, not {FORMAT}: {remedy}")
-    for name, digest in info["files"].items():
-        path = folder / name
-        if not path.is_file() or sha256(path) != digest:
-            raise EidolonError(f"{path} is missing or not the file that was packed: {remedy}")
+    info = checked(folder, REMEDY)
     gallery = load_file(folder / "gallery.safetensors")
     queries = load_file(folder / "queries.safetensors")
     return Bundle(
@@ -72,8 +63,8 @@ def load(folder: Path) -> Bundle:
         gallery=Gallery(**gallery),
         text=queries["text"],
         aggregated=queries["aggregated"],
-        pictures=tables.read(folder / "gallery.csv", ("path", "category"), remedy),
+        pictures=tables.read(folder / "gallery.csv", ("path", "category"), REMEDY),
         categories=tables.read(
-            folder / "categories.csv", ("category", "split", "pictures", "seeds"), remedy
+            folder / "categories.csv", ("category", "split", "pictures", "seeds"), REMEDY
         ),
     )

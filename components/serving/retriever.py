@@ -25,7 +25,7 @@ Imagination = tuple[np.ndarray, list[bytes], list[int]]
 
 
 @dataclass(frozen=True)
-class Hit:
+class ScoredPicture:
     """One gallery picture in an answer.
 
     ``score`` fuses ``text_score`` and ``image_score``, minus ``hubness``
@@ -55,7 +55,7 @@ class Answer:
     query: str
     known: bool
     fusion_weight: float
-    hits: list[Hit]
+    hits: list[ScoredPicture]
     imagined: list[str | bytes]
     seeds: list[int]
 
@@ -111,7 +111,7 @@ class Retriever:
         scores = gallery.score(text[None], aggregated[None], fusion_weight)
         table = self.bundle.pictures
         hits = [
-            Hit(
+            ScoredPicture(
                 rank=rank,
                 id=table["path"][i],
                 category=table["category"][i],
