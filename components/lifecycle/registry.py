@@ -1,11 +1,10 @@
-"""MLflow: runs, registered versions and two aliases. No other module imports mlflow.
+"""MLflow: the registered versions of the model and the two aliases.
 
 The alias ``champion`` names the live model. ``challenger`` names the newest candidate.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,52 +12,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from components import config, manifest, tables
+from components import config, manifest
 from components.errors import EidolonError
 from components.files import read_json, text_of
+from components.lifecycle import runs
 from components.lifecycle.registry_errors import GONE, code_of, translated
-from components.nested import flat
-from components.paths import (
-    ACCEPTED,
-    AGGREGATOR,
-    BUNDLE,
-    COLLECTION,
-    DATASET,
-    EVALUATION,
-    INSPECTION,
-    LOCK,
-    POINTER,
-    SOURCE,
-    VALIDATION,
-)
+from components.paths import BUNDLE, DATASET, POINTER
 from components.variables import masked
 from components.versioning import git, lock
 
 MODEL = "eidolon"
-EXPERIMENT = "eidolon-retrain"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ROLLED_BACK = "rolled_back"  # a version's tag
-
-KEPT = {
-    "params.yaml": config.PARAMS,
-    "dataset.csv": DATASET / "manifest.csv",
-    "accepted.csv": ACCEPTED / "manifest.csv",
-    "collection.csv": COLLECTION / "manifest.csv",
-    "pictures.dvc": POINTER,
-    "source.json": SOURCE,
-}
-"""The files, besides dvc.lock, from which a version is traced and restored, by their names in the
-run's `lineage/`."""
 
 _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
 """The codes of MLflow's errors for a version, and for an alias, that does not exist."""
@@ -137,10 +110,10 @@ def register(params: config.Params) -> Version:
         return Version(known.run_id or "", MODEL, str(known.version), created=False)
     info = read_json(BUNDLE / "bundle.json", "run `dvc repro bundle`")
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
-    mlflow.set_experiment(experiment_id=_experiment(registry))
+    mlflow.set_experiment(experiment_id=runs.experiment(registry))
     with mlflow.start_run(run_name=f"retrain-{digest[:8]}") as run:
         mlflow.set_tags({"dvc_lock": digest, "profile": params.profile})
-        _log_run(params, info, rows)
+        runs.log(params, info, rows)
     try:
         registry.create_registered_model(
             MODEL, description="Retrieval bundles: gallery index, aggregator, λ, query vectors"
@@ -174,13 +147,13 @@ def keep(folder: Path, why: str) -> str:
     """
     registry = client()
     run = registry.create_run(
-        _experiment(registry),
+        runs.experiment(registry),
         run_name=f"failed-{folder.name}",
         tags={"mlflow.note.content": why, "failed": folder.name},
     )
     registry.log_artifacts(run.info.run_id, str(folder), folder.name)
     registry.set_terminated(run.info.run_id, "FAILED")
-    return f"{tracking_uri()} experiment {EXPERIMENT}, run {run.info.run_id}"
+    return f"{tracking_uri()} experiment {runs.EXPERIMENT}, run {run.info.run_id}"
 
 
 @_reached()
@@ -294,51 +267,6 @@ def download(version: str, folder: Path) -> Path:
     return Path(path)
 
 
-def _log_run(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:
-    """Log everything about the bundle to the active run.
-
-    This is: the parameters, the bundle's metrics, the metrics of each epoch under `train.`, and all
-    files that record what the bundle was made from.
-    """
-    mlflow.log_params(_params(params))
-    trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
-    mlflow.log_metrics({k: float(v) for k, v in flat(info["metrics"] | trained).items()})
-    history = tables.read(AGGREGATOR / "history.csv", ("epoch",), "run `dvc repro train`")
-    for row in history.to_dict("records"):
-        epoch = int(row.pop("epoch"))
-        of_epoch = {f"train.{name}": float(value or "nan") for name, value in row.items()}
-        mlflow.log_metrics(of_epoch, epoch)
-    mlflow.log_input(
-        mlflow.data.from_pandas(  # type: ignore[attr-defined]
-            rows, source=str(DATASET), name=params.profile, digest=info["dataset"]["dvc"][:36]
-        ),
-        context="training",
-    )
-    mlflow.log_artifacts(str(EVALUATION), "evaluation")
-    mlflow.log_artifacts(str(VALIDATION), "validation")
-    if INSPECTION.is_dir():
-        mlflow.log_artifacts(str(INSPECTION), "inspection")
-    mlflow.log_artifact(str(LOCK))
-    for name, file in KEPT.items():
-        if file.is_file():
-            mlflow.log_text(file.read_text(), f"lineage/{name}")
-    mlflow.log_artifacts(str(BUNDLE), "bundle")
-
-
-def _experiment(registry: MlflowClient) -> str:
-    """The id of the experiment, which is created if needed.
-
-    Without a server, its artifacts go to ``EIDOLON_ARTIFACTS``, because the default would depend on
-    the working directory. A server has its own place for artifacts.
-    """
-    found = registry.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    served = mlflow.get_tracking_uri().startswith("http")
-    place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
-    return str(registry.create_experiment(EXPERIMENT, artifact_location=place))
-
-
 def _if_known(ask: Callable[[str, str], ModelVersion], which: str) -> ModelVersion | None:
     """The result of ``ask`` for the version ``which`` of the model, or None if it is unknown."""
     try:
@@ -366,19 +294,3 @@ def _registered(found: ModelVersion, aliases: dict[str, str]) -> Registered:
 def _with_digest(registry: MlflowClient, digest: str) -> ModelVersion | None:
     found = registry.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{digest}'")
     return max(found, key=lambda v: int(v.version), default=None)
-
-
-def _params(params: config.Params) -> dict[str, str]:
-    """The parameters for MLflow: by ``section.key``, with values other than text as JSON.
-
-    The names of categories stay inside the values, because MLflow restricts keys. MLflow truncates
-    long values, but the run also has the complete params.yaml as lineage/params.yaml.
-    """
-    found: dict[str, Any] = {}
-    for section, value in params.model_dump(mode="json", by_alias=True).items():
-        fields = value if isinstance(value, dict) else {"": value}
-        found |= {f"{section}.{key}".rstrip("."): inner for key, inner in fields.items()}
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in found.items()
-    }

@@ -24,7 +24,7 @@ from components.progress import track
 from components.validation import page, suites
 from components.validation.duplicates import KINDS, nearest
 from components.validation.limit import mark
-from components.validation.suites import Rule, Suite
+from components.validation.suites import Failure, Rule, Suite
 
 _COMPARED = ("category", "split")  # what is compared with the dataset of the champion
 _SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "height", *KINDS)
@@ -55,7 +55,6 @@ def inspect(
     looked, categories = measure(dataset, rows, params), compare(rows, old)
     of_pictures = of_a_picture(params)
     marked = _marked(looked, of_pictures)
-    offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
     with folder_aside(out) as aside:
         failures = suites.run(
             [
@@ -75,14 +74,7 @@ def inspect(
             "compared": before is not None,
             "digest": digest,
         }
-        shown = page.render(
-            "Inspection of the dataset",
-            [(f.severity, f.sentence) for f in failures],
-            offending,
-            [dataset / path for path in offending["path"]],
-            aside / "data_docs",
-        )
-        write_text(aside / "index.html", shown)
+        write_text(aside / "index.html", _page(failures, marked, dataset, aside / "data_docs"))
         tables.write(aside / "measurements.csv", marked)
         write_json(aside / "report.json", report)
     if critical:
@@ -91,6 +83,18 @@ def inspect(
             " correct the dataset, or change the limits under `inspect` in params.yaml"
         )
     return report
+
+
+def _page(failures: list[Failure], marked: pd.DataFrame, dataset: Path, docs: Path) -> str:
+    """The page with the ``failures`` and the offending pictures among ``marked``."""
+    offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
+    return page.render(
+        "Inspection of the dataset",
+        [(f.severity, f.sentence) for f in failures],
+        offending,
+        [dataset / path for path in offending["path"]],
+        docs,
+    )
 
 
 def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:

@@ -62,66 +62,73 @@ def run(suites: Sequence[Suite], docs: Path) -> list[Failure]:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
     import great_expectations as gx
-    from great_expectations.expectations import ExpectColumnValuesToBeBetween
 
-    failures = []
     with tempfile.TemporaryDirectory() as project:
         context = gx.get_context(mode="file", project_root_dir=project)
         context.variables.progress_bars = {"globally": False}
         source = context.data_sources.add_pandas("eidolon")
-        for suite in suites:
-            asset = source.add_dataframe_asset(suite.name)
-            expectations = [
-                ExpectColumnValuesToBeBetween(
-                    column=rule.column,
-                    min_value=rule.low,
-                    max_value=rule.high,
-                    mostly=rule.mostly,
-                    severity=rule.severity,
-                    notes=f"otherwise: {rule.reason}",
-                )
-                for rule in suite.rules
-            ]
-            definition = gx.ValidationDefinition(
-                name=suite.name,
-                data=asset.add_batch_definition_whole_dataframe("all"),
-                suite=context.suites.add(
-                    gx.ExpectationSuite(suite.name, expectations=expectations)
-                ),
-            )
-            checkpoint = context.checkpoints.add(
-                gx.Checkpoint(
-                    name=suite.name,
-                    validation_definitions=[context.validation_definitions.add(definition)],
-                    actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
-                    result_format={
-                        "result_format": "COMPLETE",
-                        "unexpected_index_column_names": [suite.key],
-                    },
-                )
-            )
-            flags = suite.frame.select_dtypes(bool).columns
-            frame = suite.frame.astype(dict.fromkeys(flags, int))  # a range needs numbers
-            outcome = checkpoint.run(
-                batch_parameters={"dataframe": frame},
-                run_id=gx.RunIdentifier(run_name="run", run_time=_NEVER),
-            )
-            (validated,) = outcome.run_results.values()
-            rules = {rule.column: rule for rule in suite.rules}
-            found = [result.to_json_dict() for result in validated.results]
-            if len(found) != len(rules):  # a suite drops unknown expectations without a warning
-                raise RuntimeError(f"{len(found)} of {len(rules)} expectations of {suite.name} ran")
-            failures += [
-                _failure(
-                    rules[str(result["expectation_config"]["kwargs"]["column"])], suite, result
-                )
-                for result in found
-                if not result["success"]
-            ]
+        failures = [failure for suite in suites for failure in _run_one(context, source, suite)]
         site = Path(project) / "gx" / "uncommitted" / "data_docs" / "local_site"
         _settle(site)
         shutil.copytree(site, docs)
     return sorted(failures, key=lambda f: ("critical", "warning", "info").index(f.severity))
+
+
+def _run_one(context: Any, source: Any, suite: Suite) -> list[Failure]:
+    """Validate ``suite`` in the ``context`` of Great Expectations; its frame goes by ``source``."""
+    import great_expectations as gx
+
+    flags = suite.frame.select_dtypes(bool).columns
+    frame = suite.frame.astype(dict.fromkeys(flags, int))  # a range needs numbers
+    outcome = _checkpoint(context, source, suite).run(
+        batch_parameters={"dataframe": frame},
+        run_id=gx.RunIdentifier(run_name="run", run_time=_NEVER),
+    )
+    (validated,) = outcome.run_results.values()
+    rules = {rule.column: rule for rule in suite.rules}
+    found = [result.to_json_dict() for result in validated.results]
+    if len(found) != len(rules):  # a suite drops an expectation that it does not know
+        raise RuntimeError(f"{len(found)} of {len(rules)} expectations of {suite.name} ran")
+    return [
+        _failure(rules[str(result["expectation_config"]["kwargs"]["column"])], suite, result)
+        for result in found
+        if not result["success"]
+    ]
+
+
+def _checkpoint(context: Any, source: Any, suite: Suite) -> Any:
+    """The checkpoint of ``suite``, which writes the Data Docs when it runs."""
+    import great_expectations as gx
+    from great_expectations.expectations import ExpectColumnValuesToBeBetween
+
+    expectations = [
+        ExpectColumnValuesToBeBetween(
+            column=rule.column,
+            min_value=rule.low,
+            max_value=rule.high,
+            mostly=rule.mostly,
+            severity=rule.severity,
+            notes=f"otherwise: {rule.reason}",
+        )
+        for rule in suite.rules
+    ]
+    asset = source.add_dataframe_asset(suite.name)
+    definition = gx.ValidationDefinition(
+        name=suite.name,
+        data=asset.add_batch_definition_whole_dataframe("all"),
+        suite=context.suites.add(gx.ExpectationSuite(suite.name, expectations=expectations)),
+    )
+    return context.checkpoints.add(
+        gx.Checkpoint(
+            name=suite.name,
+            validation_definitions=[context.validation_definitions.add(definition)],
+            actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+            result_format={
+                "result_format": "COMPLETE",
+                "unexpected_index_column_names": [suite.key],
+            },
+        )
+    )
 
 
 def _settle(site: Path) -> None:

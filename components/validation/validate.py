@@ -11,7 +11,7 @@ artifacts/validation/data_docs/        Great Expectations' own pages
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,18 @@ def validate(
             f"validation of the imagined pictures failed: {'; '.join(report['critical'])}. See"
             f" {out}/index.html, then change the generator or the limits in params.yaml"
         )
+    kept = regenerated.last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
+    _accept(kept, compress(regenerated.measured.files, fine), accepted)
+    return report
+
+
+def _accept(rows: pd.DataFrame, files: Iterable[Path], accepted: Path) -> None:
+    """Write ``accepted``: the ``files`` by the paths of their ``rows``, and their manifest."""
     with folder_aside(accepted) as aside:
-        kept = regenerated.last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
-        for file, path in zip(
-            compress(regenerated.measured.files, fine), kept["path"], strict=True
-        ):
+        for file, path in zip(files, rows["path"], strict=True):
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, aside / path)
-        manifest.write(aside, kept)
-    return report
+        manifest.write(aside, rows)
 
 
 def _write_findings(
