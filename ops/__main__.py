@@ -21,7 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
 
 
 @app.command()
@@ -31,7 +30,7 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
     try:
-        module.run(console)
+        module.run(Console())
     except module.RunError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -47,7 +46,7 @@ def up() -> None:
     from ops.run import RunError
 
     try:
-        module.up(console)
+        module.up(Console())
     except (module.UpError, RunError) as error:
         print(f"error: {error}; `make down` stops what did start", file=sys.stderr)
         sys.exit(1)
@@ -58,7 +57,7 @@ def down() -> None:
     """Stop everything that `up` started."""
     from ops.down import down as stop
 
-    with console.status("stopping"):
+    with Console().status("stopping"):
         count = stop()
     print(f"stopped {count} processes" if count else "nothing was up")
 

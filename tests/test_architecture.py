@@ -212,3 +212,77 @@ def test_a_stage_depends_on_the_code_that_it_runs(stage: str) -> None:
     deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith("components")]
     assert not {name for name in code if not any(name.startswith(dep) for dep in deps)}
     assert all((ROOT / dep).exists() for dep in deps)
+
+
+CODE = ("bento", "benchmarks", "components", "dags", "ops", "study", "zoo")
+MOST_LINES, MOST_OF_A_FUNCTION = 350, 60
+
+
+def sources(*folders: str) -> dict[str, str]:
+    """The text of every module in ``folders``, by its path."""
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in files}
+
+
+def test_modules_and_functions_are_short() -> None:
+    found = sources(*CODE)
+    long = {name: lines for name, text in found.items() if (lines := text.count("\n")) > MOST_LINES}
+    for name, text in found.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > MOST_OF_A_FUNCTION:
+                    long[f"{name}: {node.name}"] = lines
+    assert not long
+
+
+DEFINITIONS = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+)
+MAKERS = {
+    *("Path", "resolve", "with_name", "compile", "getLogger"),
+    *("dict", "fromkeys", "frozenset", "items", "object", "product", "range", "str", "tuple"),
+    *("arange", "dtype", "new", "round", "endswith", "datetime", "fields", "getattr"),
+    *("AfterValidator", "Field", "NewType", "TypeVar"),
+    *("Layout", "Option", "Typer", "Web"),
+}
+"""What a constant may be made with, beside the private functions of its own module."""
+
+JOINED = {"add_typer", "add_asgi_middleware", "mount_asgi_app"}
+"""How a part joins the application that its module makes."""
+
+
+def calls(node: ast.AST) -> set[str]:
+    """What ``node`` calls when it runs, by the last part of each name."""
+    found = {ast.unparse(node.func).rpartition(".")[2]} if isinstance(node, ast.Call) else set()
+    inner = [] if isinstance(node, ast.Lambda) else ast.iter_child_nodes(node)
+    return found.union(*(calls(child) for child in inner))
+
+
+def does_nothing(node: ast.stmt) -> bool:
+    """Whether a statement of a module only defines something."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call()):
+            return calls(node) <= JOINED
+        case ast.Assign(targets=[ast.Name() | ast.Tuple()]) | ast.AnnAssign(target=ast.Name()):
+            return all(name in MAKERS or name.startswith("_") for name in calls(node))
+        case ast.If(test=test):
+            return ast.unparse(test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+    return isinstance(node, DEFINITIONS)
+
+
+def test_nothing_happens_on_import() -> None:
+    """But for dags/: Airflow finds a DAG by importing the file that makes it."""
+    wrong = [
+        f"{name}:{node.lineno}"
+        for name, text in sources(*(folder for folder in CODE if folder != "dags")).items()
+        for node in ast.parse(text).body
+        if not does_nothing(node)
+    ]
+    assert not wrong

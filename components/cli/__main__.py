@@ -22,8 +22,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (stages, data, models, authors):
-    app.add_typer(group.verbs)
+app.add_typer(stages.verbs)
+app.add_typer(data.verbs)
+app.add_typer(models.verbs)
+app.add_typer(authors.verbs)
 
 
 def main() -> None:
