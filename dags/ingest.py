@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag, get_current_context, task
 from assets import DATASET
 from perform import perform
+from retries import RETRIES
 
 from ops import steps
 
@@ -54,13 +55,7 @@ def announced(saved: Any) -> None:
             " EIDOLON_SOURCES; nothing: what lies in the inbox",
         )
     },
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(seconds=15),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=6),
-    },
+    default_args=RETRIES | {"execution_timeout": timedelta(hours=6)},
     tags=["eidolon"],
 )
 def ingest() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET
 from perform import perform
+from retries import RETRIES
 
 from ops import steps
 from ops.environment import POOL
@@ -123,13 +124,7 @@ def deploy(built: Given) -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(seconds=15),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(minutes=30),
-    },
+    default_args=RETRIES | {"execution_timeout": timedelta(minutes=30)},
     tags=["eidolon"],
 )
 def retrain() -> None:
