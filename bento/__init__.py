@@ -1,1 +1,1 @@
-"""Serving: the BentoML service, its page, and the releases that bring a bundle to it."""
+"""Serving: the BentoML service, its page, and the releases that give it a bundle."""

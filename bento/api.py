@@ -1,4 +1,4 @@
-"""What goes into and comes out of the API: the types are the validation and the docs."""
+"""Requests and answers of the API. Their types validate them and document them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_HITS = 100
 
 
 class Query(BaseModel):
-    """What to look for."""
+    """A search: a text, and how many pictures to return."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"query": "red striped star", "k": 20}}
@@ -35,7 +35,7 @@ class Query(BaseModel):
 
 
 class Hit(BaseModel):
-    """One gallery picture: its fused score and what that is made of."""
+    """One gallery picture, with its fused score and the parts of that."""
 
     rank: int
     id: str
@@ -68,7 +68,7 @@ class BundleName(BaseModel):
 
 
 class Result(BaseModel):
-    """The ranked pictures, the imagined ones behind them, and what they were made with."""
+    """The ranked pictures, the imagined pictures behind them, and the models that made them."""
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
@@ -93,12 +93,13 @@ class Failure(BaseModel):
 
 
 def picture_url(path: str, digest: str) -> str:
-    """Where one of the bundle's pictures is served; the digest makes it safe to cache for ever."""
+    """The address of one of the bundle's pictures. It holds the digest, so it can be cached for
+    ever."""
     return f"/picture/{quote(path)}?v={digest}"
 
 
 def result(answer: Answer, bundle: BundleName, models: dict[str, str]) -> Result:
-    """The answer as the API gives it."""
+    """``answer`` in the form of the API."""
     return Result(
         query=answer.query,
         known=answer.known,

@@ -1,4 +1,4 @@
-"""Golden queries: a Bento that answers otherwise than its bundle gives offline is not deployed."""
+"""Golden queries: a Bento is deployed only when it answers as its bundle does offline."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from components.index.gallery import top
 from components.serving.loading import Bundle, load
 
 K = 20
-ROUNDING = 1e-5  # by which equal products may differ between processes
-FREE = "something that nobody has named yet"  # no category: it must be imagined
+ROUNDING = 1e-5  # equal products differ by up to this between processes
+FREE = "something that nobody has named yet"  # no category, so it must be imagined
 
 
 class CheckError(Exception):
@@ -28,9 +28,12 @@ class CheckError(Exception):
 
 
 def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
-    """Serve ``tag`` aside, ask ``queries`` known categories and a free phrase, and compare.
+    """Serve ``tag`` on a port of its own, ask ``queries`` known categories and a free phrase, and
+    compare the answers. Returns the tag, the number of queries, the seconds until the server was
+    ready, and the median time of an answer in milliseconds.
 
-    Raises :class:`CheckError` for a wrong answer, ``NotServedError`` for none at all.
+    Raises :class:`CheckError` for a wrong answer, ``NotServedError`` when the server does not
+    become ready.
     """
     bundle = load(Path(bentoml.models.get(pins_of(find(tag)).bundle).path))
     rows = np.unique(np.linspace(0, len(bundle.categories) - 1, queries).astype(int)).tolist()
@@ -67,7 +70,7 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
         raise CheckError(f"{query!r}: {len(hits)} hits, not {expected}")
     scores = [hit["score"] for hit in hits]
     if not all(isinstance(s, float) and math.isfinite(s) for s in scores):
-        raise CheckError(f"{query!r}: a score is no finite number")
+        raise CheckError(f"{query!r}: a score is not a finite number")
     if scores != sorted(scores, reverse=True):
         raise CheckError(f"{query!r}: the scores are not sorted")
     if row is None:
@@ -79,6 +82,8 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
     best = fused[top(fused, K)]
     offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))
     found = [offline.get(hit["id"], math.nan) for hit in hits]
-    # compared by score, since pictures with equal scores may change places
+    # scores are compared, not pictures: pictures with equal scores may change places
     if not (np.allclose(found, best, atol=ROUNDING) and np.allclose(scores, best, atol=ROUNDING)):
-        raise CheckError(f"{query!r}: other pictures or scores than the bundle gives offline")
+        raise CheckError(
+            f"{query!r}: the pictures or scores differ from those that the bundle gives offline"
+        )

@@ -1,7 +1,7 @@
-"""What stands in front of the API: a limit on bodies, JSON only, and one shape of errors.
+"""In front of the API: a limit on the size of a body, JSON as its only form, one form of errors.
 
-BentoML bounds no body, would parse forms and multipart bodies beside JSON (and fetch the URLs in
-them), and words its errors in three shapes. ``{"error": "one sentence"}`` is the only one here.
+BentoML does not limit a body. It would parse forms and multipart bodies too, and fetch the URLs in
+them. Its errors come in three forms; here every error is ``{"error": "one sentence"}``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 64 * 1024  # bytes
-RETRY_SECONDS = 5  # after which a caller that was refused with 429 or 503 may ask again
-MAX_MESSAGE = 500  # characters of an error; a caller chooses the names of the fields in it
+RETRY_SECONDS = 5  # a caller that got 429 or 503 may ask again after this
+MAX_MESSAGE = 500  # characters of an error, which holds names that the caller chose
 
 
 def refusal(status: int, message: str) -> JSONResponse:
-    """The one shape of an error."""
+    """An error in its one form."""
     return JSONResponse({"error": message}, status_code=status)
 
 
@@ -57,7 +57,7 @@ class BodyGuard:
         await self.app(scope, replay, send)
 
     async def _read(self, request: Request) -> bytes | None:
-        """The whole body, or nothing when it exceeds the limit."""
+        """The whole body, or ``None`` when it exceeds the limit."""
         body = bytearray()
         async for part in request.stream():
             body += part
@@ -67,7 +67,7 @@ class BodyGuard:
 
 
 class OneMessage:
-    """Give every error the one shape, and one that will pass the time after which to ask again."""
+    """Give every error its one form, and a temporary one the time after which to ask again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -76,7 +76,7 @@ class OneMessage:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        held: list[Message] = []  # an error's start, until its body is complete
+        held: list[Message] = []  # the start of an error, until its body is complete
         body = bytearray()
 
         async def reword(message: Message) -> None:

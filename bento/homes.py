@@ -1,4 +1,4 @@
-"""Where releases live: $EIDOLON_HOME for the pointer, $BENTOML_HOME for Bentos and models."""
+"""Where releases lie: the pointer in $EIDOLON_HOME, Bentos and models in $BENTOML_HOME."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def eidolon_home() -> Path:
 
 
 def settle() -> None:
-    """Fix the homes as absolute paths, for this process and those that it starts.
+    """Make the homes absolute paths, for this process and those that it starts.
 
-    To be called before bentoml is imported, which reads its home once.
+    Call it before bentoml is imported: bentoml reads its home once, on import.
     """
     home = eidolon_home()
     store = Path(os.environ.get("BENTOML_HOME", home / "bentoml")).resolve()

@@ -1,7 +1,7 @@
 """What a Bento was built with, version, models and settings: the file `release.json` inside it.
 
-It exists only in a Bento, never in a checkout. The service takes its models by these explicit
-tags, so a newer model in the store changes nothing for a Bento that was built before.
+The file exists in a Bento, never in a checkout. The service loads its models by these exact tags,
+so a newer model in the store changes nothing for an older Bento.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ PLACE = Path(__file__).with_name("release.json")
 
 @dataclass(frozen=True)
 class Pins:
-    """The registry's ``version``, the Bento models' tags, and how the service answers."""
+    """The ``version`` in the registry, the tags of the models in the BentoML store, and the settings
+    ``serve`` of the service."""
 
     version: int
     bundle: str
@@ -32,12 +33,12 @@ class Pins:
 
     @property
     def models(self) -> dict[str, str]:
-        """The tags by part."""
+        """The tag of each part."""
         return {k: v for k, v in asdict(self).items() if k not in ("version", "serve")}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Those of ``serve`` that the service itself uses."""
+        """The settings in ``serve`` that the service itself uses."""
         return self.serve.model_dump(mode="json", exclude={"golden_queries"})
 
     def save(self, path: Path) -> None:
@@ -46,16 +47,17 @@ class Pins:
 
     @classmethod
     def load(cls, path: Path = PLACE) -> Pins:
-        """Raises :class:`EidolonError` when the file is missing, damaged or incomplete."""
+        """Read the pins. Raises :class:`EidolonError` when the file is missing, damaged or
+        incomplete."""
         remedy = "build a Bento with `python -m bento.release build` and serve that"
         try:
             found = read_json(path, remedy)
             return cls(**found | {"serve": config.Serve.model_validate(found.get("serve", {}))})
         except (TypeError, ValidationError) as error:
-            raise EidolonError(f"{path} is no release ({error}): {remedy}") from None
+            raise EidolonError(f"{path} does not describe a release ({error}): {remedy}") from None
 
 
 def settings() -> config.Serve:
-    """How the service of this code answers: as its Bento says, and by the defaults outside of a
-    Bento. Raises :class:`EidolonError` as :meth:`Pins.load`."""
+    """The service's settings: those of its Bento, or the defaults outside a Bento. Raises
+    :class:`EidolonError` as :meth:`Pins.load` does."""
     return Pins.load().serve if PLACE.is_file() else config.Serve()

@@ -1,4 +1,4 @@
-"""What is deployed: the file `deployed.json`, replaced in one step."""
+"""What is deployed. The file `deployed.json` says so, and is replaced in one step."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from components.files import read_json, write_json
 
 
 def place() -> Path:
-    """Where the pointer is."""
+    """The path of the pointer."""
     return eidolon_home() / "deployed.json"
 
 
 def current() -> dict[str, Any]:
     """The pointer. Raises :class:`EidolonError` when nothing has been deployed."""
     remedy = (
-        "nothing is deployed yet; `make run` deploys what the gate lets pass, `eidolon promote N`"
-        " and then `python -m ops deploy` any version"
+        "nothing is deployed yet; `make run` deploys a version that passes the gate, `eidolon"
+        " promote N` and then `python -m ops deploy` any version"
     )
     value: dict[str, Any] = read_json(place(), remedy)
     return value
 
 
 def deploy(tag: str, version: int) -> dict[str, Any]:
-    """Point to ``tag``; the Bento deployed before stays named as ``previous``."""
+    """Point to ``tag``, and name the Bento that was deployed before as ``previous``."""
     before = current() if place().exists() else {"bento": None, "previous": None}
     again = before["bento"] == tag
     value = {

@@ -1,4 +1,4 @@
-"""The OpenAPI text of this service; BentoML's own knows neither its GET routes nor its errors."""
+"""The OpenAPI text of this service. BentoML's own has neither the GET routes nor the errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFERENCE = "#/components/schemas/{model}"
 
 
 def openapi(version: int, serve: config.Serve) -> dict[str, Any]:
-    """The description, as of OpenAPI 3.1, for the bundle of this version in the registry, by a
+    """The description in OpenAPI 3.1, for the bundle that is this ``version`` in the registry and a
     service with the settings ``serve``."""
     _, schemas = models_json_schema(
         [

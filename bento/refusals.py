@@ -1,4 +1,4 @@
-"""What an error of a search is to its caller: a status of HTTP."""
+"""Errors of a search as HTTP statuses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ log = logging.getLogger("bentoml.eidolon")
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Give 400 for a query that its caller must change, 503 while the service lacks what a search
-    needs, such as memory, and 500 for whatever is wrong here. The last two are logged."""
+    """Turn an error within this block into a status of HTTP.
+
+    400: the caller must change the query. 503: the service lacks something that the search needs,
+    such as memory. 500: something else is wrong with the service. The last two are logged.
+    """
     try:
         yield
     except QueryError as error:

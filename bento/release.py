@@ -1,8 +1,8 @@
 """Releases from the command line: `python -m bento.release VERB`.
 
-The DAGs reach the Bento side only through this. The last line on stdout is one JSON object;
-messages to people go to stderr. Exit status 2 is bad input, 1 a check that failed, 75
-what another attempt may cure.
+The DAGs build, check and deploy only through this. The last line on stdout is one JSON object;
+messages to people go to stderr. Exit status 1 means that a check failed, 2 that the input was bad,
+75 that another attempt may succeed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Version = Annotated[int, typer.Option(min=1, help="the registry's version of the
 
 @app.callback()
 def settle() -> None:
-    """$EIDOLON_HOME (.eidolon) holds the pointer, $BENTOML_HOME ($EIDOLON_HOME/bentoml) Bentos."""
+    """The pointer lies in $EIDOLON_HOME (.eidolon), Bentos in $BENTOML_HOME (in it: bentoml)."""
     homes.settle()
 
 
@@ -43,7 +43,7 @@ def build(
     version: Version,
 ) -> None:
     """Import a bundle and its models, and build their Bento with the section `serve` of
-    params.yaml; equal content is built once."""
+    params.yaml. Equal content is built once."""
     with redirect_stdout(sys.stderr):
         from bento.store import build as make
 
@@ -58,7 +58,7 @@ def check(
     queries: Annotated[int, typer.Option(min=1, max=10_000, help="known categories to ask")] = 8,
     timeout: Annotated[float, typer.Option(min=1, help="seconds to become ready")] = 300,
 ) -> None:
-    """Serve a Bento aside on a free port and compare its answers with its bundle's."""
+    """Serve a Bento on a free port and compare its answers with those of its bundle."""
     with redirect_stdout(sys.stderr):
         from bento.golden import CheckError
         from bento.golden import check as ask
@@ -74,7 +74,7 @@ def check(
 
 @app.command()
 def deploy(tag: Tag, version: Version) -> None:
-    """Point to a Bento: `serve` serves it from its next start on."""
+    """Point to a Bento. `serve` serves it when it is started next."""
     from bento import pointer
 
     with redirect_stdout(sys.stderr):
@@ -117,9 +117,9 @@ def _answer(value: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
-    attempt may cure, one with exit status 75."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server aside is ended too
+    """Run the command line. Each error is one sentence on stderr: with exit status 2 for bad input,
+    with 75 when another attempt may succeed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server of `check` ends too
     with one_sentence():
         app()
 

@@ -1,4 +1,4 @@
-"""A Bento served in a process of its own, from an empty folder: only its own code can be found."""
+"""A Bento in a process of its own. It runs in an empty folder, so it finds only its own code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from components.variables import of_endpoint
 
 STOP_SECONDS = 20.0
 PORTS = range(20_000, 32_768)
-GAVE_UP = "Application startup failed"  # uvicorn's words; the supervisor would try for ever
+GAVE_UP = "Application startup failed"  # uvicorn says so; BentoML would try again for ever
 
 
 class NotServedError(Exception):
@@ -35,15 +35,15 @@ def command(tag: str, host: str, port: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What the server gets of this environment: nothing that leads beyond its Bento, and no key."""
+    """The variables that the server gets: none that leads out of its Bento, and no key."""
     return of_endpoint(os.environ) | {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def free_port() -> int:
     """A loopback port that nothing listens on.
 
-    It is none of those that Linux gives to whoever asks for any: one of these could be given away
-    before the server listens.
+    It lies outside the range from which Linux serves a request for any port. A port in that range
+    could be given away before the server listens.
     """
     while True:
         port = random.SystemRandom().choice(PORTS)
@@ -62,9 +62,10 @@ def check_port(host: str, port: int) -> None:
 
 @contextmanager
 def served(tag: str, folder: Path, log: Path, timeout: float) -> Iterator[str]:
-    """Serve ``tag`` aside from the empty ``folder`` and yield its base URL once it is ready.
+    """Serve ``tag`` from the empty ``folder``, and yield its base URL once it is ready.
 
-    Everything that was started is gone when the block ends. Raises :class:`NotServedError`.
+    All processes of the server are gone when the block ends. Raises :class:`NotServedError` when
+    it is not ready within ``timeout`` seconds; ``log`` has what it printed.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -1,9 +1,9 @@
-"""The service: a bundle behind `POST /search`, with its page, lineage and pictures beside it.
+"""The service: `POST /search` over a bundle, and the page, the lineage and the pictures.
 
-It runs from its Bento alone: code, page and release.json lie in the Bento, the models in the
-store under the tags that release.json names. The settings in release.json are read when the class
-is defined, since BentoML fixes them then. Heavy imports wait until a worker starts, so
-building a Bento costs none of them.
+It runs from its Bento alone: code, page and release.json lie in the Bento. The models lie in the
+store under the tags in release.json. The settings in release.json are read when the class is
+defined, because BentoML fixes them then. Heavy imports wait until a worker starts, so that a Bento
+is built without them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From a bundle to a Bento: models imported under tags of their content, then one build.
+"""Building a Bento from a bundle: models are imported, then the Bento is built.
 
-Equal content gives equal tags, so what is in the store already is used again.
+Tags are made of the content. Equal content has an equal tag, and is taken from the store.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CODE = ("bento", "components")
-SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what is installed here
+SERVED_WITH = (  # what the service imports; a Bento's image gets the versions installed here
     "bentoml",
     "diffusers",
     "filelock",
@@ -46,8 +46,11 @@ SERVED_WITH = (  # what the service imports, pinned in the Bento's image to what
 
 
 def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool, Pins]:
-    """The Bento of ``bundle`` as the registry's ``version`` with the settings ``serve``, whether it
-    is new, and what it was built with."""
+    """The Bento of ``bundle``, which is ``version`` in the registry, with the settings ``serve``;
+    whether it is new; and what it was built with.
+
+    Raises :class:`EidolonError` for a damaged bundle, and for a model that is gone or has changed.
+    """
     remedy = "give the folder that `dvc repro bundle` or the registry wrote"
     info = checked(bundle, remedy)
     digest = sha256(bundle / "bundle.json")[:8]
@@ -81,7 +84,7 @@ def pins_of(bento: Bento) -> Pins:
 
 
 def find(tag: str) -> Bento:
-    """The Bento of an exact tag. Raises :class:`EidolonError` when the store lacks it."""
+    """The Bento with exactly this tag. Raises :class:`EidolonError` when the store has none."""
     try:
         bento = bentoml.get(tag)
     except (NotFound, BentoMLException, ValueError) as error:
@@ -89,13 +92,13 @@ def find(tag: str) -> Bento:
             f"the store has no Bento {tag} ({error}): `python -m bento.release build` makes one"
         ) from None
     if str(bento.tag) != tag:
-        raise EidolonError(f"{tag} is no exact tag: did you mean {bento.tag}?")
+        raise EidolonError(f"{tag} is not an exact tag: did you mean {bento.tag}?")
     return bento
 
 
 def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
-    """The model's folder and a tag's version that names its content."""
-    # here, since it imports torch, which the other verbs spare
+    """The folder of the model, and the version of its tag, which names its content."""
+    # here, since it imports torch, which the other verbs do without
     from components.models.checkpoints import fingerprint
 
     if not Path(model).is_dir():
@@ -113,12 +116,12 @@ def _from_hub(model: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:  # what the stages loaded, no more: a repository may hold other files beside it
+    try:  # only what the stages loaded: a repository may hold more files
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise EidolonError(
             f"{model} is neither a folder here nor in the hub's cache "
-            f"({str(error).splitlines()[0]}): run `dvc repro --force` here, which loads it"
+            f"({str(error).splitlines()[0]}): run `dvc repro --force` here to load it"
         ) from None
     name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40].rstrip("-")
     return folder, f"{name}-{folder.name[:12].lower()}"  # a snapshot's folder is its commit
@@ -133,7 +136,7 @@ def _keep(tag: str, folder: Path) -> None:
 
 
 def _code() -> list[Path]:
-    """The files of the code that a Bento takes along."""
+    """The files of code that a Bento contains."""
     return sorted(
         path
         for part in CODE
@@ -143,7 +146,7 @@ def _code() -> list[Path]:
 
 
 def _digest(bundle: Path, pins: Pins) -> str:
-    """Over the bundle, the models' tags, the settings, the code and the pinned packages."""
+    """A hash of the bundle, the models' tags, the settings, the code and the pinned packages."""
     content = [
         ("bundle.json", sha256(bundle / "bundle.json")),
         *pins.models.items(),

@@ -1,4 +1,4 @@
-"""The GET routes beside the API: the page, the reference, the bundle's lineage and its pictures."""
+"""The GET routes: the page, the reference, the bundle's lineage and its pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWN = 5  # known categories among the examples
 
 
 class Web:
-    """The routes. ``show`` gives them the bundle once the service has loaded it."""
+    """The routes. The service calls ``show`` once it has loaded its bundle."""
 
     def __init__(self) -> None:
         self.app = Starlette(
@@ -58,13 +58,13 @@ class Web:
         self._bundle, self._name, self._settings = bundle, name, settings
 
     def reference(self, request: Request) -> Response:
-        """The OpenAPI text, in the place of BentoML's."""
+        """The OpenAPI text, instead of BentoML's."""
         if self._name is None:
             return refusal(503, "the bundle is still loading")
         return JSONResponse(openapi(self._name.version, self._settings))
 
     def lineage(self, request: Request) -> Response:
-        """All of bundle.json but the hashes of its files, and some queries to start with."""
+        """bundle.json without the hashes of its files, and some queries to start with."""
         if self._bundle is None or self._name is None:
             return refusal(503, "the bundle is still loading")
         info: dict[str, Any] = {k: v for k, v in self._bundle.info.items() if k != "files"}
@@ -72,7 +72,7 @@ class Web:
         return JSONResponse(self._name.model_dump() | info | {"examples": examples})
 
     def picture(self, request: Request) -> Response:
-        """One picture of pictures.zip; under a URL with the bundle's digest it never changes."""
+        """One picture of pictures.zip. It never changes under a URL with the bundle's digest."""
         if self._bundle is None or self._name is None:
             return refusal(503, "the bundle is still loading")
         path = request.path_params["id"]
@@ -90,7 +90,7 @@ class Web:
 
 
 def _examples(categories: list[str]) -> list[str]:
-    """Some known categories from all over the list, and a text that is none."""
+    """Some known categories, evenly from the list, and a text that is not one of them."""
     known = categories[:: max(1, len(categories) // SHOWN)][:SHOWN]
     return [*known, f"{known[0]} and {known[-1]}"]
 

@@ -1,11 +1,11 @@
-"""The assets by which DAGs start each other."""
+"""The assets through which one DAG starts another."""
 
 from __future__ import annotations
 
 from airflow.sdk import Asset
 
 DATASET = Asset(name="dataset", uri="eidolon://dataset")
-"""A new version of the dataset; whoever versions one emits this."""
+"""A new version of the dataset. Every task that makes one emits this."""
 
 CHAMPION = Asset(name="champion", uri="eidolon://champion")
-"""A version became the champion; the extra holds version, run_id and bento."""
+"""A version became the champion. The extra holds version, run_id and bento."""

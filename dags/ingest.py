@@ -1,11 +1,13 @@
 """The DAG `ingest`: new pictures become a version of the dataset, and start `retrain`.
 
-Every quarter of an hour it looks into the inbox; a run by hand can name a source instead. Only what
-was added is announced, once: the asset's event is recorded when the task `version` ends well, and
-the task behind it then empties the outbox. A run that is killed between the two announces again,
-which costs a retraining that finds everything up to date; nothing is ever left unannounced.
+It looks into the inbox every quarter of an hour. A run by hand can name a source instead.
 
-The file is parsed again and again, so it imports nothing heavy.
+Added pictures are announced once: Airflow records the asset's event when the task `version`
+succeeds, and the next task then empties the outbox. When a run is killed between the two, the next
+run announces the pictures again. That costs a retraining which finds everything up to date, but
+every picture is announced.
+
+Airflow parses this file again and again, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ from ops import steps
 
 @task
 def collect() -> dict[str, Any]:
-    """New pictures are checked, and join the collection or are put aside."""
+    """Check new pictures, and add them to the collection or put them in quarantine."""
     source = get_current_context()["params"]["source"]
     return perform(lambda log: steps.collect(source, log))
 
 
 @task(outlets=[DATASET])
 def version(*, outlet_events: Any = None) -> dict[str, Any]:
-    """What is new is versioned and pushed; nothing new skips this, and so emits nothing."""
+    """Version and push the new pictures. Without any, the task is skipped and emits nothing."""
     saved: dict[str, Any] = perform(steps.version)
     outlet_events[DATASET].extra = {k: v for k, v in saved.items() if k != "last"}
     return saved
@@ -38,7 +40,7 @@ def version(*, outlet_events: Any = None) -> dict[str, Any]:
 
 @task
 def announced(saved: Any) -> None:
-    """Airflow knows of all that was added."""
+    """Note that Airflow knows of all added pictures."""
     perform(lambda _: steps.announced(saved["last"]))
 
 
@@ -52,7 +54,7 @@ def announced(saved: Any) -> None:
             None,
             type=["null", "string"],
             description="a folder, an archive or a list in inbox/, or in a folder of the variable"
-            " EIDOLON_SOURCES; nothing: what lies in the inbox",
+            " EIDOLON_SOURCES; empty: all entries of the inbox",
         )
     },
     default_args=RETRIES | {"execution_timeout": timedelta(hours=6)},

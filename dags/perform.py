@@ -1,5 +1,5 @@
-"""Running a step of ops.steps as an Airflow task: what it says is logged and recorded, and its
-outcome becomes a skip, a failure without a retry, or one that is tried again."""
+"""Running a step of ops.steps as an Airflow task. Its output is logged and recorded, and its
+outcome becomes success, a skip, a failure that is tried again, or one that is not."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ops.stage import Log
 
 
 def hide_passwords() -> None:
-    """Let Airflow hide, in whatever it logs, the passwords of the addresses in the environment:
-    the traceback of an unexpected error may hold one."""
+    """Let Airflow hide the passwords of addresses in the environment wherever it logs: the
+    traceback of an unexpected error may hold one."""
     for value in os.environ.values():
         for password in passwords(value):
             mask_secret(password)
 
 
 def perform(step: Callable[[Log], Any]) -> Any:
-    """Run a step, log and record what it says, and translate its outcome for Airflow."""
+    """Run a step, log and record its output, and translate its outcome for Airflow."""
     instance = get_current_context()["ti"]
     name, run = instance.task_id, os.environ.get("EIDOLON_RUN", instance.run_id)
     if instance.map_index is not None and instance.map_index >= 0:

@@ -1,10 +1,10 @@
 """The DAG `retrain`: from the dataset to a deployed champion.
 
-Here is order and policy alone: retries, timeouts, the pool. What each task does is in ops.steps;
-what is computed from what is in dvc.yaml. Nothing broken is promoted: a Bento is built and has
-answered golden queries before its version becomes the champion.
+This file has the order of the tasks and their policy: retries, timeouts, the pool. ops.steps has
+the work of each task, and dvc.yaml says what is computed from what. Nothing broken is promoted: a
+Bento is built and answers golden queries before its version becomes the champion.
 
-The file is parsed again and again, so it imports nothing heavy.
+Airflow parses this file again and again, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Given = Any  # a dict from another task: an XComArg while the DAG is built
 
 
 def policy(stage: str) -> dict[str, Any]:
-    """What the tasks of a stage of dvc.yaml may take."""
+    """The id, the timeout and the pool of the task of a stage of dvc.yaml."""
     return {
         "task_id": stage,
         "execution_timeout": timedelta(hours=HOURS[stage]),
@@ -59,50 +59,50 @@ def stage_task(name: str) -> Any:
 
 @task
 def inspect() -> dict[str, Any]:
-    """A dataset that is not fit to train on stops the run here."""
+    """Stop the run when the dataset is not fit to train on."""
     return perform(steps.inspect)
 
 
 @task(**policy("plan"))
 def plan() -> list[int]:
-    """What is to be drawn, in shards: `imagine` is mapped over them."""
+    """Plan the drawing in shards. `imagine` is mapped over them."""
     shards: list[int] = perform(steps.plan)["shards"]
     return shards
 
 
 @task(**policy("imagine"))
 def imagine(shard: int) -> dict[str, Any]:
-    """The pictures of one shard."""
+    """Draw the pictures of one shard."""
     return perform(lambda log: steps.imagine(shard, log))
 
 
 @task
 def register() -> dict[str, Any]:
-    """The bundle becomes a version of the model, and the challenger."""
+    """Register the bundle as a version of the model, and as the challenger."""
     return perform(steps.register)
 
 
 @task
 def gate(registered: Given) -> dict[str, Any]:
-    """A challenger that is worse than the champion goes no further."""
+    """Stop a challenger that is worse than the champion."""
     return perform(lambda log: steps.gate(registered["version"], log))
 
 
 @task
 def build(passed: Given) -> dict[str, Any]:
-    """A Bento of the registered bundle."""
+    """Build a Bento of the registered bundle."""
     return perform(lambda log: steps.build(passed["version"], log))
 
 
 @task
 def check(built: Given) -> dict[str, Any]:
-    """The Bento answers golden queries, served aside."""
+    """Ask the Bento golden queries, on a port of its own."""
     return perform(lambda log: steps.check(built["version"], built["tag"], log))
 
 
 @task(outlets=[CHAMPION])
 def promote(registered: Given, built: Given, *, outlet_events: Any = None) -> None:
-    """The alias `champion` moves."""
+    """Move the alias `champion` to the version."""
     perform(lambda log: steps.promote(built["version"], log))
     outlet_events[CHAMPION].extra = {
         "version": built["version"],
@@ -113,7 +113,7 @@ def promote(registered: Given, built: Given, *, outlet_events: Any = None) -> No
 
 @task
 def deploy(built: Given) -> dict[str, Any]:
-    """The endpoint takes the Bento over."""
+    """Let the endpoint serve the Bento."""
     return perform(lambda log: steps.deploy(built["version"], built["tag"], log))
 
 
@@ -128,7 +128,7 @@ def deploy(built: Given) -> dict[str, Any]:
     tags=["eidolon"],
 )
 def retrain() -> None:
-    """Generate, train, register; the better model is promoted and deployed."""
+    """Generate, train and register. A better model is promoted and deployed."""
     planned, registered = plan(), register()
     first, *others = [stage_task(name) for name in HOURS if name not in ("plan", "imagine")]
     built = build(gate(registered))

@@ -1,4 +1,4 @@
-"""`python -m ops VERB`: what the Makefile calls."""
+"""`python -m ops VERB`, which the Makefile calls."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ app = typer.Typer(
 
 @app.command()
 def run() -> None:
-    """Run the DAG `retrain` once, here, and show what it came to."""
+    """Run the DAG `retrain` once, and show its result."""
     from ops import run as module
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C
     try:
         module.run(Console())
     except module.RunError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("stopped; the same command carries on", file=sys.stderr)
+        print("stopped; run the same command to carry on", file=sys.stderr)
         sys.exit(130)
 
 
 @app.command()
 def up() -> None:
-    """Start Airflow, MLflow and the endpoint, and wait until they are well."""
+    """Start Airflow, MLflow and the endpoint, and wait until they are ready."""
     from ops import up as module
     from ops.run import RunError
 
     try:
         module.up(Console())
     except (module.UpError, RunError) as error:
-        print(f"error: {error}; `make down` stops what did start", file=sys.stderr)
+        print(f"error: {error}; `make down` stops what has started", file=sys.stderr)
         sys.exit(1)
 
 
@@ -59,7 +59,7 @@ def down() -> None:
 
     with Console().status("stopping"):
         count = stop()
-    print(f"stopped {count} processes" if count else "nothing was up")
+    print(f"stopped {count} processes" if count else "nothing was running")
 
 
 @app.command()
@@ -73,7 +73,7 @@ def status() -> None:
     for name, state in (states or {}).items():
         print(f"{name:<22} {state.lower()}")
     if states is None:
-        print("nothing is up")
+        print("nothing is running")
     else:
         print("\n".join(addresses(environment(), live is not None)))
     print(f"deployed: {live['bento']}, version {live['version']}" if live else "deployed: nothing")
@@ -81,7 +81,7 @@ def status() -> None:
 
 @app.command()
 def deploy() -> None:
-    """Deploy what the alias `champion` names (after `eidolon promote`)."""
+    """Deploy the version with the alias `champion` (after `eidolon promote`)."""
     from ops.steps import follow_champion
 
     os.environ.update(added())
@@ -91,7 +91,7 @@ def deploy() -> None:
 
 @app.command()
 def env() -> None:
-    """Print the environment for a shell: `eval "$(python -m ops env)"`."""
+    """Print the environment as commands of a shell: `eval "$(python -m ops env)"`."""
     for name, value in sorted(added().items()):
         print(f"export {name}={shlex.quote(value)}")
 
@@ -108,8 +108,8 @@ def serve() -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line. Bad input is one sentence on stderr and exit status 2; what another
-    attempt may cure, one with exit status 75."""
+    """Run the command line. Each error is one sentence on stderr: with exit status 2 for bad input,
+    with 75 when another attempt may succeed."""
     os.chdir(ROOT)
     with one_sentence():
         app()

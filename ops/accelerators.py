@@ -1,5 +1,5 @@
-"""The accelerators of this machine: the pool has a slot for each, and a task that draws gets one of
-its own."""
+"""The accelerators of this machine. The pool has a slot for each, and a task that draws pictures
+gets one for itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def accelerators(given: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> list[str]:
-    """Those that CUDA may use: what the caller allows, or else all, by their numbers."""
+    """The accelerators that CUDA may use: those that the caller allows, or else all, by number."""
     if VARIABLE in given:
         return [name.strip() for name in given[VARIABLE].split(",") if name.strip()]
     found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in devices.glob("nvidia*"))
@@ -26,8 +26,8 @@ def accelerators(given: Mapping[str, str] = os.environ, devices: Path = Path("/d
 
 @contextmanager
 def one_of(names: list[str], home: Path = HOME) -> Iterator[dict[str, str]]:
-    """Yield the variable that leads CUDA to one of ``names`` that no other task here has; nothing
-    where there is no choice. Waits while all are taken."""
+    """Yield the variable that limits CUDA to one of ``names`` which no other task here uses. With
+    fewer than two ``names`` there is no choice, and no variable. Waits while all are in use."""
     if len(names) < 2:
         yield {}
         return

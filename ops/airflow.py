@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API, for a run on the scheduler of `make up`."""
+"""A client of Airflow's REST API, for runs on the scheduler of `make up`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.environment import environment, ports
 
 
 class Airflow:
-    """The API server of `make up`, as its user admin."""
+    """The API server of `make up`, with its user admin."""
 
     def __init__(self) -> None:
         env = environment()
@@ -21,7 +21,7 @@ class Airflow:
         try:
             password = json.loads(file.read_text().splitlines()[-1])["admin"]
         except (OSError, ValueError, KeyError, IndexError):
-            raise EidolonError(f"{file} gives no password of admin: is Airflow up?") from None
+            raise EidolonError(f"{file} holds no password of admin: is Airflow running?") from None
         self._url = f"http://127.0.0.1:{ports(env).airflow}"
         self._client = httpx.Client(base_url=self._url, timeout=30, trust_env=False)
         login = {"username": "admin", "password": password}
@@ -29,7 +29,7 @@ class Airflow:
         self._client.headers["Authorization"] = f"Bearer {token}"
 
     def knows(self, dag: str) -> bool:
-        """Whether the DAG processor has read ``dag`` already."""
+        """Whether the DAG processor has read ``dag``."""
         return not self._ask("GET", f"/api/v2/dags/{dag}", missing=True).is_error
 
     def trigger(self, dag: str, run: str) -> None:
@@ -38,14 +38,14 @@ class Airflow:
         self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", asked)
 
     def state(self, dag: str, run: str) -> str:
-        """queued, running, success or failed."""
+        """The state of a run: queued, running, success or failed."""
         return str(self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json()["state"])
 
     def _ask(
         self, method: str, path: str, body: Any = None, *, missing: bool = False
     ) -> httpx.Response:
-        """Raises :class:`TransientError` when Airflow does not answer or is out of order, and
-        :class:`EidolonError` for what it refuses, unless that is 404 and ``missing`` allows it."""
+        """Raises :class:`TransientError` when Airflow does not answer or fails, and
+        :class:`EidolonError` when it refuses; but ``missing`` allows the status 404."""
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.TransportError as error:

@@ -1,4 +1,4 @@
-"""`make down`: stop the services and everything that they started."""
+"""`make down`: stop the services and all processes that they started."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from components.processes import end
 from ops.services import Supervisor, marked
 
-PATIENCE = 40.0  # seconds for a service to end by itself
+PATIENCE = 40.0  # seconds for the services to end by themselves
 
 
 def down() -> int:
-    """Stop everything that `make up` started here; the number of processes that were running.
+    """Stop all that `make up` started here. Returns how many processes there were.
 
-    supervisord ends each service's process group. Some children lead groups of their own (tasks
-    of Airflow, workers of the endpoint); they carry a mark in their environment and are ended by
-    that, when they have not followed their parents.
+    supervisord ends the process group of each service. Some children lead groups of their own:
+    tasks of Airflow, workers of the endpoint. They are found by a mark in their environment, and
+    ended here when they outlive their parents.
     """
     before = marked()
     supervisor = Supervisor()

@@ -1,10 +1,11 @@
-"""The environment of every process: where state lives, and what keeps to this machine.
+"""The environment of every process: where state lies, and what stays on this machine.
 
-`make run`, `make up` and a person's shell must agree on every database and folder; so all of them
-take the answer from here. What the caller has already set for Airflow or MLflow wins.
+`make run`, `make up` and a person's shell must use the same databases and folders, so all of them
+get those from here. A variable of Airflow or MLflow that the caller has set is kept.
 
-The keys that Airflow's components share are in no environment: they lie in files, which Airflow
-reads by a command (https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html).
+The keys that Airflow's components share are not in the environment. They lie in files, which
+Airflow reads by a command
+(https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html).
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / paths.HOME
 POOL = "gpu"
 
-_REMOVED = ("PYTHONDONTWRITEBYTECODE",)  # without bytecode every process starts seconds later
+_REMOVED = ("PYTHONDONTWRITEBYTECODE",)  # without bytecode, a process starts seconds later
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the services listen, on the loopback interface."""
+    """The ports of the services, on the loopback interface."""
 
     airflow: int
     mlflow: int
@@ -46,7 +47,10 @@ PORT_VARIABLES = {
 
 
 def ports(given: Mapping[str, str]) -> Ports:
-    """The ports that ``given`` asks for. Raises :class:`EidolonError` for one that is none."""
+    """The ports that ``given`` sets, or else the usual ones.
+
+    Raises :class:`EidolonError` for a value that is not a port.
+    """
     chosen = {}
     for name, (variable, default) in PORT_VARIABLES.items():
         text = given.get(variable, str(default))
@@ -57,7 +61,7 @@ def ports(given: Mapping[str, str]) -> Ports:
 
 
 def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> dict[str, str]:
-    """``given`` (by default the environment of this process) completed by what we need."""
+    """``given`` (by default the environment of this process), and the variables that we need."""
     env = {k: v for k, v in (os.environ if given is None else given).items() if k not in _REMOVED}
     airflow, at = home / "airflow", ports(env)
     api = f"http://127.0.0.1:{at.airflow}"
@@ -94,7 +98,7 @@ def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> di
 
 
 def added(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The part of :func:`environment` that ``given`` does not have already."""
+    """The variables of :func:`environment` that ``given`` lacks or sets otherwise."""
     before = dict(os.environ if given is None else given)
     return {k: v for k, v in environment(before).items() if before.get(k) != v}
 
@@ -112,9 +116,9 @@ _KEYS: dict[str, Callable[[], str]] = {
 
 
 def _keys(home: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """How Airflow reads the keys that ``given`` does not set in one of Airflow's ways. They are
-    made once; only the owner may read them."""
-    before = home / "secrets.json"  # where they were until each got a file
+    """Variables with the commands by which Airflow reads its keys, but for those that ``given``
+    sets in one of Airflow's ways. The keys are made once, and only their owner may read them."""
+    before = home / "secrets.json"  # where older releases kept them
     kept: dict[str, str] = read_json(before, "delete it") if before.exists() else {}
     commands = {}
     for name, make in _KEYS.items():

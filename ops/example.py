@@ -1,4 +1,5 @@
-"""One example answer of a bundle, printed as JSON: a process of its own, since it loads the models.
+"""Print one example answer of a bundle as JSON. It runs in a process of its own, since it loads the
+models.
 
 python -m ops.example [K]
 """

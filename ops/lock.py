@@ -1,4 +1,4 @@
-"""Locks in this workspace, each of which ends with its process."""
+"""Locks of this workspace. Each ends with its process."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ops.environment import HOME
 
 @contextmanager
 def foreground_run() -> Iterator[None]:
-    """Held while a run is in the foreground. Raises :class:`EidolonError` when another is."""
+    """Hold the lock of runs in the foreground. Raises :class:`EidolonError` when it is taken."""
     with ExitStack() as stack:
         try:
             stack.enter_context(held(HOME / "run.lock", wait=False))
         except BusyError:
             raise EidolonError(
-                "a `make run` is in progress here: wait for its end, or stop it"
+                "a `make run` is in progress here: wait until it ends, or stop it"
             ) from None
         yield
 
 
 @contextmanager
 def one_at_a_time(what: str) -> Iterator[None]:
-    """Wait until no other process here does ``what``, then do it."""
+    """Wait until no other process of this workspace does ``what``, and keep it so in this block."""
     with held(HOME / f"{what}.lock"):
         yield

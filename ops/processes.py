@@ -15,8 +15,8 @@ from ops.environment import ROOT, environment
 def running(
     command: list[str], variables: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run ``command``, which is no part of Airflow, from the root; leaving the block early ends it
-    with all its children."""
+    """Run ``command`` from the root of the checkout, without the variables of Airflow. The block
+    ends when the command does; an exception in the block ends the command and its children."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -37,8 +37,8 @@ def running(
 
 
 def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
-    """The lines that ``process`` prints, as they come, without empty ones and without passwords in
-    addresses."""
+    """The lines that ``process`` prints, as they come. Empty lines are left out, and passwords in
+    addresses are hidden."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip():

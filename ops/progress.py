@@ -1,4 +1,4 @@
-"""Progress of a run for a person: a table that changes in place, or plain lines in a log."""
+"""The progress of a run, for a person: a table that changes in place, or plain lines in a log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES = {
 
 @dataclass
 class Row:
-    """What is known of one task."""
+    """The state of one task."""
 
     state: str = "waiting"
     began: float = 0.0
@@ -37,18 +37,18 @@ class Row:
 
 
 class Board:
-    """The state of each task: the whole as a ``table``, each change as a line from ``take``."""
+    """The state of each task: ``table`` shows all of them, ``take`` gives each change as a line."""
 
     def __init__(self, tasks: list[str], stages: list[str]) -> None:
-        """``stages`` are those of ``tasks`` whose lines are DVC's."""
+        """``stages`` are the ``tasks`` that DVC runs, so that their output has lines of DVC."""
         self._stages = set(stages)
         self.rows = {task: Row() for task in tasks}
 
     def take(self, event: Event) -> str:
-        """Update the board; the line a log should get for ``event``, or nothing."""
+        """Update the board. Returns the line for a log, or an empty string where none is needed."""
         row = self.rows.setdefault(event.task, Row())
         if event.kind == "line":
-            # between a stage's own lines are those of DVC; an answer in JSON is not for people
+            # the lines of DVC and answers in JSON are not for people
             ours = event.task not in self._stages and not event.text.startswith("{")
             if not ours and not event.text.startswith((f"{event.task}: ", "source: ")):
                 return ""
@@ -64,7 +64,7 @@ class Board:
         return f"{event.task:<10} {row.state}{seconds}  {event.text}".rstrip()
 
     def finish(self) -> None:
-        """The run is over: what never began was not to be done."""
+        """Mark what never began as skipped: the run is over."""
         for row in self.rows.values():
             if row.state == "waiting":
                 row.state = "skipped"
@@ -85,7 +85,7 @@ class Board:
 
 
 class Display:
-    """Shows a board while a run lasts: live on a terminal, else a line for each event."""
+    """Shows a board during a run: live on a terminal, elsewhere as a line for each event."""
 
     def __init__(self, console: Console, board: Board) -> None:
         self._console, self._board = console, board
@@ -112,7 +112,7 @@ class Display:
         return Group(self._board.table(), *([self._spinner] if self._busy else []))
 
     def say(self, text: str) -> None:
-        """What is going on beside the tasks."""
+        """Show ``text``: what is going on besides the tasks."""
         if self._live.is_started:
             self._busy = True
             self._spinner.update(text=text)

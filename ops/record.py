@@ -1,7 +1,7 @@
-"""What happened in one run of the DAG, as lines of JSON in a file of its own.
+"""The record of one run of the DAG: lines of JSON in a file of its own.
 
-The tasks append, `make run` follows. Airflow's log would not do: it is written for people, and its
-format changes between versions.
+The tasks append to it, and `make run` follows it. Airflow's log would not serve: it is written for
+people, and its format changes between versions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Kind = Literal["started", "line", "done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Event:
-    """``text`` is a line of output, the reason of a skip or the sentence of a failure."""
+    """What happened to ``task``. ``text`` is a line of output, the reason for a skip, or the
+    sentence of a failure."""
 
     task: str
     kind: Kind
@@ -39,7 +40,7 @@ def append(file: Path, event: Event) -> None:
 
 
 def follow(file: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
-    """The whole lines of ``file`` from ``offset`` on, each with the offset behind it."""
+    """The complete lines of ``file`` from ``offset`` on, each with the offset of the next one."""
     if not file.exists():
         return
     with file.open("rb") as lines:

@@ -1,6 +1,6 @@
-"""Asking the Bento side, `python -m bento.release`, in a process of its own.
+"""Building, checking and deploying Bentos by `python -m bento.release`.
 
-It is a process because a Bento is built and served without Airflow, and the other way round.
+It runs in a process of its own, because BentoML and Airflow need not be loaded together.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ class ReleaseError(Exception):
 
 
 def build(bundle: Path, version: str, log: Log) -> dict[str, Any]:
-    """Build the Bento of ``version`` unless it is there; ``tag`` names it."""
+    """Build the Bento of ``version`` unless there is one. ``tag`` in the answer names it."""
     return _call(["build", "--bundle", str(bundle), "--version", version], log)
 
 
 def check(tag: str, queries: int, log: Log) -> dict[str, Any]:
-    """Serve ``tag`` aside and ask golden queries. Raises :class:`ReleaseError`."""
+    """Serve ``tag`` on a port of its own and ask golden queries. Raises :class:`ReleaseError` for a
+    wrong answer."""
     return _call(["check", "--tag", tag, "--queries", str(queries)], log)
 
 
@@ -38,11 +39,11 @@ def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
 
 
 def deployed() -> dict[str, Any] | None:
-    """What the endpoint's pointer names (``bento``, ``version``), or nothing."""
+    """The deployment that the endpoint's pointer names (``bento``, ``version``), or ``None``."""
     pointer = ROOT / DEPLOYED
     if not pointer.exists():
         return None
-    value: dict[str, Any] = read_json(pointer, "`python -m ops deploy` writes it anew")
+    value: dict[str, Any] = read_json(pointer, "`python -m ops deploy` writes a new one")
     return value
 
 

@@ -1,7 +1,7 @@
-"""`make run`: one run of the DAG `retrain` in the foreground, and what it came to.
+"""`make run`: one run of the DAG `retrain` in the foreground, and its result.
 
-The DAG is run by Airflow itself (`airflow dags test`), the one that the scheduler runs too; this
-module only prepares the database, follows the record of the run, and reports.
+Airflow itself runs the DAG (`airflow dags test`), the same one that its scheduler runs. This module
+prepares the database, follows the record of the run, and reports.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ HITS = 5
 
 
 class RunError(Exception):
-    """The run failed: which task and why, where the log is, and whether the champion stayed."""
+    """The run failed. Says which task failed and why, where the log is, and whether the champion is
+    still the same."""
 
 
 def stage_names() -> list[str]:
-    """The stages of dvc.yaml that have a task in the DAG, which those that always run have not: DVC
-    runs them with the others. One that is repeated for each shard has as many names."""
+    """The stages of dvc.yaml that have a task in the DAG. Stages that always run have none: DVC
+    runs them with the others. A stage that is repeated for each shard has a name for each."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     shards = config.load().generator.shards
     return [
@@ -60,13 +61,13 @@ def stage_names() -> list[str]:
 
 
 def task_names(stages: list[str]) -> list[str]:
-    """The tasks of the DAG in their order, for a person to follow."""
+    """The tasks of the DAG in their order, as a person sees them."""
     first, *others = stages
     return [first, "inspect", *others, *AFTER]
 
 
 def prepare_airflow(log: Path) -> None:
-    """Migrate Airflow's database and make the pool, when that was not done for this version."""
+    """Migrate Airflow's database and make the pool, unless that was done for this version."""
     from importlib.metadata import version
 
     slots = str(max(1, len(accelerators())))
@@ -91,9 +92,10 @@ def prepare_airflow(log: Path) -> None:
 
 
 def run(console: Console) -> dict[str, Any]:
-    """Run the DAG, on the scheduler where one is up; show its progress and its result.
+    """Run the DAG, on the scheduler of `make up` if that is running; show its progress and its
+    result. Returns the content of reports/summary.json.
 
-    Raises :class:`EidolonError` when it cannot begin, :class:`RunError` when it fails.
+    Raises :class:`EidolonError` when the run cannot begin, :class:`RunError` when it fails.
     """
     began, stages = time.monotonic(), stage_names()
     env, scheduled = environment(), Supervisor().states() is not None
@@ -114,7 +116,7 @@ def run(console: Console) -> dict[str, Any]:
     page = f"http://127.0.0.1:{ports(env).endpoint}"
     then = page if scheduled else f"make serve, then {page}"
     if summary["bento"]["tag"] is None:
-        then = "see below: there is nothing to serve yet"
+        then = "see below: nothing can be served yet"
     console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
     refused = refusal(events)
     if refused is not None:
@@ -123,14 +125,14 @@ def run(console: Console) -> dict[str, Any]:
 
 
 def explained(error: Exception, log: Path, events: list[Event]) -> str:
-    """What a person is told of a run that failed after ``events``."""
+    """The message about a run that failed after ``events``."""
     promoted = outcome(events, "promote")
     moved = promoted is not None and promoted.kind == "done"
-    return f"{error}\nthe log: {log}" + ("" if moved else "; the champion is what it was")
+    return f"{error}\nthe log: {log}" + ("" if moved else "; the champion has not changed")
 
 
 def _follow(display: Display, events: list[Event], scheduled: bool) -> None:
-    """Run the DAG, show what it records, and add that to ``events``."""
+    """Run the DAG, show the events that it records, and add them to ``events``."""
     name = datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S.%fZ")
     file, offset = record.path(HOME, name), 0
     with (_on_scheduler if scheduled else _here)(name) as state:
@@ -150,7 +152,8 @@ def _follow(display: Display, events: list[Event], scheduled: bool) -> None:
 
 @contextmanager
 def _here(name: str) -> Iterator[Callable[[], bool | None]]:
-    """Yield what tells whether the run went well, or nothing while it lasts."""
+    """Run the DAG here. Yields a function: whether the run succeeded, or ``None`` while it
+    lasts."""
     with LOG.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "dags", "test", "retrain"],
@@ -169,8 +172,8 @@ def _here(name: str) -> Iterator[Callable[[], bool | None]]:
 
 @contextmanager
 def _on_scheduler(name: str) -> Iterator[Callable[[], bool | None]]:
-    """As :func:`_here`. Two runs in one database would disturb each other, so the one that is up
-    does it; stopping to follow does not stop it."""
+    """Like :func:`_here`, but on the scheduler that is running: two of them would disturb each
+    other in one database. The run goes on when nobody follows it any more."""
     airflow = Airflow()
     airflow.trigger("retrain", name)
     yield lambda: {"success": True, "failed": False}.get(airflow.state("retrain", name))

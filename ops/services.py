@@ -1,7 +1,7 @@
 """The services of `make up`: what they are, and asking supervisord about them.
 
-supervisord starts `python -m ops.start NAME`, which becomes the service. So its configuration names
-no address, and each service gets the part of its environment that the service needs.
+supervisord starts `python -m ops.start NAME`, which becomes the service. So supervisord's
+configuration holds no address, and each service gets only the variables that it needs.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ stdout_logfile_backups=2
 
 @dataclass(frozen=True)
 class Service:
-    """A program of `make up`. ``health`` is the address that answers once it is well, ``env`` its
-    environment."""
+    """A program of `make up`. It answers at ``health`` once it is ready; ``env`` is its
+    environment, and ``variable`` sets its ``port``."""
 
     name: str
     command: list[str]
@@ -75,7 +75,7 @@ class Service:
 
 
 def services(env: dict[str, str], at: Ports) -> list[Service]:
-    """Everything that `make up` starts; MLflow is left out where it is somewhere else."""
+    """All that `make up` starts. MLflow is left out when MLFLOW_TRACKING_URI names a server."""
     airflow = [sys.executable, "-m", "airflow"]
     listed = [
         Service(
@@ -86,7 +86,7 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
             f"http://127.0.0.1:{at.airflow}/api/v2/monitor/health",
             env,
         ),
-        # task logs lie in this machine's files: no log servers, which would listen to everyone
+        # the web page reads task logs from files, so no log server needs to listen to the network
         Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"], env=env),
         Service("airflow-dag-processor", [*airflow, "dag-processor"], env=env),
         Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], env=env),
@@ -94,7 +94,7 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
     uri = env["MLFLOW_TRACKING_URI"]
     if not uri.startswith("http"):
         host = ["--host", "127.0.0.1", "--port", str(at.mlflow), "--workers", "1"]
-        store = {  # not as arguments, which everybody on this machine sees
+        store = {  # not as arguments, which every user of this machine can see
             "MLFLOW_BACKEND_STORE_URI": uri,
             "MLFLOW_ARTIFACTS_DESTINATION": env["EIDOLON_ARTIFACTS"],
         }
@@ -123,7 +123,8 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
 
 
 def socket_file() -> Path:
-    """Where supervisord listens. A socket's path is short by law, so a long one goes to /tmp."""
+    """Where supervisord listens. Linux limits the path of a socket to 107 bytes, so a socket with a
+    long path lies in /tmp."""
     file = HOME / "supervisor.sock"
     if len(str(file)) < 90:
         return file
@@ -132,8 +133,8 @@ def socket_file() -> Path:
 
 
 def configuration(listed: list[Service], deployed: bool) -> str:
-    """supervisord's configuration. The scheduler waits for the API server, which its tasks need;
-    without a deployment the endpoint waits for the first one."""
+    """supervisord's configuration. The scheduler starts after the API server, which its tasks need.
+    The endpoint starts with the first deployment, when there is none yet."""
     later = {SCHEDULER} if deployed else {SCHEDULER, ENDPOINT}
     places = {"home": _escape(str(HOME)), "root": _escape(str(ROOT)), "logs": _escape(str(LOGS))}
     programs = [
@@ -151,11 +152,11 @@ def configuration(listed: list[Service], deployed: bool) -> str:
 
 
 class Supervisor:
-    """supervisord of this checkout, by its socket."""
+    """supervisord of this checkout, reached by its socket."""
 
     def states(self) -> dict[str, str] | None:
-        """The state of each program, such as RUNNING: empty when supervisord is on its way in or
-        out, nothing when it is not there."""
+        """The state of each program, such as RUNNING. Empty while supervisord starts or stops;
+        ``None`` when it does not run."""
         try:
             return {p["name"]: p["statename"] for p in self._calls().getAllProcessInfo()}
         except Fault:
@@ -164,7 +165,7 @@ class Supervisor:
             return None
 
     def restart(self, name: str) -> None:
-        """Stop ``name`` if it runs, and start it."""
+        """Stop the program ``name`` if it runs, and start it."""
         try:
             self._calls().stopProcess(name)
         except Fault as fault:
@@ -173,7 +174,7 @@ class Supervisor:
         self.start(name)
 
     def start(self, name: str) -> None:
-        """Start ``name``."""
+        """Start the program ``name``."""
         self._calls().startProcess(name, False)
 
     def shutdown(self) -> None:
@@ -187,7 +188,7 @@ class Supervisor:
 
 
 def healthy(service: Service) -> bool:
-    """Whether ``service`` answers that it is well; for Airflow, all four parts of it."""
+    """Whether ``service`` answers that it is ready; for Airflow, whether all four parts are."""
     reply = _ask(service)
     if reply is None or service.name != API:
         return reply is not None
@@ -196,7 +197,7 @@ def healthy(service: Service) -> bool:
 
 
 def answers(service: Service) -> bool:
-    """Whether ``service`` is there, well or not."""
+    """Whether ``service`` answers, ready or not."""
     return _ask(service) is not None
 
 
@@ -209,10 +210,11 @@ def _ask(service: Service) -> httpx.Response | None:
 
 
 def marked(home: Path = HOME) -> list[psutil.Process]:
-    """The processes of this checkout's `make up`, whoever their parent is now.
+    """The processes that `make up` of this checkout started, and their descendants, even those
+    whose parent has ended.
 
-    A process may write its title over its environment; so whatever shares a session with a marked
-    process counts too. Sessions of marked processes were begun by `make up`.
+    A process may write its title over its environment, and the mark with it. So every process in
+    the session of a marked one counts too: `make up` began that session.
     """
     sessions: dict[int, list[psutil.Process]] = {}
     ours = set()
@@ -223,19 +225,19 @@ def marked(home: Path = HOME) -> list[psutil.Process]:
             if f"{MARK}={home}" in _environment_of(process):
                 ours.add(session)
         except (psutil.Error, OSError):
-            continue  # gone meanwhile, or someone else's
+            continue  # it has ended meanwhile, or belongs to another user
     return [process for session in ours for process in sessions[session]]
 
 
 def _environment_of(process: psutil.Process) -> list[str]:
     file = Path(f"/proc/{process.pid}/environ")
-    if file.exists():  # psutil stops reading where a title was written over it
+    if file.exists():  # psutil stops reading where a title overwrote it
         return [os.fsdecode(entry).strip() for entry in file.read_bytes().split(b"\0")]
     return [f"{name}={value}" for name, value in process.environ().items()]
 
 
 def current() -> dict[str, Service]:
-    """The services by name, as the environment asks for them now."""
+    """The services by name, according to the present environment."""
     env = environment()
     return {service.name: service for service in services(env, ports(env))}
 

@@ -1,7 +1,7 @@
-"""One stage of dvc.yaml, run by DVC: its output line by line, and what its failure means.
+"""Running one stage of dvc.yaml by DVC: its output line by line, and the meaning of its failure.
 
-A stage brings along what it needs. In the clone where that was computed nothing happens; in another
-one it is taken from the shared cache, or from the remote.
+DVC brings the stages before it up to date as well. In the clone that computed them nothing happens;
+in another one their outputs come from the shared cache or from the remote.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """``cached``: DVC had the stage's output already, and its command did not run."""
+    """``cached``: DVC had the output of the stage, and did not run its command."""
 
     stage: str
     seconds: float
@@ -32,15 +32,16 @@ class Result:
 def repro(
     stage: str, log: Log, variables: Mapping[str, str] | None = None, *, alone: bool = False
 ) -> Result:
-    """Bring ``stage`` up to date, handing each line of output to ``log``; ``variables`` are added
-    to the environment. ``alone``: what it needs is up to date, and may be in use by another stage.
+    """Bring ``stage`` up to date, and hand each line of output to ``log``. ``variables`` are added
+    to the environment. ``alone`` leaves the stages before it as they are: they are up to date, and
+    other stages may be using them.
 
-    Raises :class:`EidolonError` when the stage or DVC was given bad input;
-    :class:`TransientError` when it failed otherwise.
+    Raises :class:`EidolonError` for bad input of the stage or of DVC, and :class:`TransientError`
+    for any other failure.
     """
     began, lines = time.monotonic(), []
     added = dict(variables or {})
-    if stage != "dataset":  # a run looks at the source once
+    if stage != "dataset":  # only this one reads the source again
         added[KEEP] = "1"
     options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
     dvc = [sys.executable, "-m", "components.versioning.dvc_command"]

@@ -1,4 +1,4 @@
-"""`python -m ops.start NAME`: become a service of `make up`, with the environment that it needs."""
+"""`python -m ops.start NAME`: become a service of `make up`, with only the variables it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.services import current
 
 
 def main() -> None:
-    """Replace this process by the service that is named on the command line."""
+    """Replace this process by the service that the command line names."""
     with one_sentence():
         service = current()[sys.argv[1]]
     os.execve(service.command[0], service.command, dict(service.env))

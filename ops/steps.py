@@ -1,7 +1,7 @@
-"""What the tasks of the DAG `retrain` do, without Airflow.
+"""The work of the tasks of the DAGs, without Airflow.
 
-Each step takes and gives small values (ids, tags, sentences), so that any of them can be tried
-again by itself. The order, and what happens when one fails, is the DAG's business.
+Each step takes and returns small values (ids, tags, sentences), so that it can be tried again by
+itself. The DAGs decide on the order, and on what happens when a step fails.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from ops.stage import Log
 PAGES = {"validate": VALIDATION / "index.html"}
 """The pages that stages leave for people."""
 
-PATIENCE = 180.0  # seconds until the endpoint must serve what was deployed
+PATIENCE = 180.0  # seconds until the endpoint must serve a new deployment
 
 
 class NothingToDo(Exception):  # noqa: N818 - not an error
-    """A step is not needed, or not allowed: it and what follows are skipped. Says why."""
+    """A step is not needed or not allowed. It is skipped, and so are the steps after it. Says
+    why."""
 
 
 def stage(name: str, log: Log) -> dict[str, Any]:
@@ -46,8 +47,8 @@ def stage(name: str, log: Log) -> dict[str, Any]:
 
 @contextmanager
 def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
-    """Say where ``page`` is once the block has written it. After a failure it is kept in MLflow as
-    well: the next run writes it anew."""
+    """Log where ``page`` is once the block has written it. After a failure MLflow keeps it as well,
+    because the next run overwrites it."""
     began = time.time()
 
     def written() -> bool:
@@ -61,7 +62,7 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
 
             try:
                 log(f"kept in MLflow: {registry.keep(page.parent, str(error))}")
-            except (EidolonError, TransientError) as other:  # the first one is what matters
+            except (EidolonError, TransientError) as other:  # the first error matters more
                 log(f"not kept in MLflow: {other}")
         raise
     finally:
@@ -70,7 +71,7 @@ def _shown(page: Path | None, log: Log) -> Iterator[dict[str, str]]:
 
 
 def inspect(log: Log) -> dict[str, Any]:
-    """Look at the dataset as a whole, beside the champion's."""
+    """Inspect the dataset as a whole, and compare it with the champion's."""
     from components.lifecycle.admission import admit
 
     with _shown(INSPECTION / "index.html", log) as page:
@@ -82,12 +83,12 @@ def inspect(log: Log) -> dict[str, Any]:
 
 
 def plan(log: Log) -> dict[str, Any]:
-    """Bring the stage `plan` up to date, and name the shards that it made."""
+    """Bring the stage `plan` up to date, and return the shards that it made."""
     return stage("plan", log) | {"shards": list(config.load().generator.shards)}
 
 
 def imagine(shard: int, log: Log) -> dict[str, Any]:
-    """Draw one shard on an accelerator of its own, and hand it to the clones that share the
+    """Draw one shard on an accelerator of its own, and push it for the clones that share the
     remote."""
     from components.versioning import dvc
 
@@ -104,22 +105,22 @@ def imagine(shard: int, log: Log) -> dict[str, Any]:
 
 
 def register(log: Log) -> dict[str, Any]:
-    """Register the bundle in MLflow as `challenger`, once its data is where it can be had."""
+    """Push the data of the bundle, then register the bundle in MLflow as `challenger`."""
     from components.lifecycle import registry
     from components.versioning import dvc
 
     params = config.load()
     if not registry.is_registered():
-        dvc.push_version(log)  # what is registered can be restored
+        dvc.push_version(log)  # so that every registered version can be restored
     found = registry.register(params)
     log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
     return asdict(found)
 
 
 def collect(source: str | None, log: Log) -> dict[str, Any]:
-    """Ingest ``source``, or else what lies in the inbox.
+    """Ingest ``source``, or else the entries of the inbox.
 
-    Raises :class:`NothingToDo` when that adds nothing, and nothing is left to be announced;
+    Raises :class:`NothingToDo` when that adds nothing and everything is announced, and
     :class:`EidolonError` for a source that Airflow's users may not name.
     """
     from components.collection import catalog, versions
@@ -150,8 +151,8 @@ def collect(source: str | None, log: Log) -> dict[str, Any]:
 
 
 def version(log: Log) -> dict[str, Any]:
-    """Version what was ingested with DVC and push it. Raises :class:`NothingToDo` when all of it is
-    announced."""
+    """Version the ingested pictures with DVC and push them. Raises :class:`NothingToDo` when all
+    are announced."""
     from components.collection import versions
 
     saved = versions.save_collection(log)
@@ -162,14 +163,14 @@ def version(log: Log) -> dict[str, Any]:
 
 
 def announced(last: str) -> None:
-    """Airflow has recorded the event: everything up to the picture ``last`` is announced."""
+    """Note that Airflow has recorded the event: all pictures up to ``last`` are announced."""
     from components.collection import catalog
 
     catalog.announced(last)
 
 
 def gate(version: str, log: Log) -> dict[str, Any]:
-    """Let ``version`` pass, or raise :class:`NothingToDo` with the reason why it may not."""
+    """Let ``version`` pass, or raise :class:`NothingToDo` with the reason against it."""
     from components.lifecycle import registry
     from components.lifecycle.gate import compare
     from components.lifecycle.reference import reference, trained
@@ -198,7 +199,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
 
 
 def build(version: str, log: Log) -> dict[str, Any]:
-    """Build the Bento of ``version`` from the bundle as it was registered."""
+    """Build the Bento of ``version`` from the bundle in the registry."""
     from components.lifecycle import registry
 
     HOME.mkdir(exist_ok=True)
@@ -208,7 +209,7 @@ def build(version: str, log: Log) -> dict[str, Any]:
 
 
 def check(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Ask ``tag`` golden queries, or raise :class:`NothingToDo` when it is live already."""
+    """Ask ``tag`` golden queries. Raises :class:`NothingToDo` when it is deployed already."""
     from components.lifecycle import registry
 
     champion, deployed = registry.by_alias(registry.CHAMPION), release.deployed()
@@ -231,7 +232,7 @@ def promote(version: str, log: Log) -> None:
 
 
 def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Point the endpoint at ``tag``; where `make up` runs it, start it anew and wait for it."""
+    """Point the endpoint at ``tag``. If `make up` runs the endpoint, restart it and wait for it."""
     pointer = release.deploy(tag, version, log)
     supervisor = Supervisor()
     if ENDPOINT in (supervisor.states() or {}):
@@ -239,14 +240,14 @@ def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
         endpoint, deadline = current()[ENDPOINT], time.monotonic() + PATIENCE
         while not healthy(endpoint):
             if time.monotonic() > deadline:
-                raise release.ReleaseError(f"the endpoint does not come up: see {LOGS}")
+                raise release.ReleaseError(f"the endpoint does not start: see {LOGS}")
             time.sleep(0.5)
         log(f"the endpoint serves {tag}")
     return pointer
 
 
 def follow_champion(log: Log) -> dict[str, Any]:
-    """Deploy what the alias `champion` names: after a roll-back, or after a lost deployment."""
+    """Deploy the version with the alias `champion`: after a roll-back or a lost deployment."""
     from components.lifecycle import registry
 
     champion = registry.by_alias(registry.CHAMPION)

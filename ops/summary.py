@@ -1,4 +1,4 @@
-"""What a run came to: the last table of `make run`, and reports/summary.json."""
+"""The result of a run: the last table of `make run`, and reports/summary.json."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GROUPS = ("seen", "unseen", "unseen_only", "harmonic")
 
 
 def outcome(events: list[Event], task: str) -> Event | None:
-    """How ``task`` ended, last of all attempts."""
+    """How the last attempt of ``task`` ended, or ``None``."""
     ends = [e for e in events if e.task == task and e.kind in ("done", "skipped", "failed")]
     return ends[-1] if ends else None
 
 
 def result(events: list[Event], task: str) -> dict[str, Any]:
-    """What ``task`` gave. Raises :class:`EidolonError` when it gave nothing."""
+    """The result of ``task``. Raises :class:`EidolonError` when there is none."""
     end = outcome(events, task)
     if end is None or end.kind != "done":
         raise EidolonError(f"the task {task} gave no result: see the log")
@@ -37,8 +37,8 @@ def summarise(
     stages: list[str],
     bento: str | None,
 ) -> dict[str, Any]:
-    """The content of reports/summary.json. A figure that cannot be told, such as a bound of an
-    interval over too few categories, is null."""
+    """The content of reports/summary.json. An unknown figure is null, such as a bound of an
+    interval over too few categories."""
     registered = result(events, "register")
     runs = {name: result(events, name) for name in stages}
     return {
@@ -58,7 +58,8 @@ def summarise(
 
 
 def figures(metrics: Mapping[str, Any]) -> Table:
-    """mAP by kind and group, with 95 % intervals; below it, what has no interval and why."""
+    """mAP by kind and group, with 95 % intervals. The caption names the groups without one, and
+    why."""
     table = Table(title="mAP, with 95 % bootstrap intervals over categories", box=SIMPLE_HEAD)
     for column in ("", *metrics["map"], "fused − text"):
         table.add_column(column, no_wrap=True)
@@ -78,7 +79,8 @@ def figures(metrics: Mapping[str, Any]) -> Table:
 
 
 def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
-    """λ, the versions, the example query, the pages, how long it took, and what to do ``then``."""
+    """λ, the versions, the example query, the pages, the duration, and what to do next
+    (``then``)."""
     flow, query = summary["mlflow"], summary["query"]
     scores: dict[str, list[str]] = {}
     for hit in query["hits"]:
@@ -98,8 +100,8 @@ def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
 
 
 def refusal(events: list[Event]) -> str | None:
-    """Why the gate did not let the version pass, with the figure that it missed, and the commands
-    by which a person overrules it; nothing where it passed."""
+    """Why the gate refused the version, with the figure that it missed, and the commands by which a
+    person overrules the gate; ``None`` when the version passed."""
     gate = outcome(events, "gate")
     if gate is None or gate.kind != "skipped":
         return None

@@ -1,4 +1,4 @@
-"""`make up`: start the services under supervisord, and wait until they are well."""
+"""`make up`: start the services under supervisord, and wait until they are ready."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ from ops.services import (
     services,
 )
 
-PATIENCE = 300.0  # seconds until all services must be well
+PATIENCE = 300.0  # seconds until all services must be ready
 
 
 class UpError(Exception):
-    """A service did not come up; the sentence names it and its log."""
+    """A service did not start. The sentence names it and its log."""
 
 
 def up(console: Console) -> None:
-    """Start what is not running, wait until all is well, and say where it is.
+    """Start the services unless they run, wait until all are ready, and print their addresses.
 
-    Raises :class:`EidolonError` for ports that are taken, :class:`UpError` for a service that does
-    not come up.
+    Raises :class:`EidolonError` for ports that are taken, and :class:`UpError` for a service that
+    does not start.
     """
     env = environment()
     listed = services(env, ports(env))
     deployed = release.deployed() is not None
     states = Supervisor().states()
     if states == {}:
-        raise UpError("the services are just starting or stopping")
+        raise UpError("the services are starting or stopping now: try again in a minute")
     if states is None:
         with foreground_run():
             check_ports(listed)
@@ -82,7 +82,7 @@ def up(console: Console) -> None:
 
 
 def addresses(env: dict[str, str], deployed: bool) -> list[str]:
-    """Where a person finds what."""
+    """The addresses of the services and the folder of the logs, as lines for a person."""
     at = ports(env)
     uri = env["MLFLOW_TRACKING_URI"]
     mlflow = masked(uri) if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
@@ -99,7 +99,7 @@ def addresses(env: dict[str, str], deployed: bool) -> list[str]:
 
 
 def check_ports(listed: list[Service]) -> None:
-    """Raise :class:`EidolonError` that names every port which cannot be listened on."""
+    """Raise an :class:`EidolonError` that names every port on which nothing can listen."""
     wrong = []
     wanted: dict[int, str] = {}
     for service in listed:
@@ -126,7 +126,7 @@ def _listener(port: int) -> str:
                 name = psutil.Process(connection.pid).name()
                 return f" by {name} (process {connection.pid})"
     except psutil.Error:
-        return ""  # others' processes are not ours to see
+        return ""  # the processes of other users cannot be seen
     return ""
 
 
@@ -158,7 +158,7 @@ def _wait(
         left = [service for service in left if not well(service)]
         if left and time.monotonic() > deadline:
             names = ", ".join(service.name for service in left)
-            raise UpError(f"not well after {PATIENCE:.0f} s: {names}; the logs are in {LOGS}")
+            raise UpError(f"not ready after {PATIENCE:.0f} s: {names}; the logs are in {LOGS}")
         if left:
             say("waiting for " + ", ".join(service.name for service in left))
             time.sleep(1)

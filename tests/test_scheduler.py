@@ -98,7 +98,7 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     down = clone.ops("down")
     assert down.returncode == 0 and "stopped" in down.stdout
     assert processes_of(home) == []
-    assert "nothing was up" in clone.ops("down").stdout
+    assert "nothing was running" in clone.ops("down").stdout
 
 
 def test_taken_ports_are_told_before_anything_starts(clone: Clone) -> None:

@@ -45,8 +45,8 @@ def log(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None
     """Log everything about the bundle to the active run.
 
     This is: the parameters, the bundle's metrics, the metrics of each epoch under `train.`, and all
-    files that record what the bundle was made from. ``info`` is the content of bundle.json, ``rows``
-    is the dataset's manifest.
+    files that record what the bundle was made from. ``info`` is the content of bundle.json, and
+    ``rows`` is the dataset's manifest.
     """
     mlflow.log_params(_params(params))
     trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
