@@ -21,7 +21,7 @@ PLACE = Path(__file__).with_name("release.json")
 
 @dataclass(frozen=True)
 class Pins:
-    """The ``version`` in the registry, the tags of the models in the BentoML store, and the settings
+    """The ``version`` in the registry, the tags of the models in BentoML's store, and the settings
     ``serve`` of the service."""
 
     version: int
