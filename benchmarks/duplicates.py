@@ -20,9 +20,9 @@ from rich.table import Table
 from benchmarks.alterations import ALTERATIONS
 from benchmarks.lookalikes import KINDS
 from components import config
-from components.collection.known import Known
+from components.collection.known import KnownPictures
 from components.errors import one_sentence
-from components.images.hashing import likeness
+from components.images.hashing import image_hashes
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def measure(kind: str, params: config.Ingest, count: int, copies: int, seed: int
     rng = np.random.default_rng([seed, [*KINDS].index(kind)])
     images = [KINDS[kind](rng) for _ in range(count)]
     with tempfile.TemporaryDirectory() as folder:
-        known = Known(
+        known = KnownPictures(
             params.max_hamming, params.near_duplicate_distance, Path(folder) / "sketches.sqlite"
         )
         refused = 0
         began = time.process_time()
         for i, image in enumerate(images):
             refused += known.near(image) is not None
-            known.add(likeness(image), Path(str(i)), image)
+            known.add(image_hashes(image), Path(str(i)), image)
         took = time.process_time() - began
         chosen = rng.choice(count, size=copies, replace=False)
         recall = {

@@ -245,7 +245,7 @@ def scene(rng: np.random.Generator) -> Image.Image:
 
 def emblem(rng: np.random.Generator) -> Image.Image:
     """A photo of the embedded world, 32x32."""
-    known = emblems.categories()
+    known = emblems.emblems()
     category = known[rng.integers(len(known))]
     return emblems.draw(category, seed=1, subset="lookalikes", index=int(rng.integers(2**31)))
 

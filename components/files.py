@@ -1,8 +1,8 @@
-"""Writing so that nothing is ever half-written: write aside, then rename.
+"""Writes files and folders atomically: write to a temporary folder, then rename.
 
-What is being written lies in a folder `.HEX.part` beside its target, which its writer keeps locked.
-So any number of processes can write the same target, on one machine or on several that share the
-folder. What a killed process left is known by its free lock, and the next writer removes it.
+The temporary folder `.HEX.part` is beside the target, and its writer keeps it locked. So any number
+of processes can write the same target, on one machine or on several that share the folder. The
+folder of a killed process is no longer locked, and the next writer removes it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 @contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder in ``parent`` that only this block uses, and remove it afterwards.
+    """Yield an empty folder in ``parent`` for this block alone, and remove it afterwards.
 
-    What killed processes left in ``parent`` is removed, too.
+    Also removes what killed processes left in ``parent``.
     """
     parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(parent)
@@ -44,21 +44,21 @@ def scratch(parent: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
         locked.close()
         with suppress(OSError):
-            place.rmdir()  # NFS keeps the place of a lock file until that is closed
+            place.rmdir()  # NFS keeps the folder of a lock file until the file is closed
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove what killed processes left of :func:`scratch` in ``parent``.
+    """Remove the folders of :func:`scratch` that killed processes left in ``parent``.
 
-    One that was killed while it replaced a folder, when the old one was away and the new one not
-    yet in its place, has its work completed.
+    A process may have been killed between moving the old folder away and moving the new one to its
+    place. Then this completes the replacement.
     """
     for left in parent.glob(".*.part"):
         if not _PART.fullmatch(left.name):
             continue
         with suppress(OSError, BusyError, NoLocksError):
             if not (left / _LOCK).exists():
-                left.rmdir()  # it was killed before it wrote anything
+                left.rmdir()  # its process was killed before it wrote anything
                 continue
             with held(left / _LOCK, wait=False):
                 _complete(left, parent)
@@ -70,10 +70,10 @@ def remove_leftovers(parent: Path) -> None:
 def folder_aside(target: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``target`` when the block ends without an error.
 
-    A failed block leaves ``target`` as it was. Of several processes that do so at once, the last
-    one's folder stays. A link to a folder is followed. Safetensors, which their library lets only
-    the owner read, become as readable as other files. Nothing is flushed to the disk: stages
-    compute again what a power cut damages.
+    A failed block leaves ``target`` as it was. If several processes do this at once, the last
+    folder stays. A link to a folder is followed. Safetensors files, which their library makes
+    readable only for their owner, get the permissions of other files. Nothing is flushed to the
+    disk, because stages can recompute what a power cut damages.
     """
     target = Path(os.path.realpath(target))
     with scratch(target.parent) as place:
@@ -90,9 +90,9 @@ def folder_aside(target: Path) -> Iterator[Path]:
 def file_aside(target: Path) -> Iterator[Path]:
     """Yield an empty file that becomes ``target`` when the block ends without an error.
 
-    It is on the disk then. A failed block leaves ``target`` as it was. A link to a file is
-    followed. The permissions are those of the file that is replaced, or else those of any new file,
-    whatever writes it. Raises :class:`EidolonError` when ``target`` is a folder.
+    The file is then flushed to the disk. A failed block leaves ``target`` as it was. A link to a
+    file is followed. The file gets the permissions of the one that it replaces, or else those of
+    any new file. Raises :class:`EidolonError` when ``target`` is a folder.
     """
     if target.is_dir():
         raise EidolonError(f"{target} is a folder: name a file")
@@ -111,11 +111,14 @@ def file_aside(target: Path) -> Iterator[Path]:
             _flush(target.parent)
 
 
-def put(data: bytes, target: Path, within: Path) -> None:
-    """Write ``target`` in one step, one of many files for which the caller has made the
-    :func:`scratch` folder ``within``, on the same file system. It is not flushed to the disk."""
+def write_bytes(data: bytes, target: Path, scratch_folder: Path) -> None:
+    """Write ``data`` to ``target`` in one step, without flushing it to the disk.
+
+    For writing many files: the caller makes one :func:`scratch` folder for all of them, on the same
+    file system.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = within / uuid.uuid4().hex
+    aside = scratch_folder / uuid.uuid4().hex
     aside.write_bytes(data)
     aside.replace(target)
 
@@ -127,7 +130,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def text_of(path: Path) -> str | None:
-    """The content of a small text file, or nothing where there is none."""
+    """The content of a text file, or ``None`` if there is no such file."""
     return path.read_text() if path.is_file() else None
 
 
@@ -137,7 +140,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """Read JSON, or raise :class:`EidolonError` naming the file and the ``remedy``."""
+    """Read JSON. Raises :class:`EidolonError` with the ``remedy`` if it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -147,27 +150,27 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of one file."""
+    """The SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own(parent: Path, locked: ExitStack) -> Path:
-    """A new folder in ``parent``, whose lock is held until ``locked`` ends."""
+    """Make a folder in ``parent`` whose lock is held until ``locked`` closes."""
     while True:
         place = parent / f".{uuid.uuid4().hex}.part"
         place.mkdir(parents=True)
         with suppress(BusyError, FileNotFoundError, FileExistsError):
-            # where there are no locks, nothing is ever removed as a killed process's
+            # without locks, the folders of killed processes are never removed
             with suppress(NoLocksError):
                 locked.enter_context(held(place / _LOCK, wait=False))
             if place.is_dir():
                 return place
-        # before it was locked, another process took this folder for a killed one's and removed it
+        # another process removed this folder before it was locked
 
 
 def _replace_folder(aside: Path, target: Path, replaced: Path) -> None:
-    """Put ``aside`` in the place of ``target``, which goes into the folder ``replaced``."""
+    """Rename ``aside`` to ``target``. An old ``target`` moves to the folder ``replaced``."""
     while True:
         try:
             aside.rename(target)
@@ -176,20 +179,21 @@ def _replace_folder(aside: Path, target: Path, replaced: Path) -> None:
             if error.errno not in _TAKEN:
                 raise
         replaced.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):  # another process moved it
+        with suppress(FileNotFoundError):  # another process has moved it
             target.rename(replaced / uuid.uuid4().hex)
 
 
 def _complete(left: Path, parent: Path) -> None:
-    """Put a folder into its place that was whole when its writer was killed."""
+    """Move a folder to its place that was complete when its writer was killed."""
     if (left / _REPLACED).exists():
         for whole in left.iterdir():
             if whole.name not in (_LOCK, _REPLACED):
-                with suppress(OSError):  # another process has put one there since
+                with suppress(OSError):  # another process has written one meanwhile
                     whole.rename(parent / whole.name)
 
 
 def _flush(path: Path) -> None:
+    """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,10 +1,10 @@
-"""Locks between processes. A lock ends with its process, however that ends.
+"""Locks between processes. A lock ends with its process, even if that is killed.
 
-They are flock(2) locks, by `filelock`. On NFS Linux keeps these on the server, so they hold between
-machines; that takes a lock file that is open for writing (flock(2), "NFS details",
+They are flock(2) locks, taken by `filelock`. On NFS, Linux keeps them on the server, so they hold
+between machines. That requires a lock file that is open for writing (flock(2), "NFS details",
 https://man7.org/linux/man-pages/man2/flock.2.html). The mount options `nolock` and `local_lock`
-limit them to one machine. `filelock.SoftFileLock`, a marker file, needs no flock, but outlives a
-process that was killed on another machine.
+limit them to one machine. `filelock.SoftFileLock`, a marker file, works without flock, but it would
+outlive a process that was killed on another machine.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class NoLocksError(EidolonError):
 
 @contextmanager
 def held(file: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock ``file`` within this block. Its folder is made when needed; both stay.
+    """Hold the lock ``file`` inside this block. Makes its folder if needed. Both stay afterwards.
 
-    Raises :class:`BusyError` when another process holds it and ``wait`` is false, and
-    :class:`NoLocksError` where the file system has no locks.
+    Raises :class:`BusyError` when another process holds it and ``wait`` is false. Raises
+    :class:`NoLocksError` when the file system has no locks.
     """
     lock = FileLock(file, timeout=-1 if wait else 0, fallback_to_soft=False)
     try:
@@ -46,7 +46,7 @@ def held(file: Path, *, wait: bool = True) -> Iterator[None]:
             raise
         raise NoLocksError(
             f"{file.parent} is on a file system without locks ({error.strerror}): use another one,"
-            " or mount it with them"
+            " or mount it with locks"
         ) from None
     try:
         yield

@@ -1,4 +1,4 @@
-"""The table that goes with a folder of pictures: one row each, and the folder it describes."""
+"""Manifests: the table in a folder of pictures that has a row for each of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "ad
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 
 _ADDED = ("source",)
-"""Columns that the tables of older releases lack: empty there."""
+"""Columns that the manifests of older releases lack. They are read as empty."""
 
 _NUMBERS = ("seed", "attempt")
 
@@ -25,8 +25,8 @@ _NUMBERS = ("seed", "attempt")
 def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     """Read ``folder/manifest.csv`` and check its columns.
 
-    Raises :class:`EidolonError` when it is missing, damaged or empty; ``made_by`` is the command
-    that makes it anew.
+    Raises :class:`EidolonError` when it is missing, damaged or empty. ``made_by`` is the command
+    that makes it again.
     """
     path = folder / "manifest.csv"
     frame = _completed(tables.read(path, _required(columns), f"run `{made_by}`", _NUMBERS), columns)
@@ -36,7 +36,7 @@ def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
 
 
 def kept(text: str, columns: tuple[str, ...], name: str) -> Manifest:
-    """The manifest that a registered version keeps as ``text``, under ``name``.
+    """Parse the manifest ``text`` that a registered version keeps. Errors call it ``name``.
 
     Raises :class:`EidolonError` when it is damaged.
     """

@@ -1,8 +1,8 @@
-"""Names of categories and texts of queries: when two are the same, and what is safe to write.
+"""Normalises names of categories and texts of queries, and makes folder names and prompts of them.
 
-People type one name in many ways: composed or decomposed letters (a Mac's file names are
-decomposed), full-width letters, other cases, underscores, invisible characters that came along with
-a copied text. Whatever compares names, or makes a folder or a prompt of one, does it here.
+People write the same name in many ways: with composed or decomposed letters (as in file names on
+macOS), full-width letters, another case, underscores, or invisible characters from a copied text.
+All code that compares names, or turns one into a folder or a prompt, uses this module.
 """
 
 from __future__ import annotations
@@ -17,57 +17,63 @@ from components.errors import EidolonError
 PLACE = "{}"
 """The place of a name in a template."""
 
-_MAX_FOLDER = 100  # bytes of a readable folder's name; file systems take 255
+_MAX_FOLDER = 100  # bytes of the readable part of a folder's name; file systems allow 255
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
-"""Characters that show nothing and are no format characters (category Cf) by themselves: the rest
-of Unicode's Default_Ignorable_Code_Point, such as the selectors of an emoji's style."""
+"""Invisible characters outside Unicode's category Cf (format): the rest of
+Default_Ignorable_Code_Point, such as the variation selectors of emoji."""
 
 
 def plain(text: str) -> str:
-    """``text`` without differences that nobody sees: compatible characters in one form (Unicode's
-    NFKC), no invisible ones, and single spaces for white space and what cannot be printed."""
+    """``text`` without invisible differences.
+
+    Compatible characters have one form (Unicode's NFKC). Invisible characters are removed. White
+    space and characters that cannot be printed become single spaces.
+    """
     composed = unicodedata.normalize("NFKC", _without_invisible(text))
-    # NFKC can make invisible characters of others, and neighbours that compose of what they parted
+    # NFKC can produce invisible characters, and removing them can let their neighbours compose
     again = unicodedata.normalize("NFKC", _without_invisible(composed))
     return " ".join("".join(c if c.isprintable() else " " for c in again).split())
 
 
 def clean(name: str) -> str:
-    """A category's name as it is stored: :func:`plain`, without underscores, slashes and dots at
-    its ends. Empty when nothing is left of it."""
+    """A category's name as it is stored.
+
+    It is :func:`plain`, with spaces for underscores and slashes, and without dots at its ends. The
+    result may be empty.
+    """
     return " ".join(re.sub(r"[_/\\]", " ", plain(name)).split()).strip(". ")
 
 
 def fold(name: str) -> str:
-    """What is equal for two names, or for a name and a query, that mean the same category."""
+    """A key to compare names and queries by: those with equal keys mean the same category."""
     return clean(name).casefold()
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name is UTF-8. Python reads other bytes of it as lone surrogates."""
+    """Whether a file name is UTF-8. Python represents other bytes as lone surrogates."""
     return not any("\ud800" <= c <= "\udfff" for c in name)
 
 
-def distinct(categories: Iterable[str]) -> None:
+def check_distinct(categories: Iterable[str]) -> None:
     """Raise :class:`EidolonError` when two of ``categories`` mean the same one."""
     known: dict[str, str] = {}
     for name in categories:
         other = known.setdefault(fold(name), name)
         if other != name:
             raise EidolonError(
-                f"the categories {other!r} and {name!r} have one name: rename or join their folders"
+                f"the categories {other!r} and {name!r} have the same name:"
+                " rename or merge their folders"
             )
 
 
 def folder(category: str) -> str:
-    """The name of the folder of a category's pictures: letters, digits, ``_`` and ``-``, at most
-    109 bytes.
+    """The name of the folder for a category's pictures, at most 109 bytes.
 
-    It is the name with underscores for spaces where that is safe on every file system, in a URL
-    and on a command line. Any other name gets eight digits of its hash, so that ``c+`` and ``c#``
-    have two folders.
+    It has only letters, digits, ``_`` and ``-``, so it is safe on every file system, in a URL and
+    on a command line. Spaces become underscores. If that is not enough to make the name safe, eight
+    hex digits of its hash are added, so that ``c+`` and ``c#`` have different folders.
     """
     wanted = category.replace(" ", "_")
     safe = re.sub(r"^-|[^\w-]", "_", wanted)
@@ -77,14 +83,13 @@ def folder(category: str) -> str:
     return f"{short}-{hashlib.sha256(category.encode()).hexdigest()[:8]}"
 
 
-def words(query: str) -> str:
-    """What encoders and generator are given for a query that is no category."""
+def query_text(query: str) -> str:
+    """The text that encoders and the generator get for a query that is not a known category."""
     return plain(query).lower()
 
 
 def fill(template: str, name: str) -> str:
-    """``template`` with ``name`` in its :data:`PLACE`. Other braces, and those of the name, stay as
-    they are."""
+    """``template`` with ``name`` instead of :data:`PLACE`. All other braces stay as they are."""
     return template.replace(PLACE, name)
 
 

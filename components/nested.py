@@ -1,4 +1,4 @@
-"""Nested mappings as one flat one: what parameters and metrics are compared and logged by."""
+"""Flattens nested mappings, to compare and log parameters and metrics by their dotted keys."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Where each stage leaves its output: the couplings between stages, in one place."""
+"""The files and folders that stages and runs share, in one place."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 DATASET = Path("data/dataset")
-LEFT_OUT = Path("data/left_out.csv")  # beside a dataset: what its source has and it has not
+LEFT_OUT = Path("data/left_out.csv")  # files of the source that the dataset does not use
 PLAN = Path("data/plan")
 SHARDS = Path("data/shards")
 IMAGINED = Path("data/imagined")
@@ -19,31 +19,34 @@ BUNDLE = Path("artifacts/bundle")
 LOCK = Path("dvc.lock")
 
 HOME = Path(".eidolon")
-"""What runs keep beside that; no file of it is the only copy of what a person gave."""
+"""What runs keep besides the outputs of stages. It never has the only copy of a user's file."""
 
 RESTORING = HOME / "restoring"
-"""The version that is being restored; it stays when that was interrupted."""
+"""The version that is being restored. The file stays if the restoration was interrupted."""
 
 DEPLOYED = HOME / "deployed.json"
-"""Which Bento is live: written by bento.pointer."""
+"""The Bento that is live. bento.pointer writes it."""
 
 COLLECTION = Path("collection")
-"""What was ingested: see components.collection.catalog."""
+"""The ingested pictures: see components.collection.catalog."""
 
 PICTURES, POINTER = COLLECTION / "pictures", COLLECTION / "pictures.dvc"
-"""Its files, and the file by which DVC knows them."""
+"""The collection's picture files, and the .dvc file that pins their version."""
 
 SOURCE = COLLECTION / "source.json"
-"""What the adapter's folder held when it was last read: see components.datasets.source."""
+"""The record of the adapter's folder when it was last read: see components.datasets.source."""
 
 INBOX = Path("inbox")
-"""What is to be ingested: see ops.inbox."""
+"""Sources that wait to be ingested: see ops.inbox."""
 
 INGESTED = Path("outbox/ingested")
+"""What was taken from the inbox, a folder for each time."""
+
 QUARANTINE = Path("outbox/quarantine")
+"""What was refused, a folder for each time."""
+
 REASONS = ("file", "category", "kind", "reason", "like", "copy")
-"""What was taken from the inbox; what was refused; a folder for each time. The columns of a
-refusal's reasons.csv."""
+"""The columns of the quarantine's reasons.csv."""
 
 OUTBOX = Path("outbox/unannounced.txt")
-"""What Airflow has not been told of: see components.collection.outbox."""
+"""Pictures that were not yet announced to Airflow: see components.collection.outbox."""

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line every few seconds in a log."""
+"""Shows the progress of long work: as a bar on a terminal, as a line every few seconds in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.text import Text
 
 T = TypeVar("T")
 Log = Callable[[str], None]
-"""Takes one line for people."""
+"""Takes a line of text for people to read."""
 
 _EVERY = 5.0  # seconds between two lines in a log
 
@@ -38,19 +38,19 @@ def _one(_: object) -> int:
 def track(
     items: Sequence[T], what: str, unit: str = "", weigh: Callable[[T], int] = _one
 ) -> Iterator[T]:
-    """Iterate over ``items`` and show progress; an item counts for ``weigh(item)`` units."""
+    """Yield ``items`` and show the progress. An item counts as ``weigh(item)`` units."""
     weights = [weigh(item) for item in items]
     shown = _bar if sys.stderr.isatty() else _lines
     yield from shown(items, what, unit, weights)
 
 
 def note(text: str) -> None:
-    """Say something where progress is shown."""
+    """Print a line where progress is shown: on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 class _Rate(ProgressColumn):
-    """Units per second, over the last while."""
+    """Units per second, averaged over the last seconds."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else _per_second(task.speed))

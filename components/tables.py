@@ -1,7 +1,7 @@
-"""Tables as CSV files: one writer and one reader, so that what is written is what is read.
+"""Writes and reads tables as CSV files, so that reading returns exactly what was written.
 
-A column is text unless its reader says that it holds whole numbers. Left to itself a reader takes
-the category ``007`` for a number and ``NA`` for nothing.
+A column is text unless the caller says that it has integers. By default, CSV readers would turn the
+category ``007`` into a number and ``NA`` into a missing value.
 """
 
 from __future__ import annotations
@@ -17,35 +17,33 @@ from components.errors import EidolonError
 
 
 def text(frame: pd.DataFrame) -> str:
-    """``frame`` as CSV: UTF-8 in files, lines that end with a newline, missing values empty.
+    """``frame`` as CSV. Lines end with a newline, and missing values are empty.
 
-    Raises :class:`EidolonError` for a value with a carriage return or a NUL, which CSV readers take
-    for the end of a line or of a text.
+    Raises :class:`EidolonError` for a value with a carriage return or a NUL, because CSV readers
+    would end the line or the text there.
     """
     written = frame.to_csv(index=False, lineterminator="\n")
     if "\r" in written or "\0" in written:
         held = frame.select_dtypes(exclude="number").astype(str)
         bad = next(v for v in held.to_numpy().ravel() if "\r" in v or "\0" in v)
         raise EidolonError(
-            f"{bad!r} has a control character, which no table can hold: remove it where it comes"
-            " from, such as a prompt in params.yaml"
+            f"{bad!r} has a control character, which a table cannot hold: remove it at its"
+            " source, such as a prompt in params.yaml"
         )
     return written
 
 
 def write(path: Path, frame: pd.DataFrame) -> None:
-    """Write ``frame`` to ``path``. Raises what :func:`text` raises."""
+    """Write ``frame`` to ``path`` as UTF-8. Raises what :func:`text` raises."""
     path.write_text(text(frame), encoding="utf-8", newline="\n")
 
 
 def read(
     path: Path, columns: Iterable[str], remedy: str, numbers: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Read ``path``, which may have more columns than ``columns``; ``numbers`` names those that
-    hold whole numbers.
+    """Read ``path``, which must have ``columns`` and may have more. ``numbers`` have integers.
 
-    Raises :class:`EidolonError`, which tells the ``remedy``, when it is missing or damaged or lacks
-    a column.
+    Raises :class:`EidolonError` with the ``remedy`` when it is missing, damaged or lacks a column.
     """
     try:
         content = path.read_text(encoding="utf-8")
@@ -59,7 +57,7 @@ def read(
 def parse(
     content: str, columns: Iterable[str], name: str, remedy: str, numbers: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """The table that ``content`` holds, which errors call ``name``; else as :func:`read`."""
+    """Parse the CSV ``content``, which errors call ``name``. Otherwise like :func:`read`."""
     try:
         rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
         if not rows:

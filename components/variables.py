@@ -1,7 +1,7 @@
-"""Which environment variables a process is given, and how a secret in an address is shown.
+"""Selects the environment variables of a process, and hides secrets in addresses.
 
-All services run as one user, so this keeps secrets out of what a process may show by accident: a
-debug page, a crash report, a log, `ps`. It is no wall between processes.
+This keeps secrets out of what a process may show by accident: a debug page, a crash report, a log,
+`ps`. It does not protect processes from each other, because all services run as the same user.
 """
 
 from __future__ import annotations
@@ -23,21 +23,27 @@ _PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)([^&\s]
 
 
 def of_endpoint(given: Mapping[str, str]) -> dict[str, str]:
-    """What the endpoint gets of ``given``: only what is named here, since it answers strangers. No
-    key of Airflow, MLflow, a cloud or a model hub, and no PYTHONPATH, since it serves its Bento's
-    code."""
+    """The variables of ``given`` that the endpoint gets.
+
+    It answers strangers, so it gets only variables that are listed here: no key of Airflow, MLflow,
+    a cloud or a model hub. It gets no PYTHONPATH, because it must run the code of its Bento.
+    """
     return {k: v for k, v in given.items() if k in _ENDPOINT or k.startswith(_ENDPOINT_PREFIXES)}
 
 
 def without_airflow(given: Mapping[str, str]) -> dict[str, str]:
-    """What every process gets that is no part of Airflow: a stage, DVC, MLflow's server. The keys
-    to a remote or a hub stay, which those may need."""
+    """The variables of ``given`` for a process outside Airflow: a stage, DVC, MLflow's server.
+
+    Keys for a remote or a hub stay, because the process may need them.
+    """
     return {k: v for k, v in given.items() if "AIRFLOW_" not in k or k.startswith("EIDOLON_")}
 
 
 def masked(text: str) -> str:
-    """``text`` with the passwords of all addresses in it hidden: `postgresql://user:***@host/db`.
-    An address ends at white space; of one with several `@`, all before the last is hidden."""
+    """``text`` with hidden passwords in all its addresses: `postgresql://user:***@host/db`.
+
+    An address ends at white space. If it has several `@`, the password ends at the last one.
+    """
     return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from components.errors import EXIT_CODE, TRY_AGAIN, told
+from components.errors import EXIT_CODE, TRY_AGAIN, failure
 from components.files import read_json
 from components.paths import DEPLOYED
 from ops.environment import ROOT
@@ -59,5 +59,5 @@ def _call(arguments: list[str], log: Log) -> dict[str, Any]:
             raise ReleaseError(f"bento.release {arguments[0]} gave no answer")
         answer: dict[str, Any] = json.loads(answers[-1])
         return answer
-    error = told(lines, process.returncode)
+    error = failure(lines, process.returncode)
     raise error if process.returncode in (EXIT_CODE, TRY_AGAIN) else ReleaseError(str(error))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from components.datasets.source import KEEP
-from components.errors import told
+from components.errors import failure
 from components.versioning.remote import has_remote
 from ops.environment import ROOT
 from ops.processes import lines_of, running
@@ -50,6 +50,6 @@ def repro(
             lines.append(line)
             log(line)
     if process.returncode != 0:
-        raise told(lines, process.returncode)
+        raise failure(lines, process.returncode)
     ran = f"Running stage '{stage}':" in lines
     return Result(stage, round(time.monotonic() - began, 1), cached=not ran)

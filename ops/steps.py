@@ -166,7 +166,7 @@ def announced(last: str) -> None:
     """Note that Airflow has recorded the event: all pictures up to ``last`` are announced."""
     from components.collection import catalog
 
-    catalog.announced(last)
+    catalog.mark_announced(last)
 
 
 def gate(version: str, log: Log) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.datasets.emblems import COLOURS, SHAPES, Category
+from components.datasets.emblems import COLOURS, SHAPES, Emblem
 from components.features.features import Features
 from components.vectors import Array
 
@@ -25,7 +25,7 @@ def covers(features: Features) -> npt.NDArray[np.bool_]:
     names = features.categories["category"]
     kinds = [
         f"{kind.colour} {kind.shape}"
-        for kind in map(Category.parse, names[features.categories["split"] != SPLIT])
+        for kind in map(Emblem.parse, names[features.categories["split"] != SPLIT])
     ]
     texts = names.iloc[features.rows(SPLIT)].to_numpy()
     found = np.zeros((len(texts), len(names)), dtype=np.bool_)

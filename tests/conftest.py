@@ -13,7 +13,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from components.datasets.emblems import Category, draw
+from components.datasets.emblems import Emblem, draw
 from tests import checkout, toy
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
@@ -113,4 +113,4 @@ def pipelines(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def five_pictures() -> list[Image.Image]:
     """One picture of each of five categories."""
-    return [draw(Category.parse(n), seed=3, subset="toy", index=0) for n in toy.NAMES[:5]]
+    return [draw(Emblem.parse(n), seed=3, subset="toy", index=0) for n in toy.NAMES[:5]]

@@ -11,14 +11,14 @@ from PIL import Image
 
 from components import config
 from components.collection.ingest import Outcome, ingest
-from components.datasets.emblems import Category, draw
+from components.datasets.emblems import Emblem, draw
 
 NEW = "orange plain cross"
 KNOWN = "red plain star"
 
 
 def photo(name: str = NEW, index: int = 0) -> Image.Image:
-    return draw(Category.parse(name), seed=9, subset="ingest", index=index)
+    return draw(Emblem.parse(name), seed=9, subset="ingest", index=index)
 
 
 def png(image: Image.Image, kind: str = "PNG", **options: int) -> bytes:

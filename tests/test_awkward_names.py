@@ -26,7 +26,7 @@ from components import config, manifest, names
 from components.cli import models
 from components.collection.ingest import ingest
 from components.datasets.dataset import dataset
-from components.datasets.emblems import categories, draw
+from components.datasets.emblems import draw, emblems
 from components.imagining import plan, shards
 from components.lifecycle import differences, lineage, registry
 from components.lifecycle.reference import reference, trained
@@ -53,7 +53,7 @@ PROMPTS = {"Colt's_Foot": "a {wild} {}", "007": "one agent", "CAFÉ": "a cup in 
 def project(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """All stages, the second time with pictures that were ingested under other spellings."""
     root = tmp_path_factory.mktemp("awkward")
-    kinds = categories()[:: 320 // len(FOLDERS)]
+    kinds = emblems()[:: 320 // len(FOLDERS)]
     for folder, kind in zip(FOLDERS, kinds, strict=False):
         (root / "pictures" / folder).mkdir(parents=True)
         for i in range(6):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components import config
-from components.datasets.emblems import categories, draw, splits
+from components.datasets.emblems import draw, emblems, splits
 from components.imagining.generator import Generator
 from components.imagining.seeds import seed_of
 from components.index.gallery import Gallery
@@ -43,7 +43,7 @@ def world() -> World:
         ClipEncoder(str(ROOT / encoders.clip)),
         VisionEncoder(str(ROOT / encoders.vision)),
     )
-    unseen = [c for c in categories() if splits()[c] == "unseen"]
+    unseen = [c for c in emblems() if splits()[c] == "unseen"]
     photos = [
         draw(c, seed=99, subset="behaviour", index=i) for c in unseen for i in range(PER_CATEGORY)
     ]

@@ -17,7 +17,7 @@ from PIL import Image
 from components import config
 from components.collection import catalog
 from components.datasets.dataset import dataset
-from components.images.hashing import likeness
+from components.images.hashing import image_hashes
 from components.paths import (
     COLLECTION,
     DATASET,
@@ -35,7 +35,7 @@ def test_a_folder_joins_the_collection_and_the_dataset(project: Path) -> None:
     rows = catalog.read()
     assert rows["category"].value_counts().to_dict() == {NEW: 5, KNOWN: 3}
     for path, known_by in zip(catalog.files(), rows["pixels"], strict=True):
-        assert likeness(Image.open(path)).pixels == known_by
+        assert image_hashes(Image.open(path)).pixels == known_by
     before = pd.read_csv(DATASET / "manifest.csv")
     after = dataset(config.load().dataset)
     merged = after.merge(before, how="left", indicator=True)
@@ -221,7 +221,7 @@ def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
     first = catalog.unannounced()
     take(tree(project / "two", {KNOWN: 2}))
     for _ in range(2):  # saying so twice does no harm
-        catalog.announced(first[-1])
+        catalog.mark_announced(first[-1])
         assert catalog.unannounced() == catalog.read()["path"].tolist()[3:]
-    catalog.announced(catalog.unannounced()[-1])
+    catalog.mark_announced(catalog.unannounced()[-1])
     assert catalog.unannounced() == []

@@ -50,7 +50,7 @@ def test_a_list_names_files_and_categories(project: Path) -> None:
     assert take(project / "my_list_v2.csv").files == 1
     assert catalog.read()["source"].tolist() == ["list.txt", "list.txt", "my_list_v2.csv"]
     (project / "list.csv").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(EidolonError, match="is no list of files"):
+    with pytest.raises(EidolonError, match="is not a list of files"):
         take(project / "list.csv")
 
 
@@ -61,7 +61,7 @@ def test_a_list_s_errors_name_the_line(project: Path) -> None:
         b"a,b,c\n": r"line 5: 'a,b,c' is not PATH or PATH,CATEGORY",
         b'"a\n,b\n': "line 5: unexpected end of data",
         b"b\xe4r.png,x\n": "line 5 is not UTF-8",
-        b"C:\\photos\\0.png\n": r"line 5: 'C:.* is on a drive of Windows: give paths relative",
+        b"C:\\photos\\0.png\n": r"line 5: 'C:.* is on a Windows drive: give paths relative",
     }.items():
         (project / "list.csv").write_bytes(good.encode() + bad + b"later.png\n")
         with pytest.raises(EidolonError, match=sentence):

@@ -65,5 +65,5 @@ def test_a_linked_tree_gets_the_command_that_helps(
     subprocess.run(["cp", "-al", "copy", "real/again"], check=True)
     subprocess.run(["cp", "-al", "copy", "real/once_more"], check=True)
     subprocess.run(["tar", "-cf", "hard.tar", "-C", str(real), "."], check=True)
-    with pytest.raises(EidolonError, match=r"is a link or a device: .*`cp -rL FOLDER COPY`"):
+    with pytest.raises(EidolonError, match=r"is a link or a device.*`cp -rL FOLDER COPY`"):
         take(project / "hard.tar")

@@ -79,7 +79,7 @@ def test_what_lies_in_the_collection_is_never_lost(project: Path, source: str) -
     place = COLLECTION / "pictures" / "mine"
     place.mkdir(parents=True)
     (place / "a.png").write_bytes(png(photo()))
-    with pytest.raises(EidolonError, match="is or holds the collection itself"):
+    with pytest.raises(EidolonError, match="is or contains the collection itself"):
         take(Path(source))
     assert (place / "a.png").is_file()
     take(tree(project / "new", {KNOWN: 1}))

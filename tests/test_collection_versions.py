@@ -185,7 +185,7 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
     assert f"version {digest} of the collection" in done.stdout
     pushed = origin.parent / "remote" / "files" / "md5" / digest[:2] / digest[2:]
     assert pushed.is_file()
-    catalog.announced(catalog.unannounced()[-1])
+    catalog.mark_announced(catalog.unannounced()[-1])
     state = {p: p.read_bytes() for p in COLLECTION.rglob("*") if p.is_file()}
     (source / "x").mkdir()
     (source / "x" / "bad.png").write_text("none")

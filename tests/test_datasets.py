@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from components import manifest
 from components.datasets import cub200, folder, oxford102
-from components.datasets.adapter import Source
+from components.datasets.adapter import Category
 from components.datasets.dataset import dataset
 from components.datasets.left_out import LeftOut
 from components.errors import EidolonError
@@ -54,8 +54,8 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def of_split(sources: list[Source], split: str) -> list[str]:
-    return [s.category for s in sources if s.split == split]
+def of_split(categories: list[Category], split: str) -> list[str]:
+    return [c.name for c in categories if c.split == split]
 
 
 def names(paths: object) -> list[str]:
@@ -64,54 +64,54 @@ def names(paths: object) -> list[str]:
 
 
 def test_cub200_has_readable_names_and_100_50_50_categories(birds: Path) -> None:
-    sources = cub200.sources(birds, None, None, None)
-    assert [s.category for s in sources[:5]] == [
+    categories = cub200.categories(birds, None, None, None)
+    assert [c.name for c in categories[:5]] == [
         "black footed albatross",
         "laysan albatross",
         "sooty albatross",
         "groove billed ani",
         "bird of place 5",
     ]
-    assert len({s.category for s in sources}) == 200
-    assert Counter(s.split for s in sources) == {"train": 100, "validation": 50, "unseen": 50}
+    assert len({c.name for c in categories}) == 200
+    assert Counter(c.split for c in categories) == {"train": 100, "validation": 50, "unseen": 50}
     # Chen et al.: i % 2 == 0 base, i % 4 == 1 validation, i % 4 == 3 novel
-    assert [s.split for s in sources[:5]] == ["train", "validation", "train", "unseen", "train"]
+    assert [c.split for c in categories[:5]] == ["train", "validation", "train", "unseen", "train"]
 
 
 def test_cub200_searches_official_test_and_trains_on_official_train_pictures(birds: Path) -> None:
-    for category, source in enumerate(cub200.sources(birds, None, None, None), 1):
-        stem, first = trees.bird(category)[4:], 3 * category - 2
+    for number, category in enumerate(cub200.categories(birds, None, None, None), 1):
+        stem, first = trees.bird(number)[4:], 3 * number - 2
         tested = [f"{stem}_{i:04d}_{first + i}.jpg" for i in (0, 2)]
         trained = [f"{stem}_0001_{first + 1}.jpg"]
-        assert names(source.gallery) == tested
-        assert names(source.training) == ([] if source.split == "unseen" else trained)
-    capped = cub200.sources(birds, None, 1, 1)
-    assert {len(s.gallery) for s in capped} == {1}
+        assert names(category.gallery) == tested
+        assert names(category.training) == ([] if category.split == "unseen" else trained)
+    capped = cub200.categories(birds, None, 1, 1)
+    assert {len(c.gallery) for c in capped} == {1}
     assert names(capped[0].gallery) == ["Black_footed_Albatross_0000_1.jpg"]
 
 
 def test_oxford102_has_the_published_names_and_71_15_16_categories(flowers: Path) -> None:
-    sources = oxford102.sources(flowers, None, None, None)
-    assert len({s.category for s in sources}) == 102
-    assert [sources[i].category for i in (0, 10, 51, 76, 101)] == [
+    categories = oxford102.categories(flowers, None, None, None)
+    assert len({c.name for c in categories}) == 102
+    assert [categories[i].name for i in (0, 10, 51, 76, 101)] == [
         "pink primrose",
         "snapdragon",
         "wild pansy",
         "passion flower",
         "blackberry lily",
     ]
-    assert Counter(s.split for s in sources) == {"train": 71, "validation": 15, "unseen": 16}
-    assert of_split(sources, "unseen")[:3] == ["english marigold", "monkshood", "yellow iris"]
-    assert of_split(sources, "validation")[-1] == "blackberry lily"
+    assert Counter(c.split for c in categories) == {"train": 71, "validation": 15, "unseen": 16}
+    assert of_split(categories, "unseen")[:3] == ["english marigold", "monkshood", "yellow iris"]
+    assert of_split(categories, "validation")[-1] == "blackberry lily"
 
 
 def test_oxford102_trains_on_both_official_sides_that_are_no_test(flowers: Path) -> None:
-    for category, source in enumerate(oxford102.sources(flowers, None, None, None), 1):
-        train, validation, test = (f"image_{103 - category + k:05d}.jpg" for k in (0, 102, 204))
-        assert names(source.gallery) == [test]
-        trained = [] if source.split == "unseen" else [train, validation]
-        assert names(source.training) == trained
-    assert {len(s.training) for s in oxford102.sources(flowers, None, 1, 1)} == {0, 1}
+    for number, category in enumerate(oxford102.categories(flowers, None, None, None), 1):
+        train, validation, test = (f"image_{103 - number + k:05d}.jpg" for k in (0, 102, 204))
+        assert names(category.gallery) == [test]
+        trained = [] if category.split == "unseen" else [train, validation]
+        assert names(category.training) == trained
+    assert {len(c.training) for c in oxford102.categories(flowers, None, 1, 1)} == {0, 1}
 
 
 @pytest.mark.parametrize("adapter", ["cub200", "oxford102"])
@@ -130,18 +130,18 @@ def test_published_class_lists_replace_the_split(
 
 
 def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Path) -> None:
-    sources = folder.sources(tree(animals, 10, 10))
-    assert [s.category for s in sources] == ["Ibex", "Red Fox", "lynx", "sea otter", "wolf"]
-    assert {s.split for s in sources} == {"train", "validation", "unseen"}
-    for source in sources:
-        shown, trained = names(source.gallery), names(source.training)
+    categories = folder.categories(tree(animals, 10, 10))
+    assert [c.name for c in categories] == ["Ibex", "Red Fox", "lynx", "sea otter", "wolf"]
+    assert {c.split for c in categories} == {"train", "validation", "unseen"}
+    for category in categories:
+        shown, trained = names(category.gallery), names(category.training)
         assert shown and not set(shown) & set(trained)
-        assert bool(trained) == (source.split != "unseen")
+        assert bool(trained) == (category.split != "unseen")
         assert shown + trained == sorted(shown + trained)
     given = lists(animals / ".lists", ["wolf", "lynx"], ["Ibex"], ["Red_Fox", "sea__otter"])
-    sources = folder.sources(tree(animals, 2, 1, splits=given))
-    assert of_split(sources, "unseen") == ["Red Fox", "sea otter"]
-    assert [(len(s.gallery), len(s.training)) for s in sources] == [
+    categories = folder.categories(tree(animals, 2, 1, splits=given))
+    assert of_split(categories, "unseen") == ["Red Fox", "sea otter"]
+    assert [(len(c.gallery), len(c.training)) for c in categories] == [
         (2, 1),
         (2, 0),
         (2, 1),
@@ -164,8 +164,8 @@ def test_a_tree_is_dealt_out_by_shares(
     animals: Path, gallery: float, training: float, counts: list[tuple[int, int]]
 ) -> None:
     given = lists(animals / ".lists", ["Ibex", "Red_Fox", "lynx"], ["sea__otter"], ["wolf"])
-    sources = folder.sources(tree(animals, gallery, training, splits=given))
-    assert [(len(s.gallery), len(s.training)) for s in sources] == counts
+    categories = folder.categories(tree(animals, gallery, training, splits=given))
+    assert [(len(c.gallery), len(c.training)) for c in categories] == counts
 
 
 def test_shares_of_more_than_all_are_refused(animals: Path) -> None:
@@ -274,7 +274,7 @@ def test_what_is_left_out_is_counted(
     assert "1 in no category (1 no suffix)" in said and "left_out.csv" in said
     (animals / "loose.jpg").touch()
     left = LeftOut(tmp_path / "table.csv")
-    folder.sources(tree(animals, 9, 9), left)
+    folder.categories(tree(animals, 9, 9), left)
     assert "2 in no category (1 no suffix, 1 .jpg)" in left.sentence()
 
 
@@ -282,8 +282,8 @@ def test_pictures_of_a_tree_are_told_by_their_content(animals: Path, tmp_path: P
     image = Image.new("RGB", (8, 9), (1, 2, 3))
     for name, kind in (("a.jfif", "JPEG"), ("b.gif", "GIF"), ("c.jpg", "PNG"), ("d", "AVIF")):
         image.save(animals / "wolf" / name, kind)
-    (source,) = (s for s in folder.sources(tree(animals, 99, 1)) if s.category == "wolf")
-    shown = {*names(source.gallery), *names(source.training)}
+    (wolf,) = (c for c in folder.categories(tree(animals, 99, 1)) if c.name == "wolf")
+    shown = {*names(wolf.gallery), *names(wolf.training)}
     assert {"a.jfif", "b.gif", "c.jpg", "d"} <= shown
 
 
@@ -292,11 +292,11 @@ def test_folders_that_are_splits_get_a_hint(tmp_path: Path) -> None:
         for category in ("fox", "wolf", "lynx", "hare"):
             trees.photo(tmp_path / "tree" / split / category / "0.jpg", 1)
     with pytest.raises(EidolonError, match=r"are splits and not categories: set .*tree/test, or"):
-        folder.sources(tree(tmp_path / "tree", 1, 1))
+        folder.categories(tree(tmp_path / "tree", 1, 1))
     for category in ("fox", "wolf", "lynx", "hare"):
         trees.photo(tmp_path / "deep" / category / "images" / "0.jpg", 1)
     with pytest.raises(EidolonError, match=r"deep/fox has no pictures \(.*images is a folder"):
-        folder.sources(tree(tmp_path / "deep", 1, 1))
+        folder.categories(tree(tmp_path / "deep", 1, 1))
 
 
 def test_all_unreadable_photos_of_a_benchmark_are_named(flowers: Path, tmp_path: Path) -> None:

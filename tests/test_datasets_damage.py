@@ -154,7 +154,7 @@ CUB: dict[str, tuple[Damage, str]] = {
     ),
     "labels of another order": (
         edit("image_class_labels.txt", "2 1\n", "2 4\n"),
-        r"'001\.Black_footed.*' for image 2, but by .* it is of '004\.Groove_billed_Ani'",
+        r"'001\.Black_footed.*' for image 2, but .* says '004\.Groove_billed_Ani'",
     ),
     "a label out of range": (
         edit("image_class_labels.txt", "2 1\n", "2 201\n"),
@@ -166,16 +166,19 @@ CUB: dict[str, tuple[Damage, str]] = {
     ),
     "no test picture": (
         all_train,
-        r"train_test_split\.txt has no test picture of 'black footed albatross': it is not",
+        r"train_test_split\.txt has no test picture of 'black footed albatross', so it is not",
     ),
     "an id twice": (
         edit("images.txt", "2 001", "1 001"),
-        r"images\.txt is damaged in line 2, '1 001.*', which is no new id",
+        r"images\.txt is damaged in line 2, '1 001.*': it must be a new id",
     ),
-    "classes missing": (cut("classes.txt", 0.9), r"classes\.txt (is damaged|has not the classes)"),
+    "classes missing": (
+        cut("classes.txt", 0.9),
+        r"classes\.txt (is damaged|does not have the classes)",
+    ),
     "classes of another set": (
         edit("classes.txt", "7 007.", "7 070."),
-        r"classes\.txt has not the classes 001 to 200",
+        r"classes\.txt does not have the classes 001 to 200",
     ),
     "a path that leads out": (
         edit("images.txt", ALBATROSS, "../../secret.jpg"),
@@ -190,11 +193,11 @@ CUB: dict[str, tuple[Damage, str]] = {
     "a path twice": (edit("images.txt", "_0001_2.jpg", "_0000_1.jpg"), r"lists '001.*' twice"),
     "lists that stop early": (
         the_lists(lambda lines: lines[:-1]),
-        r"images has 1 pictures more than images\.txt lists: unpack",
+        r"images has 1 more pictures than images\.txt lists: unpack",
     ),
     "lists without the last class": (
         the_lists(lambda lines: lines[:-3]),
-        r"images has 3 pictures more than images\.txt lists",
+        r"images has 3 more pictures than images\.txt lists",
     ),
     "empty lists": (the_lists(lambda _: []), r"images\.txt is empty: unpack"),
     "no text": (write("images.txt", b"\xff\xfe\x00"), r"images\.txt cannot be read"),
@@ -210,7 +213,7 @@ OXFORD: dict[str, tuple[Damage, str]] = {
     "labels empty": (cut("imagelabels.mat", 0), r"imagelabels\.mat is damaged"),
     "a web page": (
         write("setid.mat", b"<html>404</html>" * 40),
-        r"setid\.mat is damaged or no MATLAB 5 file",
+        r"setid\.mat is damaged or not MATLAB 5",
     ),
     "labels by another name": (
         store("imagelabels.mat", classes=LABELS),
@@ -221,12 +224,12 @@ OXFORD: dict[str, tuple[Damage, str]] = {
         r"imagelabels\.mat .*labels of shape \[18, 17\] has 306 values",
     ),
     "labels that are text": (store("imagelabels.mat", labels="rose"), r"labels does not consist"),
-    "labels in halves": (store("imagelabels.mat", labels=LABELS / 2), r"no whole numbers"),
+    "labels in halves": (store("imagelabels.mat", labels=LABELS / 2), r"not integers"),
     "a label out of range": (
         store("imagelabels.mat", labels=np.where(LABELS == 102, 103, LABELS)),
-        r"labels in .*imagelabels\.mat are not all of 1 to 102: put",
+        r"labels in .*imagelabels\.mat are not 1 to 102: put",
     ),
-    "labels from zero": (store("imagelabels.mat", labels=LABELS - 1), r"not all of 1 to 102"),
+    "labels from zero": (store("imagelabels.mat", labels=LABELS - 1), r"not 1 to 102"),
     "no labels at all": (store("imagelabels.mat", labels=np.zeros((1, 0))), r"\(labels of shape"),
     "more labels than sides": (
         store("imagelabels.mat", labels=np.append(LABELS, 1)),
@@ -246,7 +249,7 @@ OXFORD: dict[str, tuple[Damage, str]] = {
     ),
     "a picture more": (
         lambda root: trees.photo(root / "jpg" / "image_00307.jpg", 1),
-        r"jpg has 1 pictures more than imagelabels\.mat lists",
+        r"jpg has 1 more pictures than imagelabels\.mat lists",
     ),
     "a category without test pictures": (
         store("setid.mat", trnid=IDS[0], valid=np.append(IDS[1], 306), tstid=IDS[2][:, :-1]),
@@ -290,10 +293,10 @@ def test_class_lists_that_do_not_fit_are_named(
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     given = lists(tmp_path / "lists", train, ["hare"], unseen)
     with pytest.raises(EidolonError, match=reason):
-        folder.sources(tree(tmp_path / "tree", 1, 1, splits=given))
+        folder.categories(tree(tmp_path / "tree", 1, 1, splits=given))
     (given / "trainclasses.txt").unlink()
     with pytest.raises(EidolonError, match=r"trainclasses\.txt cannot be read"):
-        folder.sources(tree(tmp_path / "tree", 1, 1, splits=given))
+        folder.categories(tree(tmp_path / "tree", 1, 1, splits=given))
 
 
 def test_categories_that_have_one_name_are_refused(tmp_path: Path) -> None:
@@ -301,7 +304,7 @@ def test_categories_that_have_one_name_are_refused(tmp_path: Path) -> None:
         for i in range(2):
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     chosen = tree(tmp_path / "tree", 1, 1)
-    with pytest.raises(EidolonError, match=r"'Red fox' and 'red fox' have one name"):
+    with pytest.raises(EidolonError, match=r"'Red fox' and 'red fox' have the same name"):
         dataset(chosen, tmp_path / "out")
 
 
@@ -310,7 +313,7 @@ def test_a_folder_without_a_name_is_refused(tmp_path: Path) -> None:
         for i in range(2):
             trees.photo(tmp_path / "tree" / category / f"{i}.jpg", i)
     with pytest.raises(EidolonError, match=r"tree/___ has no name: rename"):
-        folder.sources(tree(tmp_path / "tree", 1, 1))
+        folder.categories(tree(tmp_path / "tree", 1, 1))
 
 
 @pytest.mark.parametrize(

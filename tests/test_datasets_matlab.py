@@ -67,7 +67,7 @@ def test_what_is_no_vector_of_whole_numbers_is_refused(tmp_path: Path, value: ob
 def test_data_that_unpacks_to_far_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "v.mat"
     path.write_bytes(written(compressed=True, v=np.zeros(2**26, dtype=np.uint8)))
-    with pytest.raises(EidolonError, match="cut off, or too much"):
+    with pytest.raises(EidolonError, match="cut off or too large"):
         read_vectors(path, ("v",), REMEDY)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.errors import EidolonError, TransientError, told
+from components.errors import EidolonError, TransientError, failure
 from components.variables import masked
 
 
@@ -38,6 +38,6 @@ def test_a_password_in_an_address_is_not_shown(text: str, shown: str) -> None:
 def test_only_bad_input_is_not_tried_again(
     lines: list[str], status: int, kind: type[Exception], sentence: str
 ) -> None:
-    error = told(lines, status)
+    error = failure(lines, status)
     assert type(error) is kind
     assert sentence in str(error)

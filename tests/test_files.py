@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import EidolonError
-from components.files import file_aside, folder_aside, put, scratch, write_text
+from components.files import file_aside, folder_aside, scratch, write_bytes, write_text
 from components.locks import BusyError, held
 from tests import toy
 
@@ -143,7 +143,7 @@ def test_what_another_process_writes_is_not_taken_for_a_killed_ones(tmp_path: Pa
         write_text(tmp_path / "two", "2")
         with scratch(tmp_path) as place:  # and neither is what this process writes
             write_text(tmp_path / "three", "3")
-            put(b"4", tmp_path / "four", place)
+            write_bytes(b"4", tmp_path / "four", place)
         other.communicate("\n")
     assert other.returncode == 0
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {

@@ -15,8 +15,8 @@ from benchmarks.alterations import ALTERATIONS
 from benchmarks.duplicates import measure
 from benchmarks.lookalikes import KINDS
 from components import config
-from components.collection.known import Known
-from components.images.hashing import likeness, views
+from components.collection.known import KnownPictures
+from components.images.hashing import image_hashes, views
 from components.images.near_duplicates import detail, distances, sketch
 from tests import toy
 
@@ -39,11 +39,13 @@ def saved(folder: Path, count: int = 3) -> list[Path]:
     return paths
 
 
-def known(folder: Path, paths: list[Path]) -> Known:
+def known(folder: Path, paths: list[Path]) -> KnownPictures:
     """They are there already; none was looked at."""
-    found = Known(PARAMS.max_hamming, PARAMS.near_duplicate_distance, folder / "sketches.sqlite")
+    found = KnownPictures(
+        PARAMS.max_hamming, PARAMS.near_duplicate_distance, folder / "sketches.sqlite"
+    )
     for path in paths:
-        found.add(likeness(Image.open(path)), path)
+        found.add(image_hashes(Image.open(path)), path)
     return found
 
 
@@ -94,9 +96,9 @@ def test_kept_sketches_may_be_lost(tmp_path: Path, damage: bytes | None) -> None
 def test_a_picture_without_a_border_has_one_hash_and_one_with_it_two() -> None:
     rng = np.random.default_rng(0)
     scene, shirt = KINDS["scenes"](rng), KINDS["garments on white"](rng)
-    assert len(likeness(scene).hashes) == 1 and len(likeness(shirt).hashes) == 2
+    assert len(image_hashes(scene).dhashes) == 1 and len(image_hashes(shirt).dhashes) == 2
     framed = ALTERATIONS["framed in a colour"](scene, rng)
-    assert likeness(framed).hashes[1] == likeness(views(framed)[1]).hashes[0]
+    assert image_hashes(framed).dhashes[1] == image_hashes(views(framed)[1]).dhashes[0]
     assert Image.new("RGB", (40, 30), "white").size == views(Image.new("RGB", (40, 30)))[0].size
 
 
@@ -113,8 +115,10 @@ def test_a_distance_is_0_to_itself_and_finite(kind: str, seed: int) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (9, 3), (300, 2)])
 def test_pictures_of_any_shape_can_be_looked_for(tmp_path: Path, size: tuple[int, int]) -> None:
-    found = Known(PARAMS.max_hamming, PARAMS.near_duplicate_distance, tmp_path / "sketches.sqlite")
+    found = KnownPictures(
+        PARAMS.max_hamming, PARAMS.near_duplicate_distance, tmp_path / "sketches.sqlite"
+    )
     image = Image.effect_noise(size, 60).convert("RGB")
     assert found.near(image) is None
-    found.add(likeness(image), tmp_path / "noise", image)
+    found.add(image_hashes(image), tmp_path / "noise", image)
     assert found.near(image) == tmp_path / "noise"

@@ -152,7 +152,7 @@ def test_a_plan_refuses_what_cannot_be_meant(
     with pytest.raises(EidolonError, match=r"generator\.category_prompts names 'red plain sta'"):
         plan.plan(strange)
     dataset(("red star", "red/star"))
-    with pytest.raises(EidolonError, match="'red star' and 'red/star' have one name"):
+    with pytest.raises(EidolonError, match="'red star' and 'red/star' have the same name"):
         plan.plan(params)
     dataset(("..", "red star"))
     assert set(run(params)["path"].str.split("/").str[0]) == {names.folder(".."), "red_star"}

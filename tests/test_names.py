@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from components import config, names, tables
 from components.collection import catalog
 from components.datasets import splits
-from components.datasets.adapter import Source
-from components.datasets.folder import sources
+from components.datasets.adapter import Category
+from components.datasets.folder import categories
 from components.datasets.merge import merge
 from components.errors import EidolonError
 from components.imagining.recipes import wanted
@@ -78,9 +78,9 @@ def test_a_name_is_found_however_it_is_written(name: str) -> None:
 
 def test_two_names_of_one_category_are_refused() -> None:
     assert len({names.fold(name) for name in SAME}) == 1
-    names.distinct([*toy.NAMES, SAME[0], SAME[0]])
-    with pytest.raises(EidolonError, match="'Café au lait' and 'café_au_lait' have one name"):
-        names.distinct([SAME[0], *toy.NAMES, SAME[3]])
+    names.check_distinct([*toy.NAMES, SAME[0], SAME[0]])
+    with pytest.raises(EidolonError, match="'Café au lait' and 'café_au_lait' have the same name"):
+        names.check_distinct([SAME[0], *toy.NAMES, SAME[3]])
 
 
 @given(NAME)
@@ -150,7 +150,7 @@ def test_a_prompt_belongs_to_its_category_however_the_name_is_written() -> None:
     assert generator.prompt_for("colt's foot") == "a wild colt's foot"
     assert generator.prompt_for("café") == "whole"
     assert {w.prompt for w in wanted(generator, ["colt's foot"])} == {"a wild colt's foot"}
-    with pytest.raises(ValueError, match="'a b' and 'A_b' have one name"):
+    with pytest.raises(ValueError, match="'a b' and 'A_b' have the same name"):
         _params(category_prompts={"a b": "a {}", "A_b": "the {}"})
 
 
@@ -173,9 +173,9 @@ def test_what_was_ingested_joins_its_category_under_another_spelling(tmp_path: P
     tables.write(tmp_path / "manifest.csv", pd.DataFrame([row]))
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").touch()
-    known = Source("café noir", "unseen", [Path("b.png")], [])
+    known = Category("café noir", "unseen", [Path("b.png")], [])
     (merged,) = merge([known], tree(tmp_path, 1, 1), folder=tmp_path)
-    assert merged.category == "café noir" and len(merged.gallery) == 2
+    assert merged.name == "café noir" and len(merged.gallery) == 2
 
 
 def test_a_folders_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_a_folders_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "1.png").touch()
         (folder / "2.png").touch()
-    with pytest.raises(EidolonError, match="is no UTF-8: rename the folder"):
-        sources(tree(tmp_path, 1, 1))
+    with pytest.raises(EidolonError, match="name is not UTF-8: rename the folder"):
+        categories(tree(tmp_path, 1, 1))
 
 
 @pytest.mark.parametrize(

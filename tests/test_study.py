@@ -216,7 +216,7 @@ def test_the_constant_undoes_a_planted_preference_for_seen_pictures(world: World
 
 def test_texts_that_cover_categories_are_ranked_and_judged_beside_them(world: World) -> None:
     """The planted categories bear the names of emblems; a text's vectors are those of its first."""
-    kinds = [kind.name for kind in emblems.categories()[: len(SPLITS)]]
+    kinds = [kind.name for kind in emblems.emblems()[: len(SPLITS)]]
     features = world.features
     renamed = dict(zip(features.categories["category"], kinds, strict=True))
     named = replace(

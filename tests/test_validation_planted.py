@@ -12,7 +12,7 @@ import pytest
 from benchmarks.planted import KINDS
 from benchmarks.validation import World, experiment, gate
 from components import config
-from components.datasets.emblems import categories, draw
+from components.datasets.emblems import draw, emblems
 from components.files import sha256
 from components.imagining.drawing import draw as imagine
 from components.imagining.recipes import wanted
@@ -74,7 +74,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
             "attempt": 0,
         }
     )
-    meter = Meter(params.encoders, [c.name for c in categories()])
+    meter = Meter(params.encoders, [c.name for c in emblems()])
     photos = [
         draw(c, seed=99, subset="validation", index=i) for c in chosen() for i in range(PHOTOS)
     ]

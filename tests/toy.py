@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from components.collection import catalog
-from components.datasets.emblems import Category, draw
+from components.datasets.emblems import Emblem, draw
 from components.paths import DATASET
 
 NAMES = (
@@ -55,7 +55,7 @@ def save_pictures(folder: Path, names: tuple[str, ...] = NAMES, count: int = 6) 
         place = folder / name.replace(" ", "_")
         place.mkdir(parents=True)
         for i in range(count):
-            picture = draw(Category.parse(name), seed=3, subset="toy", index=i)
+            picture = draw(Emblem.parse(name), seed=3, subset="toy", index=i)
             picture.save(place / f"{i}.png")
 
 

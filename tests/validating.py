@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from components import config
-from components.datasets.emblems import Category, categories
+from components.datasets.emblems import Emblem, emblems
 from components.paths import VALIDATION
 
 
@@ -21,8 +21,8 @@ def measurements() -> pd.DataFrame:
     return pd.read_csv(VALIDATION / "measurements.csv", keep_default_na=False)
 
 
-def chosen() -> list[Category]:
+def chosen() -> list[Emblem]:
     """40 categories that differ in one attribute or more, of all splits."""
     return [
-        c for c in categories() if c.colour in ("red", "teal") and c.pattern in ("plain", "striped")
+        c for c in emblems() if c.colour in ("red", "teal") and c.pattern in ("plain", "striped")
     ]

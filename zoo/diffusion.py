@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from components.datasets.emblems import categories, splits
+from components.datasets.emblems import emblems, splits
 from zoo.loop import WORK, train
 from zoo.pictures import caption, pictures
 from zoo.tokenizer import LENGTH, train_tokenizer
@@ -94,8 +94,8 @@ def sheet(pipe: StableDiffusionPipeline, path: Path) -> None:
     """Four pictures of each of sixteen categories, half trained and half unseen, as one PNG."""
     pipe.set_progress_bar_config(disable=True)
     split_of = splits()
-    wanted = [c for c in categories() if split_of[c] == "train"][::25][:8]
-    wanted += [c for c in categories() if split_of[c] == "unseen"][::10][:8]
+    wanted = [c for c in emblems() if split_of[c] == "train"][::25][:8]
+    wanted += [c for c in emblems() if split_of[c] == "unseen"][::10][:8]
     pictures_ = pipe(
         [f"a photo of a {c.name}" for c in wanted],
         num_inference_steps=10,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
 
-from components.datasets.emblems import COLOURS, PATTERNS, SHAPES, Category
+from components.datasets.emblems import COLOURS, PATTERNS, SHAPES, Emblem
 from zoo.clip import MEAN, STD, tensor
 from zoo.evaluate import image_to_image_map
 from zoo.loop import train
@@ -43,7 +43,7 @@ SHIFT, CUT = 4, (4, 10)  # pixels: how far a picture is moved, and the sides of 
 class Student(nn.Module):
     """The encoder and the prototypes of the second and third phase."""
 
-    def __init__(self, names: Sequence[Category]) -> None:
+    def __init__(self, names: Sequence[Emblem]) -> None:
         super().__init__()
         self.encoder = build()
         self.encoder.set_attn_implementation("eager")  # twice as fast as sdpa in bfloat16 on a CPU

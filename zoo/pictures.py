@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from rich.progress import track
 
-from components.datasets.emblems import PATTERNS, SHAPES, Category, Style, categories, draw, splits
+from components.datasets.emblems import PATTERNS, SHAPES, Emblem, Style, draw, emblems, splits
 from components.names import fill
 
 SEED = 7
@@ -47,7 +47,7 @@ class Pictures:
 
     pixels: np.ndarray
     labels: np.ndarray
-    names: tuple[Category, ...]
+    names: tuple[Emblem, ...]
 
 
 @cache
@@ -56,7 +56,7 @@ def pictures(
 ) -> Pictures:
     """Draw ``per_category`` pictures of each category of ``split``."""
     split_of = splits()
-    names = tuple(c for c in categories() if split == "all" or split_of[c] == split)
+    names = tuple(c for c in emblems() if split == "all" or split_of[c] == split)
     pixels = np.stack(
         [
             np.asarray(draw(c, seed=SEED, subset=subset, index=i, style=style))
@@ -72,7 +72,7 @@ def _word(rng: np.random.Generator, word: str, synonyms: float) -> str:
     return str(rng.choice(others)) if others and rng.uniform() < synonyms else word
 
 
-def caption(rng: np.random.Generator, category: Category, *, noise: float, synonyms: float) -> str:
+def caption(rng: np.random.Generator, category: Emblem, *, noise: float, synonyms: float) -> str:
     """A caption of ``category``.
 
     With probability ``noise`` it is a poor one: an attribute is missing, or (one time in five)
@@ -99,7 +99,7 @@ def caption(rng: np.random.Generator, category: Category, *, noise: float, synon
 def corpus(count: int = 20_000) -> list[str]:
     """Captions to train the tokenizer on."""
     rng = np.random.default_rng(SEED)
-    pool = categories()
+    pool = emblems()
     return [
         caption(rng, pool[int(rng.integers(len(pool)))], noise=0.3, synonyms=0.3)
         for _ in range(count)

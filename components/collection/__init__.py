@@ -1,1 +1,1 @@
-"""Pictures that people give: checked, kept, listed, and found again."""
+"""The collection: checks the pictures that people add, keeps them, and finds copies of them."""

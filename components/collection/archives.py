@@ -1,13 +1,13 @@
-"""Unpacking archives from strangers: plain files alone, inside one folder, under caps.
+"""Unpacks archives from strangers: only regular files, only into one folder, within limits.
 
-An archive that breaks a rule is refused as a whole, before or while it is unpacked: one such member
-says that it was not made in good faith.
+An archive that breaks a rule is refused as a whole, before or while it is unpacked. One such member
+suggests that the archive is an attack.
 
-A zip need not say how its names are encoded. Here a name is UTF-8 where the zip says so (general
+A zip may not say how its names are encoded. A name is read as UTF-8 if the zip says so (general
 purpose bit 11, or Info-ZIP's Unicode Path field: sections 4.4.4 and 4.6.9 of
-https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT), and where its bytes are valid UTF-8,
-as a Mac writes them without saying so. No other encoding is guessed: a folder's name becomes a
-category.
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT). It is also read as UTF-8 if its bytes
+are valid UTF-8, because macOS writes such names without saying so. No other encoding is guessed,
+because the name of a folder becomes a category.
 """
 
 from __future__ import annotations
@@ -34,29 +34,33 @@ from components.errors import EidolonError
 from components.names import is_text
 
 _CHUNK = 1 << 20
-_SMALL = 1 << 20  # below it an archive's ratio means nothing
+_SMALL = 1 << 20  # bytes: an archive may always unpack to this much, whatever its ratio
 _DRIVE = re.compile("[A-Za-z]:/")
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075
 _ZIP = b"PK\x03\x04"
 _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_SHORT = ("unexpected end of data", "empty header", "truncated header")  # tarfile's words for it
+_SHORT = ("unexpected end of data", "empty header", "truncated header")  # tarfile: it was cut
 _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,  # a compression that the library does not know
+    NotImplementedError,  # an unknown compression
     RuntimeError,  # an encrypted member
     ValueError,
-    OSError,  # gzip's and bz2's complaint, and names that no file can have
+    OSError,  # of gzip and bz2, and for impossible file names
 )
 
 
 @dataclass(frozen=True)
 class Caps:
-    """How many entries, how many bytes unpacked, and how many times the archive's own size."""
+    """Limits of an archive.
+
+    ``files`` is the most entries, ``bytes`` the most bytes after unpacking, and ``ratio`` the most
+    bytes after unpacking per byte of the archive.
+    """
 
     files: int
     bytes: int
@@ -65,6 +69,8 @@ class Caps:
 
 @dataclass(frozen=True)
 class _Member:
+    """An entry of an archive. ``handle`` is the library's object for it, to open it with."""
+
     name: str
     plain: bool
     folder: bool
@@ -73,7 +79,7 @@ class _Member:
 
 
 def is_archive(raw: IO[bytes]) -> bool:
-    """Whether ``raw`` is a zip or a tar, compressed or not, by its content, even if it was cut."""
+    """Whether the content of ``raw`` is a zip or a tar, which may be compressed or cut."""
     raw.seek(0)
     found = raw.read(len(_ZIP)) == _ZIP or zipfile.is_zipfile(raw) or _is_tar(raw)
     raw.seek(0)
@@ -83,9 +89,9 @@ def is_archive(raw: IO[bytes]) -> bool:
 def extract(path: Path, raw: IO[bytes], into: Path, caps: Caps) -> None:
     """Unpack ``raw``, the open file ``path``, into the empty folder ``into``.
 
-    Raises :class:`EidolonError` for a link, a device, an absolute path, a path outside, a name that
-    comes twice, a folder's name in an unknown encoding, an archive that is cut, damaged or
-    encrypted, and for one beyond ``caps``.
+    Raises :class:`EidolonError` for a link, a device, an absolute path, a path outside the folder,
+    a repeated name, a folder's name in an unknown encoding, an archive that is cut, damaged or
+    encrypted, and one beyond ``caps``.
     """
     count = total = 0
     try:
@@ -102,8 +108,8 @@ def extract(path: Path, raw: IO[bytes], into: Path, caps: Caps) -> None:
                     continue
                 if not member.plain or member.size < 0:
                     raise EidolonError(
-                        f"{path}: {member.name!r} is a link or a device: nothing was taken."
-                        " `cp -rL FOLDER COPY` makes files of links: pack the copy"
+                        f"{path}: {member.name!r} is a link or a device, so nothing was ingested:"
+                        " run `cp -rL FOLDER COPY`, which replaces links with files, and pack COPY"
                     )
                 total += member.size
                 if total > most:
@@ -113,40 +119,47 @@ def extract(path: Path, raw: IO[bytes], into: Path, caps: Caps) -> None:
                 with read(member) as source, target.open("xb") as out:
                     _copy(path, source, out, member.size)
     except (FileExistsError, NotADirectoryError):
-        raise EidolonError(f"{path}: a name comes twice: nothing was taken") from None
+        raise EidolonError(
+            f"{path} has a name twice, so nothing was ingested: rename one of the two files"
+        ) from None
     except _BROKEN as error:
         if isinstance(error, EOFError) or str(error) in _SHORT:
             raise EidolonError(f"{path} was cut ({error}): copy or download it again") from None
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        raise EidolonError(f"{path} cannot be unpacked ({error}): make it anew") from None
+        raise EidolonError(f"{path} cannot be unpacked ({error}): make it again") from None
 
 
 def _place(archive: Path, member: _Member) -> Path:
-    """Where a member goes. Windows separators count, so that no system is led outside."""
+    """The member's path in the folder. Windows separators count on every system."""
     name = member.name.replace("\\", "/")
     pure = PurePosixPath(name)
-    nameless = not pure.parts and not member.folder  # the folder `.` is where all others are
+    nameless = not pure.parts and not member.folder  # the folder `.` is the root of the others
     if pure.is_absolute() or ".." in pure.parts or _DRIVE.match(name) or nameless:
-        raise EidolonError(f"{archive}: {member.name!r} leads outside: nothing was taken")
+        raise EidolonError(
+            f"{archive}: {member.name!r} leads outside, so nothing was ingested: pack it"
+            " again without that file"
+        )
     folders = pure if member.folder else pure.parent
     if not is_text(str(folders)):
         raise EidolonError(
             f"{archive}: the folder's name {os.fsencode(folders)!r} is not UTF-8, and the archive"
-            " does not say what it is: nothing was taken. Unpack it with a program that knows"
-            " (`unzip -O cp850` for a zip of a German Windows), and ingest the folder"
+            " does not name its encoding, so nothing was ingested: unpack it with the right"
+            " encoding (`unzip -O cp850` for a zip from a German Windows), and ingest the folder"
         )
     return Path(*pure.parts)
 
 
 def _copy(path: Path, source: IO[bytes], out: IO[bytes], size: int) -> None:
-    """Copy ``size`` bytes and no more: what a header promises is what is counted."""
+    """Copy exactly ``size`` bytes, the size in the member's header, which the limits count."""
     left = size
     while left and (chunk := source.read(min(_CHUNK, left))):
         out.write(chunk)
         left -= len(chunk)
     if left or source.read(1):
-        raise EidolonError(f"{path} holds files of other sizes than it says: nothing was taken")
+        raise EidolonError(
+            f"{path} states wrong sizes of its files, so nothing was ingested: make it again"
+        )
 
 
 def _too_big(path: Path, most: int) -> EidolonError:
@@ -158,7 +171,7 @@ def _too_big(path: Path, most: int) -> EidolonError:
 
 @contextmanager
 def _opened(path: Path, raw: IO[bytes], caps: Caps) -> Iterator[tuple[Iterator[_Member], Any, int]]:
-    """The members, what opens one of them, and the bytes that they may have together."""
+    """The members, a function that opens one, and the most bytes that they may have in total."""
     most = min(caps.bytes, max(_SMALL, int(caps.ratio * os.fstat(raw.fileno()).st_size)))
     is_zip = zipfile.is_zipfile(raw)
     raw.seek(0)
@@ -189,17 +202,18 @@ def _zip_members(packed: zipfile.ZipFile) -> Iterator[_Member]:
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name; bytes that are no UTF-8 are kept as surrogates, as Python keeps those of a
-    file system."""
+    """A member's name. Bytes that are not UTF-8 become surrogates, as in Python's file names."""
     if info.flag_bits & _UTF8_FLAG:
         return info.orig_filename
-    raw = info.orig_filename.encode("cp437")  # the bytes: zipfile decodes them so, one to one
+    raw = info.orig_filename.encode("cp437")  # as zipfile decoded the bytes
     return (_unicode_path(info.extra, raw) or raw).decode("utf-8", "surrogateescape")
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> bytes | None:
-    """The name in UTF-8 from Info-ZIP's Unicode Path field, if it is there and still belongs to the
-    name ``raw``: it holds a version, the CRC-32 of that name, and the name."""
+    """The UTF-8 name from Info-ZIP's Unicode Path field, if there is a valid one for ``raw``.
+
+    The field has a version, the CRC-32 of the name ``raw``, and the name in UTF-8.
+    """
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
         content, extra = extra[4 : 4 + size], extra[4 + size :]
@@ -213,12 +227,12 @@ def _unicode_path(extra: bytes, raw: bytes) -> bytes | None:
 def _tar_members(packed: tarfile.TarFile, stream: _Bounded) -> Iterator[_Member]:
     for info in packed:
         yield _Member(info.name, info.isreg(), info.isdir(), info.size, info)
-    # tarfile ends without a word where a header is cut or damaged
+    # tarfile stops silently at a header that is cut or damaged
     if len(stream.last) < tarfile.BLOCKSIZE:
         raise EOFError("the zeros at a tar's end are missing")
     if any(stream.last):
         raise tarfile.ReadError("a header is damaged")
-    while stream.read(_CHUNK):  # what is compressed has a checksum at its end
+    while stream.read(_CHUNK):  # to the end, where compressed data have a checksum
         pass
 
 
@@ -228,7 +242,7 @@ def _is_tar(raw: IO[bytes]) -> bool:
         block = _unpacked(raw).read(tarfile.BLOCKSIZE)
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (EOFError, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-        return True  # it is cut, or empty
+        return True  # cut or empty
     except (OSError, zlib.error, lzma.LZMAError, tarfile.HeaderError):
         return False
     return True
@@ -244,13 +258,15 @@ def _unpacked(raw: IO[bytes]) -> Any:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that stops a tar whose headers alone would fill memory or never end. ``last`` is
-    what was read last."""
+    """A stream that stops a tar whose headers would fill the memory or never end.
+
+    ``last`` is the data of the last read.
+    """
 
     def __init__(self, path: Path, stream: IO[bytes], most: int) -> None:
         self._path, self._stream = path, stream
         self.last = b""
-        self._most = most + (most >> 2) + (_SMALL << 4)  # headers and padding
+        self._most = most + (most >> 2) + (_SMALL << 4)  # room for headers and padding
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _CHUNK:

@@ -1,6 +1,6 @@
-"""The files of a source: of a folder, an archive, a list, or a quarantine's reasons.csv.
+"""Lists the files to ingest from a folder, an archive, a list, or a quarantine's reasons.csv.
 
-A picture's category is the folder that it lies in, unless a list names another.
+A picture's category is the name of its folder, unless a list names another.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ _JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file, the category that it is said to show (nothing where none was named), and the name by
-    which its giver knows it: that of an archive's member, where it was unpacked from one.
+    """A file to ingest.
 
-    ``below`` is the folder outside of which it is not read. ``given``: it lies in what was given,
-    so the quarantine may keep a copy whatever it is. ``line``: of the list that names it.
+    ``category`` is the name that it came with, if any. ``name`` is its owner's name for it: its
+    path, or the path of the archive followed by the member's. Outside the folder ``below`` nothing
+    is read. ``contributed``: the file itself is part of the source, so the quarantine may keep a
+    copy of it, whatever it contains. ``line`` is its line in a list.
     """
 
     path: Path
     category: str | None
     name: str
     below: Path | None
-    given: bool = True
+    contributed: bool = True
     line: int | None = None
 
 
@@ -44,7 +45,10 @@ class Candidate:
 def candidates(
     source: Path, params: config.Ingest, below: Path | None
 ) -> Iterator[list[Candidate]]:
-    """The files of a source; those of an archive while the block lasts."""
+    """Yield the files of a source. Those of an archive exist only inside the block.
+
+    Raises :class:`EidolonError` for a source that cannot be read, is unsafe or beyond the limits.
+    """
     if source.is_dir():
         yield _of_folder(source, params, below or source)
         return
@@ -66,16 +70,19 @@ def candidates(
             yield _of_list(source, raw, params, below)
         else:
             raise EidolonError(
-                f"{source} is neither a folder nor a zip or tar archive nor a list"
-                f" ({', '.join(lists.SUFFIXES)})"
+                f"{source} is not a source of pictures: name a folder, a zip or tar archive, or a"
+                f" list ({', '.join(lists.SUFFIXES)})"
             )
 
 
 def _of_folder(
     root: Path, params: config.Ingest, below: Path, *, archive: Path | None = None
 ) -> list[Candidate]:
-    """Every file below ``root`` but hidden ones; links are not followed. The name of ``root`` is
-    the category of the files in it, unless ``archive`` was unpacked there."""
+    """The files below ``root``, without hidden ones. Links are not followed.
+
+    The name of ``root`` is the category of the files directly in it, unless ``archive`` was
+    unpacked there.
+    """
     found: list[Candidate] = []
     total = 0
     for place, folders, files in os.walk(root, onerror=_unreadable):
@@ -86,14 +93,17 @@ def _of_folder(
             path = Path(place) / file
             name = str((archive or root) / path.relative_to(root))
             found.append(Candidate(path, category, name, below))
-            with suppress(FileNotFoundError):  # gone since: that is told when it is opened
+            with suppress(FileNotFoundError):  # removed meanwhile: opening it will report that
                 total += path.lstat().st_size
-            _within(root, len(found), total, params)
+            _check_limits(root, len(found), total, params)
     return found
 
 
 def _unreadable(error: OSError) -> None:
-    raise EidolonError(f"{error.filename} cannot be read ({error.strerror}): nothing was taken")
+    raise EidolonError(
+        f"{error.filename} cannot be read ({error.strerror}), so nothing was ingested:"
+        " let this user read it"
+    )
 
 
 def _hidden(name: str) -> bool:
@@ -103,34 +113,35 @@ def _hidden(name: str) -> bool:
 def _of_list(
     path: Path, raw: IO[bytes], params: config.Ingest, below: Path | None
 ) -> list[Candidate]:
-    """The files that a list names. Of those in its own folder the quarantine may keep copies."""
+    """The files that a list names. Only those in the list's own folder count as contributed."""
     found: list[Candidate] = []
     total = 0
     for line, file, named in lists.read(path, raw):
-        given = file.is_relative_to(path.parent)
-        root = below or (path.parent if given else None)
+        contributed = file.is_relative_to(path.parent)
+        root = below or (path.parent if contributed else None)
         category = file.parent.name if named is None else named
-        found.append(Candidate(file, category, str(file), root, given, line))
+        found.append(Candidate(file, category, str(file), root, contributed, line))
         with suppress(OSError):
             total += file.lstat().st_size if root is None or file.is_relative_to(root) else 0
-        _within(path, len(found), total, params)
+        _check_limits(path, len(found), total, params)
     return found
 
 
 def _of_reasons(
     path: Path, raw: IO[bytes], params: config.Ingest, below: Path | None
 ) -> list[Candidate]:
-    """The copies that a quarantine's reasons.csv names, each under the name that it had."""
+    """The copies that a quarantine's reasons.csv lists, with their owners' names."""
     found = [
         Candidate(copy, category, name, below or path.parent)
         for copy, category, name in copies(path, raw)
     ]
     total = sum(one.path.lstat().st_size for one in found if one.path.exists())
-    _within(path, len(found), total, params)
+    _check_limits(path, len(found), total, params)
     return found
 
 
-def _within(source: Path, count: int, total: int, params: config.Ingest) -> None:
+def _check_limits(source: Path, count: int, total: int, params: config.Ingest) -> None:
+    """Raise :class:`EidolonError` for more than the allowed files or bytes."""
     if count > params.max_files or total > params.max_bytes:
         raise EidolonError(
             f"{source} has more than {params.max_files} files or {params.max_bytes} bytes:"

@@ -1,12 +1,13 @@
-"""The collection: every picture that was ever ingested, as git and DVC version it.
+"""The catalog of the collection, which has every picture that was ever ingested.
 
-    collection/manifest.csv     one row each, in the order of arrival; in git
-    collection/pictures/        the files as they came, named by their content; by DVC
-    collection/pictures.dvc     what DVC calls them; in git
+    collection/manifest.csv     a row per picture, in the order of arrival; versioned by git
+    collection/pictures/        the unchanged files, named by their hashes; versioned by DVC
+    collection/pictures.dvc     the version of pictures/; versioned by git
 
-The stage `dataset` merges it with what the adapter yields. Rows are only ever appended, by one
-rename, so that a process killed at any moment leaves the old manifest or the new one. What was
-added and not yet announced to Airflow is listed in an outbox, which the DAG `ingest` empties.
+The stage `dataset` merges the collection with the adapter's categories. Rows are only appended, and
+a rename replaces the manifest. So a process that is killed leaves either the old manifest or the
+new one. An outbox lists pictures that were not yet announced to Airflow; the DAG `ingest` empties
+it.
 """
 
 from __future__ import annotations
@@ -31,16 +32,19 @@ from components.paths import COLLECTION, HOME, QUARANTINE, RESTORING
 from components.versioning.dvc import DESCRIBED
 
 UNPACKED = "unpacked-"
-"""How the names of the temporary folders of an archive's files begin, in .eidolon."""
+"""Prefix of the temporary folders in .eidolon into which archives are unpacked."""
 
 _LOCK = HOME / "ingest.lock"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One row. ``path`` lies under pictures/; ``sha256`` is the file's, ``pixels`` and ``dhash``
-    are its :class:`components.images.hashing.Likeness`; ``source`` is what it was ingested from,
-    ``file`` the name in it by which the giver knows the picture."""
+    """A row of the manifest.
+
+    ``path`` is relative to pictures/. ``sha256`` is the file's hash, ``pixels`` and ``dhash`` are
+    its :class:`components.images.hashing.ImageHashes`. ``source`` is the name of what it was
+    ingested from, ``file`` its owner's name for it there.
+    """
 
     path: str
     category: str
@@ -56,36 +60,40 @@ COLUMNS = [field.name for field in fields(Picture)]
 
 
 def pictures_folder(folder: Path = COLLECTION) -> Path:
-    """Where the files are."""
+    """The folder of the picture files."""
     return folder / "pictures"
 
 
 def read(folder: Path = COLLECTION) -> pd.DataFrame:
-    """The manifest; no rows where nothing was ever ingested. Raises :class:`EidolonError` when it
-    is damaged."""
+    """The manifest, without rows if nothing was ever ingested.
+
+    Raises :class:`EidolonError` when it is damaged.
+    """
     path = folder / "manifest.csv"
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    frame = tables.read(path, COLUMNS[:-1], f"`git checkout {path}`")
+    frame = tables.read(path, COLUMNS[:-1], f"run `git checkout {path}`")
     if list(frame.columns) == COLUMNS[:-1]:  # of an older release
         frame = frame.assign(file=frame["source"])
     if list(frame.columns) != COLUMNS:
-        raise EidolonError(f"{path} has not the columns {COLUMNS}: `git checkout {path}`")
+        raise EidolonError(f"{path} does not have the columns {COLUMNS}: run `git checkout {path}`")
     return frame
 
 
 def files(folder: Path = COLLECTION) -> list[Path]:
-    """The file of each row. Raises :class:`EidolonError` when one is not there."""
+    """The file of each row. Raises :class:`EidolonError` when one is missing."""
     paths = [pictures_folder(folder) / path for path in read(folder)["path"]]
     missing = next((path for path in paths if not path.is_file()), None)
     if missing is not None:
-        raise EidolonError(f"{missing} is missing: `dvc pull {folder}/pictures.dvc`")
+        raise EidolonError(f"{missing} is missing: run `dvc pull {folder}/pictures.dvc`")
     return paths
 
 
 def printable(name: str) -> str:
-    """``name`` with a mark for each character that no table can hold: control characters, line
-    ends, and bytes that are not UTF-8."""
+    """``name`` with U+FFFD for each character that a table cannot hold.
+
+    These are control characters, line ends, and bytes that are not UTF-8.
+    """
     odd = ("Cc", "Cs", "Zl", "Zp")
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in odd else c for c in name
@@ -94,9 +102,12 @@ def printable(name: str) -> str:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Held by whoever adds or restores pictures, and by the stage that reads them, or else DVC
-    would record that it has read what came while it ran: one waits for the other. What a killed
-    holder left unfinished is removed."""
+    """Hold the lock of the collection. Waits while another process holds it.
+
+    Take it to add, restore or read pictures. The stage that reads them needs it too, because DVC
+    would otherwise record pictures as read that came while the stage ran. Removes what a killed
+    process left unfinished.
+    """
     with held(_LOCK):
         for left in (*HOME.glob(f"{UNPACKED}*"), *COLLECTION.glob(f"{DESCRIBED}*")):
             shutil.rmtree(left, ignore_errors=True)
@@ -106,19 +117,19 @@ def locked() -> Iterator[None]:
 
 
 def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
-    """Add rows, whose files lie in their places, at the end of the manifest and to the outbox."""
+    """Append rows to the manifest and the outbox. Their files must already be in pictures/."""
     if not added:
         return
-    os.sync()  # the pictures are on the disk before the rows that name them
-    RESTORING.unlink(missing_ok=True)  # what is here is not that version alone any more
-    # the outbox first: what the manifest has is announced, however early the process ends
+    os.sync()  # the pictures must be on the disk before the rows that name them
+    RESTORING.unlink(missing_ok=True)  # the collection is no longer just that version
+    # the outbox comes first, so that a killed process leaves no row that is never announced
     outbox.put(p.path for p in added)
     rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
     write_text(folder / "manifest.csv", tables.text(pd.concat([read(folder), rows])))
 
 
 def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:
-    """Move files without a row to the quarantine: a killed process left them, or somebody."""
+    """Move files without a row to the quarantine, such as those that a killed process left."""
     root, listed = pictures_folder(folder), set(read(folder)["path"])
     strays = [
         path
@@ -126,20 +137,19 @@ def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:
         if path.is_file() and path.relative_to(root).as_posix() not in listed
     ]
     if strays:
-        why = f"lay in {root} without a row in the manifest"
+        why = f"was in {root} without a row in the manifest"
         put_aside((Item(str(p), None, "stray", why, p.read_bytes()) for p in strays), quarantine)
         for path in strays:
             path.unlink()
 
 
 def unannounced(folder: Path = COLLECTION) -> list[str]:
-    """The paths of the manifest's rows that Airflow has not been told of, oldest first."""
+    """The paths of pictures that were not yet announced to Airflow, oldest first."""
     rows = set(read(folder)["path"])
     return [path for path in outbox.listed() if path in rows]
 
 
-def announced(last: str) -> None:
-    """Record that Airflow was told of everything up to the picture ``last``. Calling it twice does
-    no harm."""
+def mark_announced(last: str) -> None:
+    """Record that all pictures up to ``last`` were announced to Airflow. Safe to call twice."""
     with locked():
         outbox.remove_up_to(last)

@@ -1,4 +1,4 @@
-"""Ingesting: pictures from outside are checked one by one, and join the collection or do not."""
+"""Ingestion: checks pictures from outside and adds those that are fit and new to the collection."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ from components import config, manifest
 from components.collection import catalog
 from components.collection.candidates import Candidate, candidates
 from components.collection.catalog import Picture
-from components.collection.known import Known
+from components.collection.known import KnownPictures
 from components.collection.opening import UNLINK, Unreadable, locate, open_regular
 from components.collection.quarantine import Item, put_aside
 from components.errors import EidolonError
-from components.files import put, scratch
+from components.files import scratch, write_bytes
 from components.images import decoding, jpeg
-from components.images.hashing import Likeness, likeness
+from components.images.hashing import ImageHashes, image_hashes
 from components.names import clean, fold, is_text
 from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.progress import track
 
 MAX_NAME = 100  # bytes of a category's name
 _NEAR = "near-duplicate"
-_PRESENT = ("duplicate", _NEAR)  # of what is there already
+_PRESENT = ("duplicate", _NEAR)  # kinds of refusal that mean: the picture is here already
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source's files: ``rejected`` counts them by kind of reason, ``quarantine``
-    is where they and reasons.csv lie."""
+    """The result of an ingestion.
+
+    ``rejected`` counts the refused files by kind. ``quarantine`` is the folder with these files and
+    reasons.csv, if there are any.
+    """
 
     files: int
     added: int
@@ -47,11 +50,11 @@ class Outcome:
 
     @property
     def unfit(self) -> bool:
-        """Whether it had files, and none of them is in the collection now."""
+        """Whether the source had files, but none of them is in the collection now."""
         return self.files > 0 and not self.added and not {*_PRESENT} & {*self.rejected}
 
     def sentence(self) -> str:
-        """What a person is told."""
+        """The result in words, with what to do about refused files."""
         parts = [f"{self.added} of {self.files} files added"]
         if self.new_categories:
             names = ", ".join(self.new_categories[:5])
@@ -69,9 +72,11 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A candidate that was not taken, and why. It holds words alone: an exception would hold the
-    decoded picture too, by the frames of its traceback."""
+class Refusal:
+    """A refused candidate and the reason.
+
+    Unlike an exception, it does not keep the decoded picture in memory through a traceback.
+    """
 
     candidate: Candidate
     kind: str
@@ -79,9 +84,11 @@ class Refused:
     like: str
 
 
-class Rejected(Exception):  # noqa: N818 - of a file, not an error of ours
-    """A file that is not taken. ``kind`` is counted, the text says it in full; ``like`` names the
-    picture that it is a copy of."""
+class Rejected(Exception):  # noqa: N818 - about a file, not a failure of the program
+    """A file is refused. ``kind`` is a short reason for statistics, the text is the full one.
+
+    ``like`` is the owner's name for the picture that the file is a copy of, if any.
+    """
 
     def __init__(self, kind: str, reason: str, like: str = "") -> None:
         super().__init__(reason)
@@ -98,44 +105,45 @@ def ingest(
     *,
     keep_near: bool = False,
 ) -> Outcome:
-    """Check every file of ``source`` and add what is fit and new to the collection in ``folder``;
-    with ``keep_near`` near-duplicates too.
+    """Check every file of ``source``, and add fit and new ones to the collection in ``folder``.
 
-    The rest goes to a folder of its own under ``quarantine``. ``below`` is for a source that was
-    not named at this machine: nothing outside of that folder is read, whatever a link or a list
-    says. Raises :class:`EidolonError` for a source that does not exist, cannot be read, is unsafe,
-    beyond its caps, or the collection itself; nothing is added then.
+    Near-duplicates count as new with ``keep_near``. Other files go to a new folder in
+    ``quarantine``. Set ``below`` for a source that a remote user named: then nothing outside that
+    folder is read, whatever a link or a list says.
+
+    Raises :class:`EidolonError` for a source that is missing, unreadable, unsafe, too large or the
+    collection itself. Then nothing is added.
     """
-    given = locate(source)
-    source, home = (Path(os.path.realpath(path)) for path in (given, folder))
+    named = locate(source)
+    source, home = (Path(os.path.realpath(path)) for path in (named, folder))
     below = None if below is None else Path(os.path.realpath(below))
     if below is not None and not source.is_relative_to(below):
-        raise EidolonError(f"{given} leads out of {below}: put the files themselves there")
+        raise EidolonError(f"{named} leads out of {below}: put the files themselves there")
     if source.is_relative_to(home) or home.is_relative_to(source):
-        raise EidolonError(f"{source} is or holds the collection itself: name a folder elsewhere")
+        raise EidolonError(f"{source} is or contains the collection itself: name another folder")
     with (
         catalog.locked(),
         candidates(source, params, below) as found,
-        scratch(folder) as within,
+        scratch(folder) as scratch_folder,
     ):
         catalog.sweep(folder, quarantine)
-        judge = Judge(params, dataset, folder, within, keep_near)
-        before = set(judge.categories.values())
+        checker = Checker(params, dataset, folder, scratch_folder, keep_near)
+        before = set(checker.categories.values())
         added: list[Picture] = []
-        refused: list[Refused] = []
+        refused: list[Refusal] = []
         try:
             for candidate in track(found, "ingest", "files"):
                 try:
-                    added.append(judge.take(candidate, source))
+                    added.append(checker.add(candidate, source))
                 except Rejected as reason:
-                    refused.append(Refused(candidate, reason.kind, str(reason), reason.like))
+                    refused.append(Refusal(candidate, reason.kind, str(reason), reason.like))
             aside = (
                 put_aside((_item(one, params.max_file_bytes) for one in refused), quarantine)
                 if refused
                 else None
             )
             catalog.append(added, folder)
-            judge.done()
+            checker.save()
         except BaseException:
             for picture in added:
                 (catalog.pictures_folder(folder) / picture.path).unlink(missing_ok=True)
@@ -150,65 +158,71 @@ def ingest(
 
 
 @dataclass
-class Judge:
-    """What is known already, and the checks. ``categories`` maps folded names to names. Pictures
-    are written by way of ``within``. With ``keep_near`` a near-duplicate is fit."""
+class Checker:
+    """Checks files against the pictures of ``dataset`` and of the collection in ``folder``.
+
+    ``categories`` maps folded names to names. Files are first written to ``scratch_folder``. With
+    ``keep_near``, near-duplicates are accepted.
+    """
 
     params: config.Ingest
     dataset: Path
     folder: Path
-    within: Path
+    scratch_folder: Path
     keep_near: bool
     categories: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         present = manifest.read(self.dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
         collected = catalog.read(self.folder)
-        self._known = Known(self.params.max_hamming, self.params.near_duplicate_distance)
+        self._known = KnownPictures(self.params.max_hamming, self.params.near_duplicate_distance)
         self._category_of: dict[Path, str] = {}
-        self._owned: dict[Path, str] = {}
+        self._owner_name_of: dict[Path, str] = {}
         paths = [*(self.dataset / p for p in present["path"]), *catalog.files(self.folder)]
         both = pd.concat([present, collected.assign(source=collected["file"])])
         columns = (both[name] for name in ("category", "pixels", "dhash", "source"))
         for path, category, pixels, dhash, file in zip(paths, *columns, strict=True):
-            self._remember(path, category, Likeness(pixels, dhash), file)
+            self._remember(path, category, ImageHashes(pixels, dhash), file)
         self.categories = {fold(name): name for name in both["category"].unique()}
 
-    def take(self, candidate: Candidate, source: Path) -> Picture:
-        """Put a fit and new picture of ``source`` into its place and return its row, not yet in the
-        manifest. Raises :class:`Rejected`."""
+    def add(self, candidate: Candidate, source: Path) -> Picture:
+        """Write a fit and new picture of ``source`` to the collection's folder.
+
+        Returns its row, which is not yet in the manifest. Raises :class:`Rejected`.
+        """
         category = self._category(candidate)
         data = _bytes(candidate, self.params.max_file_bytes)
         image, kind = decode(data, self.params.max_pixels)
-        known_by = likeness(image)
-        same = self._known.same(known_by)
+        hashes = image_hashes(image)
+        same = self._known.same(hashes)
         if same is not None:
             reason = f"is the same picture as {self._named(same, category)}"
-            raise Rejected("duplicate", reason, self._owned[same])
+            raise Rejected("duplicate", reason, self._owner_name_of[same])
         near = None if self.keep_near else self._known.near(image)
         if near is not None:
             reason = f"is nearly {self._named(near, category)}"
-            raise Rejected(_NEAR, reason, self._owned[near])
+            raise Rejected(_NEAR, reason, self._owner_name_of[near])
         digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = catalog.pictures_folder(self.folder) / path
-        put(data, place, self.within)
-        file = owned(candidate, source)
-        self._remember(place, category, known_by, file, image)
+        write_bytes(data, place, self.scratch_folder)
+        file = owner_name(candidate, source)
+        self._remember(place, category, hashes, file, image)
         self.categories.setdefault(fold(category), category)
         return Picture(
             path=path.as_posix(),
             category=category,
             sha256=digest,
-            **asdict(known_by),
+            **asdict(hashes),
             bytes=len(data),
             source=catalog.printable(source.name),
             file=file,
         )
 
     def _category(self, candidate: Candidate) -> str:
+        """The category's name, as the dataset or the collection spells it if it is known."""
         if candidate.category is None:
-            raise Rejected("no category", "lies in no folder that names its category")
+            raise Rejected("no category", "is not in a folder that names its category")
         if not is_text(candidate.category):
             raise Rejected("no category", "its folder's name is not UTF-8: rename the folder")
         name = clean(candidate.category)
@@ -219,40 +233,44 @@ class Judge:
             )
         return known or name
 
-    def done(self) -> None:
-        """Keep what the next ingestion would have to read pictures for."""
+    def save(self) -> None:
+        """Keep what the next ingestion would otherwise have to compute again."""
         self._known.save()
 
     def _remember(
         self,
         path: Path,
         category: str,
-        known_by: Likeness,
+        hashes: ImageHashes,
         file: str,
         image: Image.Image | None = None,
     ) -> None:
-        self._known.add(known_by, path, image)
+        self._known.add(hashes, path, image)
         self._category_of[path] = category
-        self._owned[path] = file or str(path)  # what was drawn has no owner
+        self._owner_name_of[path] = file or str(path)  # drawn pictures have no owner
 
     def _named(self, path: Path, category: str) -> str:
+        """``path``, with its category if that is not ``category``."""
         other = self._category_of[path]
         return str(path) if other == category else f"{path}, which shows {other!r}"
 
 
-def owned(candidate: Candidate, source: Path) -> str:
-    """The name by which the owner knows a file, from that of ``source`` on: ``photos/fox/1.png`` of
-    a folder, ``photos.zip!fox/1.png`` of an archive, and as it is seen from a list."""
+def owner_name(candidate: Candidate, source: Path) -> str:
+    """The owner's name for a file, starting with the name of ``source``.
+
+    ``photos/fox/1.png`` for a folder and ``photos.zip!fox/1.png`` for an archive. A file of a list
+    has its path relative to the list's folder if it is below that, or else its whole path.
+    """
     name = Path(candidate.name)
     if name.is_relative_to(source):
-        within = name.relative_to(source).as_posix()
-        return catalog.printable(f"{source.name}{'/' if source.is_dir() else '!'}{within}")
+        inner = name.relative_to(source).as_posix()
+        return catalog.printable(f"{source.name}{'/' if source.is_dir() else '!'}{inner}")
     beside = name.is_relative_to(source.parent)
     return catalog.printable(str(name.relative_to(source.parent) if beside else name))
 
 
 def decode(data: bytes, max_pixels: int = decoding.MAX_PIXELS) -> tuple[Image.Image, str]:
-    """A whole picture as RGB, and its format by content. Raises :class:`Rejected`."""
+    """Decode a whole picture to RGB. Returns its format too. Raises :class:`Rejected`."""
     try:
         image = decoding.decode(data, "it", max_pixels=max_pixels)
         kind = decoding.format_of(data, "it")
@@ -273,6 +291,8 @@ def decode(data: bytes, max_pixels: int = decoding.MAX_PIXELS) -> tuple[Image.Im
 
 
 def _bytes(candidate: Candidate, most: int) -> bytes:
+    """The content of a file. Raises :class:`Rejected` when it is unreadable or has more than
+    ``most`` bytes."""
     try:
         with open_regular(candidate.path, candidate.below) as file:
             data = file.read(most + 1)
@@ -285,12 +305,16 @@ def _bytes(candidate: Candidate, most: int) -> bytes:
     return data
 
 
-def _item(refused: Refused, most: int) -> Item:
-    """What the quarantine keeps. Of a duplicate no bytes: its picture is here already. Of what a
-    list names elsewhere only pictures: a list may be a stranger's, and name any file."""
+def _item(refused: Refusal, most: int) -> Item:
+    """What the quarantine keeps of a refused file.
+
+    It keeps no copy of a duplicate, because the picture is here already. Of a file that a list
+    names elsewhere, it keeps a copy only if that is a picture: the list may come from a stranger
+    and name any file.
+    """
     candidate, data = refused.candidate, None
-    if refused.kind == _NEAR or (candidate.given and refused.kind != "duplicate"):
-        with suppress(Rejected):  # no file, or too big: the reason says so
+    if refused.kind == _NEAR or (candidate.contributed and refused.kind != "duplicate"):
+        with suppress(Rejected):  # missing or too big, as the reason says
             data = _bytes(candidate, most)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
     reason = f"{refused.reason}{where}"

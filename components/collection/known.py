@@ -1,8 +1,9 @@
-"""The pictures that are there already, and whether another picture is one of them, or nearly.
+"""Finds duplicates and near-duplicates of a picture among the pictures that are known already.
 
-Difference hashes find candidates. The sketches of :mod:`components.images.near_duplicates` tell a
-copy from another picture with a similar outline. A picture is read for its sketches once: a file
-keeps them by the picture's hash, and may be deleted at any time.
+Difference hashes find candidates. The sketches of :mod:`components.images.near_duplicates`
+distinguish copies from other pictures with a similar outline. A picture is read only once for its
+sketches. A file keeps them under the hash of the picture's pixels; it is a cache that can be
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from components.images import decoding
-from components.images.hashing import Likeness, Outline, outlines, views, without_bars
+from components.images.hashing import ImageHashes, MaskedHash, masked_hashes, views, without_bars
 from components.images.near_duplicates import (
     FAR,
     SKETCH,
@@ -32,7 +33,7 @@ from components.paths import HOME
 
 SKETCHES = HOME / "sketches.sqlite"
 
-_SHAPE, _SIZE = 0.06, 0.04  # logarithms by which proportions and sides of copies may differ
+_SHAPE, _SIZE = 0.06, 0.04  # largest log ratios of the proportions and of the sides of copies
 _ROWS = np.dtype(
     [("hash", "<u8"), ("picture", "<i8"), ("part", "?"), ("sketched", "?"), ("detail", "<f4")]
 )
@@ -40,21 +41,21 @@ _ROWS = np.dtype(
 
 @dataclass(frozen=True)
 class _Search:
-    """A view of a picture to search with, the hash of it, and whether it is a part of the picture
-    only."""
+    """A view of a picture to search with. ``part``: the view is not the whole picture."""
 
     image: Image.Image
-    outline: Outline
+    hash: MaskedHash
     part: bool
 
 
-class Known:
-    """Pictures that are there already.
+class KnownPictures:
+    """The pictures of the dataset and the collection, searchable by content.
 
-    A near-duplicate of one differs from it in at most the share ``max_hamming`` / 64 of those bits
-    of the difference hash that noise cannot change, and by at most ``near_duplicate_distance``
-    (:func:`components.images.near_duplicates.distances`). It may have a plain border or lie between
-    the bars of a screen; without those it may be mirrored. ``file`` keeps sketches for the next
+    Two pictures are near-duplicates when two limits hold. Their difference hashes differ in at most
+    the share ``max_hamming`` / 64 of the bits that noise cannot change. And their near-duplicate
+    distance is at most ``near_duplicate_distance``
+    (:func:`components.images.near_duplicates.distances`). A copy may have a plain border or the
+    bars of a screen. A copy without those may be mirrored. ``file`` keeps sketches for the next
     time.
     """
 
@@ -69,57 +70,59 @@ class Known:
         self._by_pixels: dict[str, Path] = {}
         self._pictures: list[tuple[Path, str]] = []
         self._count = 0
-        self._rows = np.zeros(1024, dtype=_ROWS)  # one for each view of each picture
+        self._rows = np.zeros(1024, dtype=_ROWS)  # one per view of a picture
         self._sketches = np.empty(1024, dtype=SKETCH)
         self._new: dict[str, bytes] = {}
 
-    def add(self, what: Likeness, path: Path, image: Image.Image | None = None) -> None:
-        """Remember the picture at ``path``; ``image`` spares reading it when it is a candidate."""
-        hashes = what.hashes
-        first, self._count = self._count, self._count + len(hashes)
+    def add(self, hashes: ImageHashes, path: Path, image: Image.Image | None = None) -> None:
+        """Add the picture at ``path``. With ``image`` it need not be read again for a search."""
+        codes = hashes.dhashes
+        first, self._count = self._count, self._count + len(codes)
         while self._count > len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
             self._sketches = np.concatenate([self._sketches, np.empty_like(self._sketches)])
         rows = self._rows[first : self._count]
-        rows["hash"], rows["picture"] = hashes, len(self._pictures)
-        rows["part"] = np.arange(len(hashes)) > 0
-        self._pictures.append((path, what.pixels))
-        self._by_pixels.setdefault(what.pixels, path)
+        rows["hash"], rows["picture"] = codes, len(self._pictures)
+        rows["part"] = np.arange(len(codes)) > 0
+        self._pictures.append((path, hashes.pixels))
+        self._by_pixels.setdefault(hashes.pixels, path)
         if image is not None:
-            self._take(first, self._count, _sketches(image))
+            self._set_sketches(first, self._count, _sketches(image))
 
-    def same(self, what: Likeness) -> Path | None:
-        """A picture with the same pixels."""
-        return self._by_pixels.get(what.pixels)
+    def same(self, hashes: ImageHashes) -> Path | None:
+        """The known picture with the same pixels, or ``None``."""
+        return self._by_pixels.get(hashes.pixels)
 
     def near(self, image: Image.Image) -> Path | None:
-        """A near-duplicate of ``image``. Raises :class:`EidolonError` when a candidate cannot be
-        read."""
+        """A known near-duplicate of ``image``, or ``None``.
+
+        Raises :class:`EidolonError` when a candidate cannot be read.
+        """
         for search in _searches(image):
-            found = self._copied(search, self._candidates(search.outline))
+            found = self._original(search, self._candidates(search.hash))
             if found is not None:
                 return self._pictures[found][0]
         return None
 
     def save(self) -> None:
-        """Keep the sketches that were made, for the next time."""
+        """Write new sketches to the file, for the next time."""
         if self._new:
             with closing(_open(self._file)) as kept, kept:
                 kept.executemany("insert or replace into sketches values (?, ?)", self._new.items())
             self._new.clear()
 
-    def _candidates(self, outline: Outline) -> npt.NDArray[np.intp]:
-        """The rows whose hash is near."""
-        bits, certain = np.uint64(outline.bits), np.uint64(outline.certain)
-        most = -(-self._max_hamming * outline.certain.bit_count() // 64)
-        apart = np.bitwise_count((self._rows["hash"][: self._count] ^ bits) & certain)
+    def _candidates(self, sought: MaskedHash) -> npt.NDArray[np.intp]:
+        """The rows whose hash is close to ``sought``."""
+        bits, mask = np.uint64(sought.bits), np.uint64(sought.mask)
+        most = -(-self._max_hamming * sought.mask.bit_count() // 64)
+        apart = np.bitwise_count((self._rows["hash"][: self._count] ^ bits) & mask)
         return np.flatnonzero(apart <= most)
 
-    def _copied(self, search: _Search, rows: npt.NDArray[np.intp]) -> int | None:
-        """The first picture among ``rows`` that ``search`` is a copy of."""
+    def _original(self, search: _Search, rows: npt.NDArray[np.intp]) -> int | None:
+        """The number of the first picture among ``rows`` that ``search`` is a copy of, if any."""
         if not len(rows):
             return None
-        self._fill(rows)
+        self._load_sketches(rows)
         rows = rows[_fits(search, self._sketches["size"][rows], self._rows["part"][rows])]
         apart = self._distances(sketch(search.image), rows)
         if not (apart <= 1).any():
@@ -133,8 +136,8 @@ class Known:
         details = self._rows["detail"][rows]
         return distances(one, self._sketches, rows, details, self._max_distance)
 
-    def _fill(self, rows: npt.NDArray[np.intp]) -> None:
-        """Have the sketches of ``rows``: kept ones, or else of the pictures themselves."""
+    def _load_sketches(self, rows: npt.NDArray[np.intp]) -> None:
+        """Get the sketches of ``rows`` from the file, or else from the pictures."""
         missing = np.unique(self._rows["picture"][rows[~self._rows["sketched"][rows]]])
         if not len(missing):
             return
@@ -145,28 +148,31 @@ class Known:
                 found = blob.fetchone()
                 made = _sketches(decoding.decode(path)) if found is None else _from(found[0])
                 first, end = np.searchsorted(self._rows["picture"][: self._count], [i, i + 1])
-                self._take(int(first), int(end), made, new=found is None)
+                self._set_sketches(int(first), int(end), made, new=found is None)
 
-    def _take(self, first: int, end: int, made: Sketches, *, new: bool = True) -> None:
+    def _set_sketches(self, first: int, end: int, made: Sketches, *, new: bool = True) -> None:
+        """Set the sketches of the rows ``first`` to ``end``, which are the views of one picture."""
         rows = self._rows[first:end]
         if new:
             self._new[self._pictures[rows["picture"][0]][1]] = made.tobytes()
-        made = np.resize(made, len(rows))  # a row of an older manifest has one hash for two views
+        made = np.resize(made, len(rows))  # older manifests have one hash for two views
         self._sketches[first:end], rows["detail"], rows["sketched"] = made, detail(made), True
 
 
 def _sketches(image: Image.Image) -> Sketches:
-    """One for each of its views."""
+    """A sketch of each view of ``image``."""
     return np.array([sketch(view) for view in views(image)], dtype=SKETCH)
 
 
 def _searches(image: Image.Image) -> Iterator[_Search]:
-    """The views of ``image`` that may be copies; and its mirror image, but not on a plain ground,
-    where arrows to the left and to the right are two pictures."""
+    """The views of ``image`` that may be copies, and its mirror image.
+
+    A picture on a plain ground is not mirrored: arrows to the left and to the right are different.
+    """
     inner = without_bars(image)
     parts = [*views(image), *([] if inner is None else [inner])]
     for i, view in enumerate(parts):
-        as_it_is, mirrored = outlines(view)
+        as_it_is, mirrored = masked_hashes(view)
         yield _Search(view, as_it_is, part=i > 0)
     if len(parts) == 1:
         yield _Search(ImageOps.mirror(image), mirrored, part=False)
@@ -175,9 +181,11 @@ def _searches(image: Image.Image) -> Iterator[_Search]:
 def _fits(
     search: _Search, sizes: npt.NDArray[np.uint32], part: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Whether the sides (N, 2) of others are those of copies. Whole pictures are stretched at will.
-    A part has kept its proportions; and its size too where it was a part before, since what lies
-    on one ground small and large are two pictures."""
+    """Whether pictures with these ``sizes`` (N, 2) can be copies of ``search``: (N,).
+
+    A copy of a whole picture may be stretched. A part keeps its proportions. A copy of a part also
+    keeps its size, because a small and a large object on the same ground are different pictures.
+    """
     ratio = np.log(sizes / np.array(search.image.size))
     same_shape = np.abs(ratio[:, 0] - ratio[:, 1]) <= _SHAPE
     same_size = np.abs(ratio).max(axis=1) <= _SIZE
@@ -191,7 +199,7 @@ def _from(blob: bytes) -> Sketches:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    """The sketches that are kept; none where the file is damaged, which loses only time."""
+    """Open the file of sketches. A damaged file is replaced by an empty one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(2):
         kept = sqlite3.connect(file)

@@ -1,4 +1,4 @@
-"""Lists of files, as people and spreadsheets write them: a line is a path, or path and category."""
+"""Reads lists of files, as people and spreadsheets write them: PATH or PATH,CATEGORY per line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _HEADERS = (["path"], ["path", "category"])
 
 
 class Line(NamedTuple):
-    """``file`` is absolute, and the links of its folders are resolved. ``category``: nothing where
-    none is named. ``number``: of the line, from 1."""
+    """A line of a list. ``number`` counts lines from 1.
+
+    ``file`` is absolute, and links among its folders are resolved. ``category`` is ``None`` if the
+    line names none.
+    """
 
     number: int
     file: Path
@@ -25,10 +28,10 @@ class Line(NamedTuple):
 
 
 def read(path: Path, raw: IO[bytes]) -> Iterator[Line]:
-    """The lines of the list ``raw``, which lies at ``path``: relative files are beside it. Blank
-    lines, a header, and lines that begin with ``#`` are passed over.
+    """The lines of ``raw``, the open list at ``path``. Relative paths start from its folder.
 
-    Raises :class:`EidolonError` that names the first line which is none.
+    Blank lines, a header and lines that start with ``#`` are skipped. Raises
+    :class:`EidolonError` for the first line that is invalid.
     """
     number = 1
     try:
@@ -44,9 +47,11 @@ def read(path: Path, raw: IO[bytes]) -> Iterator[Line]:
             number = rows.line_num + 1
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        raise EidolonError(f"{path} is no list of files: line {number} is not UTF-8") from None
+        raise EidolonError(
+            f"{path} is not a list of files: line {number} is not UTF-8; save it as UTF-8"
+        ) from None
     except (csv.Error, OSError, ValueError) as error:
-        raise EidolonError(f"{path} is no list of files: line {number}: {error}") from None
+        raise EidolonError(f"{path} is not a list of files: line {number}: {error}") from None
 
 
 def _line(number: int, row: list[str], folder: Path) -> Line:
@@ -59,13 +64,16 @@ def _line(number: int, row: list[str], folder: Path) -> Line:
 
 
 def _named(folder: Path, text: str) -> Path:
-    """The file that ``text`` means: as it is written, or else without spaces around it, with ``~``
-    expanded, or with the separators of Windows. Raises ``ValueError`` for a drive of Windows."""
+    """The file that ``text`` means.
+
+    It is the first of these that exists: ``text`` as written, without spaces around it, with ``~``
+    expanded, with Windows separators. Raises ``ValueError`` for a path on a Windows drive.
+    """
     plain = text.strip()
     windows = PureWindowsPath(plain)
-    ways = [text, plain, os.path.expanduser(plain), windows.as_posix()]  # noqa: PTH111 - of text
-    found = [folder / way for way in ways if os.path.lexists(folder / way)]
+    forms = [text, plain, os.path.expanduser(plain), windows.as_posix()]  # noqa: PTH111 - of text
+    found = [folder / form for form in forms if os.path.lexists(folder / form)]
     if not found and windows.drive:
-        raise ValueError(f"{plain!r} is on a drive of Windows: give paths relative to the list")
-    file = found[0] if found else folder / ways[-1]
+        raise ValueError(f"{plain!r} is on a Windows drive: give paths relative to the list")
+    file = found[0] if found else folder / forms[-1]
     return Path(os.path.realpath(file.parent)) / file.name

@@ -1,7 +1,7 @@
-"""Opening files that strangers name: regular files alone, through no link.
+"""Opens files that strangers name: only regular files, and never through a link.
 
-A check of a path and a later use of it are two moments, between which a folder can be exchanged for
-a link. So what is checked here is what was opened.
+Between the check of a path and its use, someone could replace a folder with a link. So this module
+checks the file that it has opened.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import IO
 
 from components.errors import EidolonError
 
-UNLINK = "`cp -rL SOURCE COPY` makes files of links, then ingest COPY"
+UNLINK = "run `cp -rL SOURCE COPY`, which replaces links with files, then ingest COPY"
+"""The remedy for links."""
 
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Unreadable(Exception):  # noqa: N818 - of a file, not an error of ours
-    """A file that was not opened. ``kind`` is `missing`, `link` or `outside`, the text says why:
-    it goes on from the file's name."""
+class Unreadable(Exception):  # noqa: N818 - about a file, not a failure of the program
+    """A file was not opened. ``kind`` is `missing`, `link` or `outside`.
+
+    The text gives the reason. It continues a sentence that starts with the file's name.
+    """
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -30,8 +33,8 @@ class Unreadable(Exception):  # noqa: N818 - of a file, not an error of ours
 
 
 def locate(source: Path) -> Path:
-    """``source`` with ``~`` expanded. Raises :class:`EidolonError` when it is not there."""
-    path = Path(os.path.expanduser(source))  # noqa: PTH111 - an unknown user is a name like others
+    """``source`` with ``~`` expanded. Raises :class:`EidolonError` if it does not exist."""
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path.expanduser fails for an unknown user
     try:
         path.stat()
     except OSError as error:
@@ -43,19 +46,19 @@ def locate(source: Path) -> Path:
 
 
 def open_regular(path: Path, below: Path | None = None) -> IO[bytes]:
-    """Open ``path``, a regular file whose last part is no link.
+    """Open ``path``, which must be a regular file and not a link.
 
-    With ``below``, a real path, ``path`` must lie below it, and none of the folders between them
-    may be a link: each is opened from the one above it. Raises :class:`Unreadable`; a device or a
-    pipe is never opened.
+    With ``below``, a resolved path, ``path`` must be below it, and no folder between them may be a
+    link. To ensure that, each folder is opened relative to its parent. Devices and pipes are never
+    opened. Raises :class:`Unreadable`.
     """
     start, parts = path.parent, path.parts[-1:]
     if below is not None:
         if not path.is_relative_to(below) or ".." in path.relative_to(below).parts:
             raise Unreadable(
                 "outside",
-                f"lies outside {below}, and a list that comes from there names files there alone:"
-                " put the file there too, or give the list to `eidolon ingest`",
+                f"lies outside {below}, but lists in that folder may only name files in it:"
+                " put the file there too, or run `eidolon ingest` with the list",
             )
         start, parts = below, path.relative_to(below).parts
     try:
@@ -65,7 +68,7 @@ def open_regular(path: Path, below: Path | None = None) -> IO[bytes]:
 
 
 def _walk(start: Path, parts: tuple[str, ...], path: Path) -> IO[bytes]:
-    """Go from the folder ``start`` through ``parts``, the last of which is opened."""
+    """Go from the folder ``start`` through the folders ``parts`` and open the last one, a file."""
     here = os.open(start, _FOLDER)
     try:
         for part in parts[:-1]:
@@ -74,24 +77,26 @@ def _walk(start: Path, parts: tuple[str, ...], path: Path) -> IO[bytes]:
             os.close(here)
             here = inner
         name = parts[-1] if parts else "."
-        _check(name, here, path, stat.S_ISREG)  # before: opening a pipe waits, a device may act
+        _check(name, here, path, stat.S_ISREG)  # first: opening a pipe blocks, a device may act
         file = os.fdopen(os.open(name, _FILE, dir_fd=here), "rb")
     finally:
         os.close(here)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise Unreadable("missing", "is no file")
+        raise Unreadable("missing", "is not a file")
     return file
 
 
 def _check(name: str, folder: int, path: Path, wanted: Callable[[int], bool]) -> None:
+    """Raise :class:`Unreadable` unless ``name`` in the open ``folder`` has the ``wanted`` kind."""
     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         target = os.readlink(name, dir_fd=folder)
         if path.exists():
             raise Unreadable("link", f"is a link to {target}, and links are not followed: {UNLINK}")
         raise Unreadable(
-            "link", f"is a link to {target}, which does not exist: remove it, or bring that back"
+            "link",
+            f"is a link to {target}, which does not exist: remove it, or restore its target",
         )
     if not wanted(mode):
-        raise Unreadable("missing", "is no file")
+        raise Unreadable("missing", "is not a file")

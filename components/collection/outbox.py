@@ -1,4 +1,4 @@
-"""The outbox: pictures that were added to the collection and that Airflow has not been told of."""
+"""The outbox: pictures that joined the collection but were not yet announced to Airflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def put(paths: Iterable[str]) -> None:
 
 
 def remove_up_to(last: str) -> None:
-    """Remove ``last`` and everything before it; nothing when it is not listed."""
+    """Remove ``last`` and everything before it. Does nothing if it is not listed."""
     paths = listed()
     if last in paths:
         _write(paths[paths.index(last) + 1 :])

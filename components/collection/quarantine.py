@@ -1,4 +1,4 @@
-"""The quarantine: what was not taken, a folder for each time, with reasons.csv."""
+"""The quarantine: keeps refused files, with their reasons, in a new folder for each ingestion."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from components.paths import QUARANTINE, REASONS
 
 @dataclass(frozen=True)
 class Item:
-    """A file that was not taken: the name that its giver knows it by, the category that it was said
-    to show, the kind of reason and the reason, its bytes where they are to be kept, and the name of
-    the picture that it is ``like``, where the reason is one."""
+    """A refused file.
+
+    ``file`` is its owner's name for it, ``category`` the category that it came with, if any.
+    ``kind`` is the kind of ``reason``. ``data`` is the content to keep, if any. ``like`` names the
+    picture that it is a copy of, if that is the reason.
+    """
 
     file: str
     category: str | None
@@ -31,7 +34,7 @@ class Item:
 
 
 def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
-    """Write reasons.csv and copies into a new folder of ``root``, in one step; that folder."""
+    """Write reasons.csv and the copies to a new folder in ``root``, in one step. Returns it."""
     target = new_folder(root)
     rows: list[Sequence[object]] = []
     with folder_aside(target) as aside:
@@ -47,20 +50,20 @@ def put_aside(items: Iterable[Item], root: Path = QUARANTINE) -> Path:
 
 
 def write_reasons(folder: Path, rows: Sequence[Sequence[object]]) -> None:
-    """Write reasons.csv: a row of :data:`REASONS` for each file that was not taken."""
+    """Write reasons.csv to ``folder``: a row of :data:`REASONS` per refused file."""
     with (folder / "reasons.csv").open("w", newline="", errors="backslashreplace") as file:
         csv.writer(file).writerows([REASONS, *rows])
 
 
 def new_folder(root: Path) -> Path:
-    """Make a folder in ``root`` that is named by this moment, in UTC; names sort by time."""
+    """Make a folder in ``root``. Its name is the current time in UTC, so names sort by time."""
     while True:
         folder = root / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            continue  # another process makes one in the same microsecond
+            continue  # another process made one in the same microsecond
 
 
 def is_reasons(name: str, raw: IO[bytes]) -> bool:
@@ -73,9 +76,11 @@ def is_reasons(name: str, raw: IO[bytes]) -> bool:
 
 
 def copies(reasons: Path, raw: IO[bytes]) -> list[tuple[Path, str | None, str]]:
-    """The copy, the category and the name of each file that ``raw``, which lies at ``reasons``,
-    keeps a copy of; no category where none was named. Raises :class:`EidolonError` for a damaged
-    list."""
+    """The copy, the category and the owner's name of each file that was kept.
+
+    ``raw`` is the open reasons.csv at ``reasons``. The category is ``None`` if there was none.
+    Raises :class:`EidolonError` for a damaged file.
+    """
     found = []
     try:
         text = io.StringIO(raw.read().decode(), newline="")
@@ -85,6 +90,6 @@ def copies(reasons: Path, raw: IO[bytes]) -> list[tuple[Path, str | None, str]]:
                 found.append((copy, row["category"] or None, row["file"]))
     except (csv.Error, UnicodeDecodeError) as error:
         raise EidolonError(
-            f"{reasons} is damaged ({error}): name a folder with its copies"
+            f"{reasons} is damaged ({error}): ingest the folder of its copies instead"
         ) from None
     return found

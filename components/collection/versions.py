@@ -1,4 +1,4 @@
-"""Versions of the collection: DVC keeps its pictures, git their table."""
+"""Versions of the collection: DVC keeps its pictures, git keeps its manifest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from components.versioning.lock import collection_hash
 
 @dataclass(frozen=True)
 class Saved:
-    """A version of the collection: what DVC calls it, how much it holds, how many of its pictures
-    have not been announced, and the last of those."""
+    """A version of the collection.
+
+    ``hash`` is DVC's. ``added`` is the number of pictures that were not yet announced, ``last`` the
+    path of the last one.
+    """
 
     hash: str
     pictures: int
@@ -25,18 +28,19 @@ class Saved:
 
 
 def prepare(log: Log) -> None:
-    """Have what ingesting compares with: the dataset as it is, and the collection's files."""
+    """Fetch or make what an ingestion compares with: the dataset and the collection's files."""
     if not (DATASET / "manifest.csv").is_file():
-        log("the dataset is not here yet: `dvc repro dataset`")
+        log("the dataset is missing: running `dvc repro dataset`")
         dvc.run("repro", "dataset", quiet=False)
     if POINTER.is_file() and not PICTURES.is_dir():
         dvc.run("pull", str(POINTER), quiet=False)
 
 
 def save_collection(log: Log) -> Saved | None:
-    """Version what was ingested and push it; nothing when Airflow was told of all of it.
+    """Version what was ingested, and push it. ``None`` if all of it was announced to Airflow.
 
-    Raises what :func:`dvc` does when DVC or the remote fails; all of it can be tried again.
+    Raises what :func:`components.versioning.dvc.run` raises when DVC or the remote fails. Calling
+    this again is safe.
     """
     with catalog.locked():
         added = catalog.unannounced()

@@ -80,7 +80,7 @@ class Generator(Section):
     def _folded(cls, prompts: dict[str, str]) -> dict[str, str]:
         """By folded name, so that a prompt belongs to its category however its name is written."""
         try:
-            names.distinct(prompts)
+            names.check_distinct(prompts)
         except EidolonError as error:
             raise ValueError(str(error)) from None
         return {names.fold(name): prompt for name, prompt in prompts.items()}

@@ -1,1 +1,1 @@
-"""Datasets: each adapter yields pictures of named categories in splits."""
+"""Datasets: adapters yield categories of pictures, and two stages record and write them."""

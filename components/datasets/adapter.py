@@ -1,4 +1,4 @@
-"""What an adapter yields: one category, its split, and its pictures, not yet opened."""
+"""What an adapter yields: a category, its split and its pictures, which nobody has opened yet."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from PIL import Image
 
 Split = Literal["train", "validation", "unseen"]
 Picture = Path | Callable[[], Image.Image]
-"""A file that is copied as it is, or a function that draws."""
+"""A file to copy, or a function that draws the picture."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """``training`` is empty for an unseen category."""
+class Category:
+    """A category's pictures for the gallery and for training. Unseen ones have no training."""
 
-    category: str
+    name: str
     split: Split
     gallery: Sequence[Picture]
     training: Sequence[Picture]
 
 
 def wrong_with(folder: Path) -> str | None:
-    """What keeps ``folder`` from being read as a folder, in words that begin with its name."""
+    """Why ``folder`` cannot be read as a folder, in words that begin with its name, or ``None``."""
     if folder.is_dir():
         return None
     if folder.is_symlink() and not folder.exists():
@@ -35,9 +35,12 @@ def wrong_with(folder: Path) -> str | None:
     return f"{folder} does not exist" + ("" if folder.is_absolute() else f" in {Path.cwd()}")
 
 
-def taken(amount: int | float | None, count: int) -> int:
-    """How many of ``count`` pictures a number, a share (at least one picture), or ``None`` (all)
-    takes."""
+def number_of(amount: int | float | None, count: int) -> int:
+    """How many of ``count`` pictures ``amount`` stands for.
+
+    An ``int`` is a number of pictures, at most ``count``. A ``float`` is a share, at least one
+    picture. ``None`` means all.
+    """
     if amount is None:
         return count
     if isinstance(amount, float):

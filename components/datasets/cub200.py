@@ -8,12 +8,12 @@ Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset", CNS-TR-2011-001. Its layo
     train_test_split.txt     <image id> <1 for train, 0 for test>
     images/<class name>/     the photos
 
-Split of the categories: the class at place i of the official order, from 0, is train for even i,
-validation for i = 1 mod 4, unseen for i = 3 mod 4: 100, 50 and 50. This is the few-shot split of
-Chen et al., "A Closer Look at Few-shot Classification", ICLR 2019, by the rule of their code
-(wyharveychen/CloserLookFewShot, filelists/CUB/write_CUB_filelist.py), used as a zero-shot one. The
-zero-shot lists of Reed et al. and Xian et al., of the same sizes, come with their data:
-:mod:`components.datasets.splits`.
+Split of the categories: count the classes in the official order from 0. Class i is train for even
+i, validation for i = 1 mod 4 and unseen for i = 3 mod 4: 100, 50 and 50 classes. This is the
+few-shot split of Chen et al., "A Closer Look at Few-shot Classification", ICLR 2019, used here as a
+zero-shot split. Its rule is in their code (wyharveychen/CloserLookFewShot,
+filelists/CUB/write_CUB_filelist.py). Reed et al. and Xian et al. publish zero-shot lists of the
+same sizes with their data; :mod:`components.datasets.splits` reads them.
 """
 
 from __future__ import annotations
@@ -22,40 +22,42 @@ from collections import Counter
 from pathlib import Path
 
 from components.datasets import official, splits
-from components.datasets.adapter import Source, Split
+from components.datasets.adapter import Category, Split
 from components.datasets.layout import Layout
 from components.errors import EidolonError
 
 CLASSES = 200
 _NAMES, _IMAGES = "classes.txt", "images.txt"
-_LABELS, _SIDES = "image_class_labels.txt", "train_test_split.txt"
+_LABELS, _TRAIN_TEST = "image_class_labels.txt", "train_test_split.txt"
 
 LAYOUT = Layout(
-    files=(_NAMES, _IMAGES, _LABELS, _SIDES),
+    files=(_NAMES, _IMAGES, _LABELS, _TRAIN_TEST),
     folder="images",
     pattern="[!.]*/[!.]*.jpg",
     remedy="unpack CUB_200_2011.tgz and set dataset.source to the folder CUB_200_2011 in it",
 )
 
 
-def sources(
+def categories(
     folder: Path, lists: Path | None, gallery: int | float | None, training: int | float | None
-) -> list[Source]:
+) -> list[Category]:
     """The 200 categories in the official order.
 
-    Raises :class:`EidolonError`, before any picture is decoded, for each way in which a download
-    can be incomplete.
+    ``lists`` is a folder with class lists that replace the default split. ``gallery`` and
+    ``training`` are amounts, as in :func:`components.datasets.adapter.number_of`.
+
+    Raises :class:`EidolonError` for an incomplete download, before any picture is decoded.
     """
     LAYOUT.check(folder)
     classes = _read(folder / _NAMES)
     numbered = [c for c, name in classes.items() if name.startswith(f"{c:03d}.")]
     if numbered != list(range(1, CLASSES + 1)):
         raise EidolonError(
-            f"{folder / _NAMES} has not the classes 001 to {CLASSES}: {LAYOUT.remedy}"
+            f"{folder / _NAMES} does not have the classes 001 to {CLASSES}: {LAYOUT.remedy}"
         )
     images = _read(folder / _IMAGES)
     labels = _numbers(folder / _LABELS, images, (1, CLASSES))
-    sides = _numbers(folder / _SIDES, images, (0, 1))
+    sides = _numbers(folder / _TRAIN_TEST, images, (0, 1))
 
     paths: dict[int, tuple[list[Path], list[Path]]] = {c: ([], []) for c in classes}
     for image, name in images.items():
@@ -63,8 +65,8 @@ def sources(
         place, _, file = name.partition("/")
         if place != classes[label] or "/" in file or not file:
             raise EidolonError(
-                f"{folder / _IMAGES} has {name!r} for image {image}, but by {_LABELS} it is of"
-                f" {classes[label]!r}: the files are not of one download; {LAYOUT.remedy}"
+                f"{folder / _IMAGES} has {name!r} for image {image}, but {_LABELS} says"
+                f" {classes[label]!r}, so the files are from different downloads: {LAYOUT.remedy}"
             )
         paths[label][0 if sides[image] else 1].append(folder / "images" / place / file)
     ((often, count),) = Counter(images.values()).most_common(1)
@@ -75,31 +77,33 @@ def sources(
 
     split_of = splits.read(lists, classes.values()) if lists else {}
     return [
-        official.source(
+        official.category(
             readable(name),
             split_of.get(name, _split(c - 1)),
             *paths[c],
             gallery,
             training,
-            folder / _SIDES,
+            folder / _TRAIN_TEST,
         )
         for c, name in classes.items()
     ]
 
 
 def readable(name: str) -> str:
-    """``"001.Black_footed_Albatross"`` as a person and CLIP's prompts say it: ``"black footed
-    albatross"``. CLIP's own bird names have spaces for hyphens and no apostrophes too, and its
-    tokenizer lowers the case."""
+    """The name of a class as people write it in a prompt.
+
+    ``"001.Black_footed_Albatross"`` becomes ``"black footed albatross"``. CLIP's own list of bird
+    names also has spaces instead of hyphens and no apostrophes, and its tokenizer lowers the case.
+    """
     return name.partition(".")[2].replace("_", " ").lower()
 
 
-def _split(place: int) -> Split:
-    return "train" if place % 2 == 0 else "validation" if place % 4 == 1 else "unseen"
+def _split(position: int) -> Split:
+    return "train" if position % 2 == 0 else "validation" if position % 4 == 1 else "unseen"
 
 
 def _read(path: Path) -> dict[int, str]:
-    """A file of lines ``<id> <value>``."""
+    """Read a file of lines ``<id> <value>``."""
     found: dict[int, str] = {}
     try:
         lines = path.read_text().splitlines()
@@ -111,8 +115,8 @@ def _read(path: Path) -> dict[int, str]:
                 found[int(key)] = value
             case _:
                 raise EidolonError(
-                    f"{path} is damaged in line {number}, {line[:60]!r}, which is no new id with"
-                    f" one value: {LAYOUT.remedy}"
+                    f"{path} is damaged in line {number}, {line[:60]!r}: it must be a new id and"
+                    f" one value; {LAYOUT.remedy}"
                 )
     if not found:
         raise EidolonError(f"{path} is empty: {LAYOUT.remedy}")
@@ -124,7 +128,7 @@ def _is_number(text: str) -> bool:
 
 
 def _numbers(path: Path, images: dict[int, str], between: tuple[int, int]) -> dict[int, int]:
-    """A file of lines ``<image id> <number>``, for each of ``images``."""
+    """Read a file of lines ``<image id> <number>``, one for each of ``images``."""
     found = _read(path)
     odd = found.keys() ^ images.keys()
     if odd:

@@ -1,11 +1,11 @@
 """The embedded dataset: a small world of coloured, patterned shapes, drawn by code.
 
-Pre-trained weights and benchmark downloads cannot be assumed on a bare machine, so the repository
-carries a world that needs neither. It keeps what makes category-level retrieval hard: many
-categories that differ in one attribute only, clutter, shading, rotation, blur and noise, and
-combinations of attributes that no model has been trained on.
+A bare machine has no pre-trained weights and no benchmark downloads. So the repository carries a
+world that needs neither. It keeps what makes category-level retrieval hard: many categories that
+differ in one attribute only, clutter, shading, rotation, blur, noise, and combinations of
+attributes that no model was trained on.
 
-A picture is a pure function of ``(seed, category, subset, index, style)``.
+A picture is a pure function of ``(seed, emblem, subset, index, style)``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import colorsys
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -22,7 +21,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.datasets.adapter import Source, Split
+from components.datasets.adapter import Category, Split
 from components.datasets.outlines import OUTLINES
 
 Style = Literal["photo", "studio"]
@@ -32,7 +31,7 @@ SIZE = 32
 
 _CANVAS = 2 * SIZE  # drawn at twice the size, then reduced: cheap antialiasing
 
-# hue, saturation, value: the centre of each colour; drawing jitters around it
+# the mean hue, saturation and value of each colour, in [0, 1]; each picture varies them
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.995, 0.85, 0.80),
     "orange": (0.075, 0.90, 0.92),
@@ -51,8 +50,8 @@ _VALIDATION, _UNSEEN = 40, 80
 
 
 @dataclass(frozen=True, order=True)
-class Category:
-    """One combination of attributes; its name is what a person would type."""
+class Emblem:
+    """One combination of attributes: a category of the embedded dataset."""
 
     colour: str
     pattern: str
@@ -60,65 +59,71 @@ class Category:
 
     @property
     def name(self) -> str:
+        """The category's name, as a person would type it: ``"red striped star"``."""
         return f"{self.colour} {self.pattern} {self.shape}"
 
     @classmethod
-    def parse(cls, name: str) -> Category:
-        """Inverse of :attr:`name`. Raises ``ValueError`` for a name that is no category."""
+    def parse(cls, name: str) -> Emblem:
+        """The emblem with this :attr:`name`. Raises ``ValueError`` if there is none."""
         match name.split():
             case [colour, pattern, shape] if (
                 colour in COLOURS and pattern in PATTERNS and shape in SHAPES
             ):
                 return cls(colour, pattern, shape)
-        raise ValueError(f"no emblem category is called {name!r}")
+        raise ValueError(f"no emblem is called {name!r}")
 
 
-def categories() -> list[Category]:
-    """All 320 categories, in the fixed order of the attributes."""
-    return [Category(*parts) for parts in itertools.product(COLOURS, PATTERNS, SHAPES)]
+def emblems() -> list[Emblem]:
+    """All 320 emblems, in the fixed order of the attributes."""
+    return [Emblem(*parts) for parts in itertools.product(COLOURS, PATTERNS, SHAPES)]
 
 
-def splits() -> dict[Category, Split]:
-    """The split of each category: 200 train, 40 validation, 80 unseen.
+def splits() -> dict[Emblem, Split]:
+    """The split of each emblem: 200 train, 40 validation, 80 unseen.
 
-    Validation and unseen combinations are kept from the training of *every* model, encoders and
-    generator included: what is measured on them is generalisation to new combinations.
+    No model is trained on validation and unseen emblems, encoders and generator included. So
+    metrics on them measure generalisation to new combinations of attributes.
     """
-    shuffled = categories()
+    shuffled = emblems()
     np.random.default_rng(_SPLIT_SEED).shuffle(shuffled)
     held_out = _VALIDATION + _UNSEEN
-    split: dict[Category, Split] = {
-        category: "unseen" if i < _UNSEEN else "validation" if i < held_out else "train"
-        for i, category in enumerate(shuffled)
+    split: dict[Emblem, Split] = {
+        emblem: "unseen" if i < _UNSEEN else "validation" if i < held_out else "train"
+        for i, emblem in enumerate(shuffled)
     }
-    return {category: split[category] for category in categories()}
+    return {emblem: split[emblem] for emblem in emblems()}
 
 
-def sources(seed: int, gallery: int, training: int) -> Iterator[Source]:
-    """The whole world: ``gallery`` and ``training`` photos of each category."""
-    for category, split in splits().items():
+def categories(seed: int, gallery: int, training: int) -> list[Category]:
+    """Every emblem as a category, with ``gallery`` and ``training`` photos each.
 
-        def photos(subset: str, count: int, of: Category = category) -> list[partial[Image.Image]]:
-            return [partial(draw, of, seed=seed, subset=subset, index=i) for i in range(count)]
+    Unseen emblems have no training photos.
+    """
 
-        yield Source(
-            category=category.name,
+    def photos(emblem: Emblem, subset: str, count: int) -> list[partial[Image.Image]]:
+        return [partial(draw, emblem, seed=seed, subset=subset, index=i) for i in range(count)]
+
+    return [
+        Category(
+            name=emblem.name,
             split=split,
-            gallery=photos("gallery", gallery),
-            training=[] if split == "unseen" else photos("training", training),
+            gallery=photos(emblem, "gallery", gallery),
+            training=[] if split == "unseen" else photos(emblem, "training", training),
         )
+        for emblem, split in splits().items()
+    ]
 
 
 def draw(
-    category: Category, *, seed: int, subset: str, index: int, style: Style = "photo"
+    emblem: Emblem, *, seed: int, subset: str, index: int, style: Style = "photo"
 ) -> Image.Image:
-    """Draw one 32x32 RGB picture of ``category``.
+    """Draw one 32x32 RGB picture of ``emblem``.
 
-    ``subset`` names an independent stream of pictures (gallery, training, zoo). ``photo`` pictures
-    have clutter, off-centre objects and camera noise; ``studio`` pictures show the object large on
-    a plain ground, as the web pictures do that generators learn from.
+    ``subset`` names an independent stream of pictures (gallery, training, zoo). A ``photo`` has
+    clutter, an off-centre object and camera noise. A ``studio`` picture shows the object large on a
+    plain ground, like the web pictures that generators learn from.
     """
-    key = f"{seed}/{subset}/{style}/{category.name}/{index}".encode()
+    key = f"{seed}/{subset}/{style}/{emblem.name}/{index}".encode()
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:8], "big"))
     photo = style == "photo"
 
@@ -128,8 +133,8 @@ def draw(
     cx, cy = 0.5 + rng.uniform(-slack, slack, size=2)
     angle = rng.normal(0, math.radians(14 if photo else 5))
 
-    mask = _mask(category.shape, cx, cy, radius, angle)
-    paint = _paint(rng, category, cx, cy, radius, angle)
+    mask = _mask(emblem.shape, cx, cy, radius, angle)
+    paint = _paint(rng, emblem, cx, cy, radius, angle)
     canvas = np.where(mask[..., None] > 0, paint, canvas)
     if photo:
         canvas = _occlude(rng, canvas)
@@ -149,6 +154,7 @@ def _hsv(h: float, s: float, v: float) -> np.ndarray:
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
+    """x and y of each pixel of the canvas, in [0, 1]."""
     axis = (np.arange(_CANVAS) + 0.5) / _CANVAS
     return np.meshgrid(axis, axis)
 
@@ -171,11 +177,12 @@ def _background(rng: np.random.Generator, *, cluttered: bool) -> np.ndarray:
 
 
 def _occlude(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """One piece of clutter in front of the object, in two of five photos."""
+    """In two of five photos, one piece of clutter in front of the object."""
     return _pieces(rng, canvas, count=1) if rng.uniform() < 0.4 else canvas
 
 
 def _pieces(rng: np.random.Generator, canvas: np.ndarray, *, count: int) -> np.ndarray:
+    """``canvas`` with ``count`` random ellipses, rectangles and lines drawn on it."""
     image = Image.fromarray(np.uint8(canvas * 255))
     pen = ImageDraw.Draw(image)
     for _ in range(count):
@@ -196,17 +203,17 @@ def _pieces(rng: np.random.Generator, canvas: np.ndarray, *, count: int) -> np.n
 
 
 def _paint(
-    rng: np.random.Generator, category: Category, cx: float, cy: float, radius: float, angle: float
+    rng: np.random.Generator, emblem: Emblem, cx: float, cy: float, radius: float, angle: float
 ) -> np.ndarray:
-    """The object's surface: its colour and pattern, lit from one side."""
-    h, s, v = COLOURS[category.colour]
+    """(canvas, canvas, 3): the object's colour and pattern, lit from one side."""
+    h, s, v = COLOURS[emblem.colour]
     main = _hsv(h + rng.normal(0, 0.009), s + rng.normal(0, 0.05), v + rng.normal(0, 0.05))
     second = _hsv(h, rng.uniform(0, 0.1), rng.uniform(0.9, 1.0) if rng.uniform() < 0.7 else 0.12)
     u = ((_X - cx) * math.cos(angle) + (_Y - cy) * math.sin(angle)) / radius
     w = ((_Y - cy) * math.cos(angle) - (_X - cx) * math.sin(angle)) / radius
     pu, pw = rng.uniform(0, 1, size=2)
     f = rng.uniform(1.5, 1.9)  # periods per radius: three to four over the object
-    match category.pattern:
+    match emblem.pattern:
         case "plain":
             ink = np.zeros_like(u)
         case "striped":
@@ -227,6 +234,7 @@ def _paint(
 
 
 def _mask(shape: str, cx: float, cy: float, radius: float, angle: float) -> np.ndarray:
+    """(canvas, canvas): above 0 where the object is."""
     image = Image.new("L", (_CANVAS, _CANVAS))
     pen = ImageDraw.Draw(image)
     outline, *holes = OUTLINES[shape]()

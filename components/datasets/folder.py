@@ -9,29 +9,54 @@ from pathlib import Path
 
 from components import config, names
 from components.datasets import splits
-from components.datasets.adapter import Source, Split, taken, wrong_with
+from components.datasets.adapter import Category, Split, number_of, wrong_with
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
 from components.errors import EidolonError
 from components.images import decoding
 from components.progress import track
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-_CHECKED_AT = 8  # pixels: a picture is decoded as small as its format allows
+_CHECKED_AT = 8  # pixels: decoding a small version is faster
 
 
-def sources(params: config.Dataset, left: LeftOut | None = None) -> list[Source]:
-    """One category for each folder, named as the folder with spaces for underscores.
+def categories(params: config.Dataset, left_out: LeftOut | None = None) -> list[Category]:
+    """One category per folder. Its name is the folder's, with spaces instead of underscores.
 
-    The split is that of the class lists in ``params.splits``. Without them, ``params.unseen_share``
-    and ``params.validation_share`` cut the categories in the order of a seeded hash of their names.
-    Each category gives its first ``gallery_per_category`` pictures, by file name, to the gallery
-    and the next ``training_per_category`` to training; one that trains keeps at least one picture
-    for that. Files are told by their content, and those that give a picture are decoded. What is
-    not taken goes to ``left``, but for what starts with a dot: files that are no pictures or cannot
-    be read, what lies in sub-folders or beside the categories. Raises :class:`EidolonError` for a
-    missing or empty folder or category, and for folders that are named as splits.
+    The class lists in ``params.splits`` give the splits. Without them, ``params.unseen_share`` and
+    ``params.validation_share`` cut the categories in the order of a seeded hash of their names.
+
+    Pictures are in the order of their file names. The first ``gallery_per_category`` pictures go to
+    the gallery, the next ``training_per_category`` to training. Both amounts are numbers, or shares
+    of the category's pictures. A category to train on keeps at least one picture for training.
+
+    Content, not suffixes, decides which files are pictures, and every picture that is used is
+    decoded as a check. Other files go to ``left_out``: those that are not pictures or cannot be
+    read, and those in sub-folders or beside the categories. Hidden files are ignored.
+
+    Raises :class:`EidolonError` for a missing or empty folder or category, and for folders that
+    have the names of splits.
     """
-    source, (gallery, training), left = params.folder(), params.amounts(), left or LeftOut()
+    source, (gallery, training), left_out = params.folder(), params.amounts(), left_out or LeftOut()
+    folders = _folders(source, left_out)
+    shares = isinstance(gallery, float) or isinstance(training, float)
+    wanted = None if shares else gallery + training
+    found = {
+        path.name: _pictures(path, wanted, left_out)
+        for path in track(folders, "check", "categories")
+    }
+    left_out.check()
+    split_of = splits.read(params.splits, found) if params.splits else _splits([*found], params)
+    return [
+        _category(source / name, files, split_of[name], gallery, training)
+        for name, files in found.items()
+    ]
+
+
+def _folders(source: Path, left_out: LeftOut) -> list[Path]:
+    """The folders of the categories, by name. Files beside them go to ``left_out``.
+
+    Raises :class:`EidolonError` when ``source`` is not such a tree.
+    """
     wrong = wrong_with(source)
     if wrong is not None:
         raise EidolonError(f"dataset.source {wrong}: give a folder with one folder per category")
@@ -44,36 +69,26 @@ def sources(params: config.Dataset, left: LeftOut | None = None) -> list[Source]
             " what is in them into one folder"
         )
     if len(folders) < 4:
-        raise EidolonError(f"{source} has {len(folders)} categories; at least 4 are needed")
+        raise EidolonError(f"{source} has {len(folders)} categories: it needs at least 4")
     strange = next((path.name for path in folders if not names.is_text(path.name)), None)
     if strange is not None:
         raise EidolonError(
-            f"{source} has a folder {strange!r}, which is no UTF-8: rename the folder"
+            f"{source} has a folder {strange!r}, whose name is not UTF-8: rename the folder"
         )
     for path in entries:
         if not path.is_dir():
-            left.add(path, LOOSE, f"{path} lies in no category's folder")
-    shares = isinstance(gallery, float) or isinstance(training, float)
-    wanted = None if shares else gallery + training
-    found = {
-        path.name: _pictures(path, wanted, left) for path in track(folders, "check", "categories")
-    }
-    left.check()
-    split_of = splits.read(params.splits, found) if params.splits else _splits([*found], params)
-    return [
-        _category(source / name, files, split_of[name], gallery, training)
-        for name, files in found.items()
-    ]
+            left_out.add(path, LOOSE, f"{path} is not in a category's folder")
+    return folders
 
 
-def _pictures(folder: Path, wanted: int | float | None, left: LeftOut) -> list[Path]:
-    """The first ``wanted`` readable pictures of a category's folder; all for ``None``."""
+def _pictures(folder: Path, wanted: int | float | None, left_out: LeftOut) -> list[Path]:
+    """The first ``wanted`` readable pictures in a category's folder, or all for ``None``."""
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            _nested(path, left)
+            _leave_out_folder(path, left_out)
             continue
         recognised = False
         try:
@@ -83,16 +98,16 @@ def _pictures(folder: Path, wanted: int | float | None, left: LeftOut) -> list[P
                 decoding.decode(path, side=_CHECKED_AT)
                 found.append(path)
         except EidolonError as error:
-            meant = recognised or path.suffix.lower() in decoding.SUFFIXES
-            left.add(path, UNREADABLE if meant else OTHER, str(error))
+            is_picture = recognised or path.suffix.lower() in decoding.SUFFIXES
+            left_out.add(path, UNREADABLE if is_picture else OTHER, str(error))
     return found
 
 
-def _nested(folder: Path, left: LeftOut) -> None:
+def _leave_out_folder(folder: Path, left_out: LeftOut) -> None:
     for place, _, files in os.walk(folder):
         for file in sorted(files):
             path = Path(place) / file
-            left.add(path, NESTED, f"{path} lies in a sub-folder of a category")
+            left_out.add(path, NESTED, f"{path} is in a sub-folder of a category")
 
 
 def _category(
@@ -101,29 +116,35 @@ def _category(
     split: Split,
     gallery: int | float,
     training: int | float,
-) -> Source:
+) -> Category:
+    """The category of the folder ``path``, whose pictures are ``files``.
+
+    Raises :class:`EidolonError` when it has no name or too few pictures.
+    """
     if not files:
         deeper = next((p for p in sorted(path.iterdir()) if p.is_dir()), None)
-        hint = f" ({deeper} is a folder: pictures lie right in their category's)" if deeper else ""
-        raise EidolonError(f"category {path} has no pictures{hint}: add some or remove the folder")
-    category = names.clean(path.name)
-    if not category:
+        hint = f" ({deeper} is a folder, and its pictures do not count)" if deeper else ""
+        raise EidolonError(f"category {path} has no pictures{hint}: add some, or remove the folder")
+    name = names.clean(path.name)
+    if not name:
         raise EidolonError(f"category {path} has no name: rename the folder")
     unseen = split == "unseen"
     if not unseen and len(files) < 2:
-        raise EidolonError(f"category {path} has one picture only: training needs another")
-    shown = min(taken(gallery, len(files)), len(files) if unseen else len(files) - 1)
-    return Source(
-        category=category,
+        raise EidolonError(f"category {path} has only one picture: add another to train on")
+    shown = min(number_of(gallery, len(files)), len(files) if unseen else len(files) - 1)
+    return Category(
+        name=name,
         split=split,
         gallery=files[:shown],
-        training=[] if unseen else files[shown : shown + taken(training, len(files))],
+        training=[] if unseen else files[shown : shown + number_of(training, len(files))],
     )
 
 
 def _splits(names: Sequence[str], params: config.Dataset) -> dict[str, Split]:
-    """At least one category of each split, whatever the count. Other categories that join later
-    may move the borders: class lists do not."""
+    """A random split of the categories, with at least one unseen and one for validation.
+
+    A category that is added later can move others to another split. Class lists prevent that.
+    """
 
     def place(name: str) -> bytes:
         return hashlib.sha256(f"{params.seed}/{name}".encode()).digest()

@@ -1,7 +1,6 @@
-"""Checks that every official layout shares, before any picture is decoded.
+"""Checks of a benchmark's official layout, before any picture is decoded.
 
-A download can be incomplete in many ways; each has one sentence here that names the file and what
-to do about it.
+A download can be incomplete in many ways. For each of them, an error names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -17,16 +16,18 @@ from components.errors import EidolonError
 
 @dataclass(frozen=True)
 class Layout:
-    """What the archives of a dataset unpack to, and how to get there in words."""
+    """The files and the picture folder that a dataset's archives unpack to.
+
+    ``pattern`` matches the pictures in ``folder``. ``remedy`` says how to get this layout.
+    """
 
     files: tuple[str, ...]
     folder: str
     pattern: str
-    """Of the pictures in ``folder``."""
     remedy: str
 
     def check(self, source: Path) -> None:
-        """Raise :class:`EidolonError` unless ``source`` holds all files and the picture folder."""
+        """Raise :class:`EidolonError` unless ``source`` has all files and the picture folder."""
         wrong = wrong_with(source)
         if wrong is not None:
             raise EidolonError(f"dataset.source {wrong}: {self.remedy}")
@@ -42,8 +43,10 @@ class Layout:
         raise EidolonError(f"{source} lacks {', '.join(lacking)}: {self.remedy}")
 
     def check_pictures(self, source: Path, paths: Sequence[Path], listed_in: str) -> None:
-        """Raise :class:`EidolonError` unless ``paths`` are all pictures of ``source``, each a file
-        with something in it."""
+        """Raise :class:`EidolonError` unless ``paths`` are exactly the pictures in ``source``.
+
+        Each must be a file that is not empty. ``listed_in`` names the list that has ``paths``.
+        """
         bad = [p for p in paths if not _has_content(p)]
         if bad:
             raise EidolonError(
@@ -53,7 +56,7 @@ class Layout:
         more = len(list((source / self.folder).glob(self.pattern))) - len(paths)
         if more:
             raise EidolonError(
-                f"{source / self.folder} has {more} pictures more than {listed_in} lists:"
+                f"{source / self.folder} has {more} more pictures than {listed_in} lists:"
                 f" {self.remedy}"
             )
 
@@ -65,7 +68,7 @@ class Layout:
 def _folders(path: Path) -> list[Path]:
     try:
         return sorted(p for p in path.iterdir() if p.is_dir())
-    except OSError:  # a parent that may not be listed gives no hint
+    except OSError:  # a folder that cannot be listed gives no hint
         return []
 
 

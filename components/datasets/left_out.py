@@ -1,4 +1,4 @@
-"""What a source has and the dataset does not take: counted, listed and said, never silent."""
+"""Reports the files of a source that the dataset does not use, so that none is lost silently."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ _SHOWN = 3
 
 
 class LeftOut:
-    """A row for each file: its path, one of the kinds above, and the reason; a CSV file in the end.
+    """Collects files that are left out, and writes the CSV file ``table``.
 
-    Unreadable pictures stop the stage, all of them in one error, unless it ``goes_on`` without
-    them; the rest is only told.
+    Unreadable pictures are an error, unless ``skips_unreadable``. Other kinds are only reported.
     """
 
-    def __init__(self, table: Path = LEFT_OUT, *, goes_on: bool = False) -> None:
-        self._table, self._goes_on = table, goes_on
+    def __init__(self, table: Path = LEFT_OUT, *, skips_unreadable: bool = False) -> None:
+        self._table, self._skips_unreadable = table, skips_unreadable
         self._rows: list[tuple[str, str, str]] = []
 
     def add(self, file: Path, kind: str, reason: str) -> None:
-        """``file`` is left out."""
+        """Leave out ``file``. ``kind`` is one of the constants of this module."""
         self._rows.append((str(file), kind, reason))
 
     def check(self) -> None:
-        """Write the table, or remove that of last time where there is nothing to list.
+        """Write the table: file, kind and reason. If it would be empty, remove the last one.
 
-        Raises :class:`EidolonError` for unreadable pictures where they are not to be left out.
+        Raises one :class:`EidolonError` for all unreadable pictures, unless they may be skipped.
         """
         self._table.unlink(missing_ok=True)
         if self._rows:
@@ -45,17 +44,17 @@ class LeftOut:
             ):
                 csv.writer(file).writerows([("file", "kind", "reason"), *self._rows])
         reasons = [reason for _, kind, reason in self._rows if kind == UNREADABLE]
-        if reasons and not self._goes_on:
-            left = len(reasons) - _SHOWN
-            shown = "; ".join(reasons[:_SHOWN]) + (f"; and {left} more" if left > 0 else "")
+        if reasons and not self._skips_unreadable:
+            rest = len(reasons) - _SHOWN
+            shown = "; ".join(reasons[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
             raise EidolonError(
                 f"{len(reasons)} of the pictures cannot be read: {shown}. {self._table} lists"
-                " them all: mend or remove them, or set dataset.leave_out_unreadable to true in"
-                " params.yaml to go on without them"
+                " them all: replace or remove them, or set dataset.leave_out_unreadable to true in"
+                " params.yaml"
             )
 
     def sentence(self) -> str:
-        """What was left out, by kind and by suffix; empty where there is nothing to tell."""
+        """How many files were left out, by kind and suffix. Empty if there are none."""
         parts = []
         for kind in dict.fromkeys(kind for _, kind, _ in self._rows):
             files = [Path(file) for file, one, _ in self._rows if one == kind]

@@ -1,12 +1,14 @@
-"""Vectors of whole numbers from a MATLAB file, however damaged the file is.
+"""Reads vectors of integers from a MATLAB file, and survives damaged files.
 
-scipy.io.loadmat reads intact files well; for one with a wrong byte in a tag its C code looks
-outside its tables and the whole process ends (scipy 1.17: 24 of 3,000 uncompressed files with one
-byte changed). A damaged download must be one sentence, and a few vectors are all that is needed.
+scipy.io.loadmat reads intact files well. But a wrong byte in a tag makes its C code read outside
+its tables, which crashes the process (scipy 1.17: 24 of 3,000 uncompressed files with one changed
+byte). A damaged download must give a clear error instead, and this project needs only a few
+vectors.
 
-Format: MathWorks, "MAT-File Format", level 5. A header of 128 bytes, then elements: a tag with type
-and size, and the data, padded to 8 bytes. A matrix is an element of elements: flags, dimensions,
-name, values; it may be an element that is compressed by zlib, which has a checksum.
+Format: MathWorks, "MAT-File Format", level 5. A header of 128 bytes is followed by elements. Each
+element is a tag with type and size, then the data, padded to 8 bytes. A matrix is an element that
+holds four others: flags, dimensions, name and values. A matrix may be compressed with zlib, which
+adds a checksum.
 """
 
 from __future__ import annotations
@@ -41,19 +43,20 @@ _NUMBERS = {
 }
 _NUMERIC_CLASSES = range(6, 16)  # double, single and the integers
 _COMPLEX = 0x0800
-_MOST = 2**26  # bytes that one element may unpack to
+_MOST = 2**26  # the most bytes that one element may unpack to
 
 
 def read_vectors(path: Path, names: Collection[str], remedy: str) -> dict[str, Vector]:
-    """The vectors ``names``, by name.
+    """The vectors called ``names``, by name.
 
-    Raises :class:`EidolonError` when the file cannot be read, is damaged or is of another version,
-    and when one of ``names`` is not in it or no vector of whole numbers.
+    Raises :class:`EidolonError` when the file is unreadable, damaged or of another version. Also
+    when it lacks one of ``names``, or when one is not a vector of integers. The error ends with
+    ``remedy``.
     """
     try:
         found = dict(_vectors(path.read_bytes(), names))
     except (OSError, ValueError, zlib.error) as error:
-        raise EidolonError(f"{path} is damaged or no MATLAB 5 file ({error}): {remedy}") from None
+        raise EidolonError(f"{path} is damaged or not MATLAB 5 ({error}): {remedy}") from None
     for name in names:
         if name not in found:
             raise EidolonError(f"{path} has no variable {name!r}: {remedy}")
@@ -63,15 +66,15 @@ def read_vectors(path: Path, names: Collection[str], remedy: str) -> dict[str, V
 def _vectors(data: bytes, names: Collection[str]) -> Iterator[tuple[str, Vector]]:
     order = _ORDERS.get(data[_HEADER - 2 : _HEADER])
     if order is None:
-        raise ValueError("its header is not that of MATLAB 5")
+        raise ValueError("it has no MATLAB 5 header")
     for kind, body in _elements(data[_HEADER:], order):
         if kind == _COMPRESSED:
             ((kind, body),) = _elements(_inflate(body), order)
         if kind != _MATRIX:
-            raise ValueError(f"an element of type {kind} is no matrix")
+            raise ValueError(f"an element of type {kind} is not a matrix")
         parts = list(_elements(body, order))
         if [k for k, _ in parts[:3]] != [_UINT32, _INT32, _INT8]:
-            raise ValueError("a matrix without flags, dimensions and name")
+            raise ValueError("a matrix lacks flags, dimensions or name")
         (_, flags), (_, dimensions), (_, label) = parts[:3]
         name = label.decode("ascii")
         if name in names:
@@ -85,7 +88,7 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         if len(data) - at < 8:
             raise ValueError("it ends within a tag")
         kind, size = struct.unpack_from(f"{order}II", data, at)
-        if kind >> 16:  # type and size share 4 bytes, the data has the other 4
+        if kind >> 16:  # small format: type and size share 4 bytes, the data has 4
             kind, size, start, room = kind & 0xFFFF, kind >> 16, at + 4, 4
         else:
             start, room = at + 8, len(data) - at - 8
@@ -100,7 +103,7 @@ def _inflate(body: bytes) -> bytes:
     stream = zlib.decompressobj()
     data = stream.decompress(body, _MOST)
     if not stream.eof:
-        raise ValueError("its compressed data is cut off, or too much")
+        raise ValueError("its compressed data is cut off or too large")
     return data
 
 
@@ -120,5 +123,5 @@ def _vector(
     with np.errstate(invalid="ignore"):
         whole = numbers.astype(np.int64)
     if not (whole == numbers).all():
-        raise ValueError(f"{name} has values that are no whole numbers")
+        raise ValueError(f"{name} has values that are not integers")
     return whole

@@ -1,4 +1,4 @@
-"""What was ingested joins what the adapter yields, so that no picture ever changes its place."""
+"""Adds the collection to an adapter's categories, so that no picture ever changes its place."""
 
 from __future__ import annotations
 
@@ -12,59 +12,61 @@ import pandas as pd
 
 from components import config, names
 from components.collection import catalog
-from components.datasets.adapter import Picture, Source, Split
+from components.datasets.adapter import Category, Picture, Split
 from components.paths import COLLECTION
 
 
 def merge(
-    sources: Sequence[Source], params: config.Dataset, folder: Path = COLLECTION
-) -> list[Source]:
-    """``sources`` with the collection's pictures behind their own, and then its new categories.
+    categories: Sequence[Category], params: config.Dataset, folder: Path = COLLECTION
+) -> list[Category]:
+    """``categories`` with the collection's pictures after their own, then the new categories.
 
-    A new category joins once it has ``params.min_pictures``; a hash of its name puts it into a
-    split by ``params.unseen_share`` and ``params.validation_share``, whatever else arrives. Of the
-    pictures of a category that may be trained on, the share that the adapter's have goes to
-    training, by order of arrival. Raises :class:`EidolonError` for a file that is not there.
+    A new category joins once it has ``params.min_pictures``. A hash of its name alone gives its
+    split, by ``params.unseen_share`` and ``params.validation_share``. In categories to train on,
+    pictures are dealt to gallery and training in the order of arrival, with the same share for
+    training as in the adapter's categories.
+
+    Raises :class:`EidolonError` for a missing file of the collection.
     """
     collected = catalog.read(folder)
     files = pd.Series(catalog.files(folder), index=collected.index, dtype=object)
-    share = _training_share(sources)
-    known = {names.fold(source.category): source for source in sources}
+    share = _training_share(categories)
+    known = {names.fold(category.name): category for category in categories}
     for folded, rows in collected.groupby(collected["category"].map(names.fold), sort=False):
-        key, category = str(folded), str(rows["category"].iloc[0])
-        source = known.get(key) or Source(category, _split(category, params), (), ())
-        gallery, training = _deal(list(files[rows.index]), source.split, share)
+        key, name = str(folded), str(rows["category"].iloc[0])
+        category = known.get(key) or Category(name, _split(name, params), (), ())
+        gallery, training = _deal(list(files[rows.index]), category.split, share)
         if key not in known and (
-            len(rows) < params.min_pictures or (source.split != "unseen" and not training)
+            len(rows) < params.min_pictures or (category.split != "unseen" and not training)
         ):
             continue
         known[key] = replace(
-            source,
-            gallery=[*source.gallery, *gallery],
-            training=[*source.training, *training],
+            category,
+            gallery=[*category.gallery, *gallery],
+            training=[*category.training, *training],
         )
     return list(known.values())
 
 
-def _training_share(sources: Sequence[Source]) -> float:
-    """The share of pictures that train, in the categories that do."""
-    trained = [s for s in sources if s.training]
-    training = sum(len(s.training) for s in trained)
-    return training / max(1, training + sum(len(s.gallery) for s in trained))
+def _training_share(categories: Sequence[Category]) -> float:
+    """The share of training pictures in the categories that have any."""
+    trained = [c for c in categories if c.training]
+    training = sum(len(c.training) for c in trained)
+    return training / max(1, training + sum(len(c.gallery) for c in trained))
 
 
-def _split(category: str, params: config.Dataset) -> Split:
-    digest = hashlib.sha256(f"{params.seed}/{category}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    if place < params.unseen_share:
+def _split(name: str, params: config.Dataset) -> Split:
+    digest = hashlib.sha256(f"{params.seed}/{name}".encode()).digest()
+    uniform = int.from_bytes(digest[:8], "big") / 2**64
+    if uniform < params.unseen_share:
         return "unseen"
-    return "validation" if place < params.unseen_share + params.validation_share else "train"
+    return "validation" if uniform < params.unseen_share + params.validation_share else "train"
 
 
 def _deal(
     files: Sequence[Picture], split: Split, share: float
 ) -> tuple[list[Picture], list[Picture]]:
-    """To gallery and training, evenly, the gallery first."""
+    """Deal ``files`` to gallery and training, evenly in their order, the gallery first."""
     if split == "unseen":
         return list(files), []
     due = [int(share * i + 1e-9) for i in range(len(files) + 1)]

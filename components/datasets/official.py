@@ -1,39 +1,42 @@
-"""From a benchmark's official train and test pictures to what an adapter yields."""
+"""Turns a benchmark's official train and test pictures into a category."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.datasets.adapter import Source, Split, taken
+from components.datasets.adapter import Category, Split, number_of
 from components.errors import EidolonError
 
 
-def source(
-    category: str,
+def category(
+    name: str,
     split: Split,
     train: Sequence[Path],
     test: Sequence[Path],
     gallery: int | float | None,
     training: int | float | None,
-    sides: Path,
-) -> Source:
-    """The gallery has official test pictures, training has official train pictures, each the first
-    so many in the official order, a share of them, or all for ``None``.
+    listed_in: Path,
+) -> Category:
+    """A category with official test pictures as gallery and train pictures as training.
 
-    So every category is searched under one protocol, and the train pictures of an unseen category
-    are not used at all. Raises :class:`EidolonError` that names ``sides``, the file with the
-    official sides, for a category without pictures on one.
+    ``gallery`` and ``training`` say how many to use, as in
+    :func:`components.datasets.adapter.number_of`; the first in the official order are used. The
+    rule is the same for all splits, so every category is searched under one protocol. The train
+    pictures of an unseen category stay unused.
+
+    Raises :class:`EidolonError` for a category without train or without test pictures. The error
+    names ``listed_in``, the file with the official division.
     """
-    for side, paths in (("train", train), ("test", test)):
+    for part, paths in (("train", train), ("test", test)):
         if not paths:
             raise EidolonError(
-                f"{sides} has no {side} picture of {category!r}: it is not the official file, get"
-                " it again"
+                f"{listed_in} has no {part} picture of {name!r}, so it is not the official file:"
+                " download it again"
             )
-    return Source(
-        category=category,
+    return Category(
+        name=name,
         split=split,
-        gallery=test[: taken(gallery, len(test))],
-        training=[] if split == "unseen" else train[: taken(training, len(train))],
+        gallery=test[: number_of(gallery, len(test))],
+        training=[] if split == "unseen" else train[: number_of(training, len(train))],
     )

@@ -1,9 +1,9 @@
 """The names of the 102 flower categories, in the order of the official labels.
 
-The data set's files have numbers only. These are the names that OpenAI's CLIP was measured with
-(openai/CLIP, data/prompts.md), which are those of pytorch/vision (datasets/flowers102.py) and of
-tensorflow/datasets (oxford_flowers102) but for three: "globe flower" for "globe-flower", "pink and
-yellow dahlia" for "pink-yellow dahlia?" and "air plant" for "ball moss".
+The dataset's files have numbers only. OpenAI evaluated CLIP with these names (openai/CLIP,
+data/prompts.md). pytorch/vision (datasets/flowers102.py) and tensorflow/datasets
+(oxford_flowers102) have the same names except three: "globe-flower" for "globe flower",
+"pink-yellow dahlia?" for "pink and yellow dahlia" and "ball moss" for "air plant".
 """
 
 from __future__ import annotations

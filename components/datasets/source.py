@@ -1,8 +1,9 @@
-"""The stage `source`: what the adapter reads, noted in one small file that DVC sees change.
+"""The stage `source`: tells DVC when the folder that the adapter reads has changed.
 
-A stage of dvc.yaml cannot depend on a folder that lies anywhere, or nowhere. So this stage always
-runs and writes a digest of the folder's names and contents; the stage `dataset` depends on that
-file. A file is read again only when its size, its times or its inode changed, as in git and DVC.
+A stage of dvc.yaml cannot depend on a folder that may be anywhere, or missing. So this stage always
+runs. It writes a digest of the folder's names and contents to a small file, and the stage `dataset`
+depends on that file. As in git and DVC, a file is read again only when its size, times or inode
+changed.
 """
 
 from __future__ import annotations
@@ -23,27 +24,30 @@ from components.paths import HOME, SOURCE
 from components.progress import track
 
 KEEP = "EIDOLON_KEEP_SOURCE"
-"""Set in the environment of a run's later stages: they use what its stage `dataset` has read."""
+"""Environment variable for the later stages of a run: they keep the record of its first stage."""
 
 HASHES = HOME / "source-hashes.json"
-_ABSENT = "absent"  # the digest of what is no file: a link to nothing, an empty folder
+_ABSENT = "absent"  # the digest of what is not a file: an empty folder, a link to nothing
 
 
 def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES) -> str:
-    """Write what ``params`` would read to ``record`` and say it in a sentence.
+    """Write the record of what ``params`` would read, and return a sentence about it.
 
-    A clone that lacks the folder keeps the record that git brought: it may use a dataset that was
-    made elsewhere. Raises :class:`EidolonError` when there is neither, and for what cannot be read.
+    A clone without the folder keeps the ``record`` that came with git, because it may use a dataset
+    that was made elsewhere. ``hashes`` keeps the digests of files for the next time.
+
+    Raises :class:`EidolonError` when both the folder and the record are missing, and when a file
+    cannot be read.
     """
     source = None if params.adapter == "emblems" else params.source
     wrong = None if source is None else wrong_with(source)
     if wrong is not None:
         if record.is_file():
-            return f"warning: dataset.source {wrong}; the dataset stays as it was recorded"
+            return f"warning: dataset.source {wrong}; the dataset stays as recorded"
         raise EidolonError(f"dataset.source {wrong}: set it in params.yaml")
     found = list(_files(source)) if source is not None else []
     found += [params.splits / name for name in splits.FILES] if params.splits is not None else []
-    known = _Known(hashes)
+    known = _FileHashes(hashes)
     digest, size = hashlib.sha256(), 0
     for path in track(found, "source", "files"):
         root = source if source in path.parents else params.splits
@@ -56,8 +60,10 @@ def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES)
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Everything below ``root`` that is not hidden, and folders without anything; in a fixed order.
-    Links are followed, but not back to a folder that they lie in."""
+    """The files below ``root``, and its empty folders, in a fixed order. Hidden ones are ignored.
+
+    Links are followed, except those to a folder that contains them.
+    """
     for place, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
         here, real = Path(place), os.path.realpath(place)
         if any(os.path.realpath(p) == real for p in here.parents if p == root or root in p.parents):
@@ -71,24 +77,22 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _unreadable(error: OSError) -> None:
-    raise EidolonError(
-        f"{error.filename} cannot be read ({error.strerror}): give this account the right to"
-    )
+    raise EidolonError(f"{error.filename} cannot be read ({error.strerror}): let this user read it")
 
 
-class _Known:
-    """The digests of files that were read before, each with what tells that it is unchanged."""
+class _FileHashes:
+    """Digests of files, kept in ``file`` with what shows that a file is unchanged."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._now: dict[str, list[Any]] = {}
         try:
             self._before: dict[str, list[Any]] = json.loads(file.read_text())
-        except (OSError, ValueError):  # none yet, or damaged: everything is read again
+        except (OSError, ValueError):  # missing or damaged: read everything again
             self._before = {}
 
     def sha256(self, path: Path) -> str:
-        """The digest of a file's content. Raises :class:`EidolonError` when it cannot be read."""
+        """Hex digest of a file's content. Raises :class:`EidolonError` if it cannot be read."""
         if not path.is_file():
             return _ABSENT
         name, found = str(path.absolute()), path.stat()
@@ -102,6 +106,6 @@ class _Known:
         return str(self._now[name][-1])
 
     def save(self) -> None:
-        """Remember the files that were asked for, and no others."""
+        """Keep the digests of the files that were asked for, and no others."""
         if self._now != self._before:
             write_text(self._file, json.dumps(self._now))

@@ -1,1 +1,1 @@
-"""Pictures as pixels: decoded safely, hashed, compared, made small."""
+"""Pictures: decodes files safely, and hashes and compares their pixels."""

@@ -1,8 +1,8 @@
-"""Reading pictures that may be corrupt, huge or no pictures at all.
+"""Decodes picture files, which may be damaged, huge or not pictures at all.
 
-Every picture is read here, so that hashes, features and thumbnails see the same pixels: of a file
-with several pictures (an animation, a camera's MPO, a TIFF of many pages) the first one, turned as
-its EXIF says, and laid on :data:`GROUND` where it is transparent.
+Every picture is read here, so that hashes, features and thumbnails see the same pixels. If a file
+has several pictures (an animation, a camera's MPO, a TIFF with pages), the first one counts. It is
+rotated as its EXIF data say, and :data:`GROUND` shows through where it is transparent.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from components.errors import EidolonError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
-"""As Pillow names them. A JPEG of several pictures (MPO) counts as JPEG."""
+"""The allowed formats, with Pillow's names. A JPEG of several pictures (MPO) counts as JPEG."""
 
 MAX_PIXELS = 178_956_970
-"""Of one picture: Pillow itself takes more for a decompression bomb."""
+"""The most pixels of a picture. Pillow takes larger ones for decompression bombs."""
 
 GROUND = (255, 255, 255)
-"""What shows through a transparent picture: white, as on paper and on a browser's page."""
+"""The RGB colour behind a transparent picture: white, as on paper and in a browser."""
 
 BATCH_BYTES = 128 << 20
-"""Of the decoded pictures that wait to be encoded together."""
+"""The most bytes of decoded pictures in a batch."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
-"""What decoders raise for damaged files."""
+"""The exceptions that decoders raise for damaged files."""
 
 _ALLOWED = "PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
 _SAVE = "save it as PNG or JPEG"
@@ -42,10 +42,10 @@ SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff"),
     *(".gif", ".avif", ".heic", ".heif", ".hif", ".jp2", ".jxl"),
 )
-"""Of files that are meant as pictures, whatever is in them."""
+"""Suffixes of files that are meant to be pictures, whatever their content."""
 
-_KNOWN = (  # where a file of another kind says what it is, and what then helps
-    (0, b"version https://git-lfs", "a pointer of Git LFS: run `git lfs pull` where it came from"),
+_OTHER_KINDS = (  # where a file of another kind says what it is, and the remedy
+    (0, b"version https://git-lfs", "a Git LFS pointer: run `git lfs pull` in its repository"),
     (0, b"%PDF", f"a PDF: {_SAVE}"),
     (0, b"8BPS", f"a Photoshop file: {_SAVE}"),
     (0, b"\xff\x0a", f"JPEG XL: {_SAVE}"),
@@ -54,14 +54,14 @@ _KNOWN = (  # where a file of another kind says what it is, and what then helps
     *((4, b"ftyp" + brand, "a video: remove it") for brand in (b"qt", b"mp4", b"isom", b"M4V")),
     (0, b"<svg", f"SVG: {_SAVE}"),
     (0, b"<?xml", f"SVG or other XML: {_SAVE}"),
-    (0, b"<html", "a web page: download the picture anew"),
-    (0, b"<!doctype html", "a web page: download the picture anew"),
+    (0, b"<html", "a web page: download the picture again"),
+    (0, b"<!doctype html", "a web page: download the picture again"),
 )
-_HEAD = 64  # bytes of a file that tell
+_HEAD = 64  # bytes at the start of a file that tell its kind
 
 
 class TooManyPixelsError(EidolonError):
-    """A picture beyond the limit."""
+    """A picture has more pixels than allowed."""
 
 
 def decode(
@@ -71,14 +71,15 @@ def decode(
     side: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """Decode a whole picture to RGB.
+    """Decode a whole picture to RGB. Errors call it ``name``, or else by its path.
 
-    With ``side`` it comes smaller, which saves time and memory: its shorter side has at least twice
-    ``side`` pixels, or all that there are. A JPEG is scaled while it is decoded, others afterwards.
+    ``side`` asks for a smaller picture, which saves time and memory. Its shorter side then has at
+    least twice ``side`` pixels, unless the file has fewer. A JPEG is scaled while it is decoded,
+    other formats afterwards.
 
-    Raises :class:`EidolonError` naming the file when it cannot be read, is no picture of an allowed
-    format, is truncated, has more than 8 bits a channel, or is transparent everywhere, and
-    :class:`TooManyPixelsError` for more than ``max_pixels`` pixels.
+    Raises :class:`EidolonError` when the file cannot be read, has no allowed format, is truncated,
+    has more than 8 bits per channel, or is fully transparent. Raises :class:`TooManyPixelsError`
+    for more than ``max_pixels`` pixels.
     """
     shown = _named(source, name)
     with _opened(source, shown) as image:
@@ -86,21 +87,21 @@ def decode(
             size = f"{image.width}x{image.height} pixels"
             raise TooManyPixelsError(f"{shown} has {size}, more than {max_pixels}: scale it down")
         if image.mode == "F" or image.mode.startswith("I"):
-            raise EidolonError(f"{shown} has more than 8 bits a channel: {_SAVE} with 8")
+            raise EidolonError(f"{shown} has more than 8 bits per channel: {_SAVE} with 8")
         return _decoded(image, side, shown)
 
 
 def format_of(source: Path | bytes, name: str | None = None) -> str:
-    """The format of a picture by its content, one of :data:`FORMATS`. Its head alone is read.
+    """The format of a picture by its content, one of :data:`FORMATS`. Reads only its header.
 
-    Raises :class:`EidolonError` when that cannot be, or is of no picture of an allowed format.
+    Raises :class:`EidolonError` when it cannot be read or has no allowed format.
     """
     with _opened(source, _named(source, name)) as image:
         return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def grouped(images: Iterable[Image.Image], count: int) -> Iterator[list[Image.Image]]:
-    """``images`` in lists of ``count``, or of fewer where those have :data:`BATCH_BYTES`."""
+    """Yield batches of ``count`` images, or fewer once they reach :data:`BATCH_BYTES`."""
     group: list[Image.Image] = []
     held = 0
     for image in images:
@@ -125,10 +126,10 @@ def _named(source: Path | bytes, name: str | None) -> str:
 
 @contextmanager
 def _opened(source: Path | bytes, shown: str) -> Iterator[ImageFile.ImageFile]:
-    """The picture, not yet decoded; what is raised while it is, becomes a sentence."""
+    """Open a picture without decoding it. Errors inside the block become :class:`EidolonError`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata; sizes are checked by the caller
+            warnings.simplefilter("ignore")  # about odd metadata; the caller checks sizes
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             with Image.open(file, formats=_formats()) as image:
                 yield image
@@ -136,7 +137,7 @@ def _opened(source: Path | bytes, shown: str) -> Iterator[ImageFile.ImageFile]:
         if isinstance(source, Path) and source.is_symlink():
             raise EidolonError(
                 f"{shown} is a link to {source.readlink()}, which does not exist: remove it, or"
-                " bring that back"
+                " restore its target"
             ) from None
         raise EidolonError(f"{shown} is missing: restore it, or remove its row") from None
     except Image.DecompressionBombError:
@@ -144,7 +145,7 @@ def _opened(source: Path | bytes, shown: str) -> Iterator[ImageFile.ImageFile]:
             f"{shown} has more than {MAX_PIXELS} pixels: scale it down"
         ) from None
     except UnidentifiedImageError:
-        raise EidolonError(f"{shown} {_what(_head(source))}") from None
+        raise EidolonError(f"{shown} {_problem(_head(source))}") from None
     except DAMAGE as error:
         raise EidolonError(f"{shown} cannot be decoded ({error}): remove or replace it") from None
 
@@ -161,7 +162,7 @@ def _decoded(image: ImageFile.ImageFile, side: int | None, shown: str) -> Image.
 
 
 def _factor(image: Image.Image, side: int | None) -> int:
-    """By how much ``image`` may be divided so that twice ``side`` pixels remain."""
+    """The largest divisor of the size of ``image`` that leaves twice ``side`` pixels."""
     return 1 if side is None else max(1, min(image.size) // (2 * side))
 
 
@@ -171,15 +172,18 @@ def _on_ground(image: Image.Image, shown: str) -> Image.Image:
     seen = image.convert("RGBA")
     alpha = seen.getchannel("A")
     if alpha.getextrema() == (0, 0):
-        raise EidolonError(f"{shown} is transparent everywhere: remove or replace it")
+        raise EidolonError(f"{shown} is fully transparent: remove or replace it")
     plain = Image.new("RGB", seen.size, GROUND)
     plain.paste(seen, mask=alpha)
     return plain
 
 
 def _mend_transparency(image: ImageFile.ImageFile) -> None:
-    """A PNG without an alpha channel may name the one value that is transparent. Pillow scales
-    pixels of 2, 4 and 16 bits to 8, and leaves that value as it was."""
+    """Scale a PNG's transparent value to 8 bits.
+
+    A PNG without an alpha channel may declare one value as transparent. Pillow scales pixels of 2,
+    4 and 16 bits to 8 bits, but not that value.
+    """
     value = image.info.get("transparency")
     if value is None or image.format != "PNG" or not image.tile:
         return
@@ -199,11 +203,11 @@ def _head(source: Path | bytes) -> bytes:
         return file.read(_HEAD)
 
 
-def _what(head: bytes) -> str:
-    """The end of a sentence on a file that begins with ``head`` and is no picture."""
+def _problem(head: bytes) -> str:
+    """The end of an error message about a file that starts with ``head`` and is not a picture."""
     if not head:
         return "cannot be decoded (it is empty): remove or replace it"
-    for at, magic, what in _KNOWN:
+    for at, magic, what in _OTHER_KINDS:
         if head[at:].lower().startswith(magic.lower()):
             return f"is {what}"
-    return f"cannot be decoded (it is no {_ALLOWED}): remove or replace it"
+    return f"cannot be decoded (it is not {_ALLOWED}): remove or replace it"

@@ -1,4 +1,4 @@
-"""What a picture is recognised by: exactly, however encoded, or roughly, by perceptual hash."""
+"""Hashes that find copies of a picture: exact ones of its pixels, and perceptual ones."""
 
 from __future__ import annotations
 
@@ -9,71 +9,74 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops
 
-SIDE = 8  # of a thumbnail, in pixels
-_FLAT = 2  # levels of 255, up to which noise can turn a rise of brightness into a fall
-_GROUND = 16  # levels of 255, within which a pixel has the ground's colour
-_BAR = 0.7  # share of a line with the ground's colour, so that signs may lie in it
+SIDE = 8  # side of a thumbnail, in pixels
+_FLAT = 2  # levels of 255: noise can reverse the sign of a brightness step this small
+_GROUND = 16  # levels of 255: a pixel this close to the ground's colour counts as ground
+_BAR = 0.7  # least share of ground in each line of a bar, which may show icons
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """``pixels``: SHA-256 over size and RGB values; ``dhash``: the 64-bit difference hash in hex,
-    and behind it, of a picture with a plain border, that of what the border surrounds.
+class ImageHashes:
+    """The hashes of a picture, as text for tables.
 
-    Both are text, so that a table can hold them.
+    ``pixels`` is the SHA-256 of size and RGB values. ``dhash`` is the 64-bit difference hash in
+    hex. If the picture has a plain border, the hash of the part inside the border follows.
     """
 
     pixels: str
     dhash: str
 
     @property
-    def hashes(self) -> list[int]:
-        """One for each of :func:`views`."""
+    def dhashes(self) -> list[int]:
+        """The difference hash of each of :func:`views`."""
         return [int(self.dhash[i : i + 16], 16) for i in range(0, len(self.dhash), 16)]
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A difference hash to search with: its bits, and which of them noise cannot change."""
+class MaskedHash:
+    """A difference hash to search with. ``mask`` has a 1 for each bit that noise cannot change."""
 
     bits: int
-    certain: int
+    mask: int
 
 
-def likeness(image: Image.Image) -> Likeness:
-    """What ``image`` is recognised by."""
+def image_hashes(image: Image.Image) -> ImageHashes:
+    """The hashes of ``image``."""
     rgb = image.convert("RGB")
     digest = hashlib.sha256(f"{rgb.width}x{rgb.height}".encode() + rgb.tobytes())
     hashes = [f"{difference_hash(view):016x}" for view in views(rgb)]
-    return Likeness(digest.hexdigest(), "".join(hashes))
+    return ImageHashes(digest.hexdigest(), "".join(hashes))
 
 
 def difference_hash(image: Image.Image) -> int:
-    """64 bits: whether brightness rises from each cell of a 9x8 grid to the next on its right."""
+    """The 64-bit difference hash (dHash) of ``image``.
+
+    A bit says whether brightness rises from a cell of a 9x8 grid to its right neighbour.
+    """
     return _pack(_rises(image) > 0)
 
 
-def outlines(image: Image.Image) -> tuple[Outline, Outline]:
-    """The hash of ``image``, and that of its mirror image."""
+def masked_hashes(image: Image.Image) -> tuple[MaskedHash, MaskedHash]:
+    """The hashes of ``image`` and of its mirror image."""
     rises = _rises(image)
     both = (rises, -rises[:, ::-1])
-    as_it_is, mirrored = (Outline(_pack(way > 0), _pack(np.abs(way) > _FLAT)) for way in both)
+    as_it_is, mirrored = (MaskedHash(_pack(way > 0), _pack(np.abs(way) > _FLAT)) for way in both)
     return as_it_is, mirrored
 
 
 def views(image: Image.Image) -> list[Image.Image]:
-    """The whole picture and, where it has a plain border, what the border surrounds."""
+    """The whole picture and, if it has a plain border, the part inside the border."""
     inner = _within(image, 0)
     return [image] if inner is None else [image, inner]
 
 
 def without_bars(image: Image.Image) -> Image.Image | None:
-    """What bars surround, such as those of a screen, in which there may be signs."""
+    """The part between bars, such as a phone's, which may show icons; ``None`` without bars."""
     return _within(image, 1 - _BAR)
 
 
 def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
-    """(192,) in [0, 1]: the colours of the picture at 8x8 pixels, by which copies are found."""
+    """(192,) in [0, 1]: the RGB values of the picture at 8x8 pixels, to find copies by."""
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
@@ -81,13 +84,13 @@ def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
 def colour_distances(
     one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """(N, M): the root mean square difference of each pair of thumbnails (N, 192), (M, 192)."""
+    """(N, M): the root-mean-square differences of thumbnails (N, 192) and (M, 192)."""
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
     return np.sqrt(np.maximum(squares, 0) / np.float32(one.shape[1])).astype(np.float32)
 
 
 def _rises(image: Image.Image) -> npt.NDArray[np.int16]:
-    """(8, 8): by how much brightness rises to the right, from cell to cell."""
+    """(8, 8): the rise of brightness from each cell to its right neighbour, in levels of 255."""
     grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     return grid[:, 1:] - grid[:, :-1]
 
@@ -97,9 +100,12 @@ def _pack(bits: npt.NDArray[np.bool_]) -> int:
 
 
 def _within(image: Image.Image, share: float) -> Image.Image | None:
-    """What lies from the first to the last line of which more than ``share`` does not have the
-    colour of the picture's first pixel; None where that is all, nearly nothing, or where no edge
-    has that colour."""
+    """The part of the picture inside its ground, whose colour is that of the first pixel.
+
+    The part reaches from the first to the last row, and from the first to the last column, that has
+    more than ``share`` of other colours. ``None`` when the part is nearly everything or nearly
+    nothing, or when no edge of the picture has the ground's colour.
+    """
     ground = _pixel(image)
     small = np.asarray(image.reduce(max(1, min(image.size) // 64)), dtype=np.int16)
     other = (np.abs(small - np.array(ground)) > _GROUND).any(axis=2)

@@ -1,15 +1,15 @@
-"""How much two pictures differ beyond what copying does to a picture.
+"""The near-duplicate distance: how much two pictures differ beyond what copying changes.
 
-A copy is compressed, scaled, moved by a little, brighter or of less contrast. To first order each
-of these adds a multiple of one *tangent* to the picture: its derivative by that change. The
-distance is the *tangent distance* of Simard, LeCun and Denker (Efficient Pattern Recognition Using
-a New Transformation Distance, NeurIPS 1992): what is left of the difference once the tangents have
-explained what they can, each within the amount that copies show.
+A copy may be compressed, scaled, slightly shifted, brighter or lower in contrast. To first order,
+each such change adds a multiple of one *tangent* to the picture: its derivative with respect to the
+change. The distance is the *tangent distance* of Simard, LeCun and Denker (Efficient Pattern
+Recognition Using a New Transformation Distance, NeurIPS 1992). It is the part of the difference
+that the tangents cannot explain, when each is limited to the amounts seen in copies.
 
-What is left is measured against the picture's own detail, its typical gradient. A picture on a
-plain ground has little detail, so that a stripe tells two shirts apart; clutter has much, and
-forgives what a codec does to it. A global measure of contrast would not do: on a white ground the
-outline makes nearly all of it.
+That part is relative to the picture's own detail, its typical gradient. A picture on a plain ground
+has little detail, so a stripe is enough to distinguish two shirts. A cluttered picture has much
+detail, so the errors of a codec count little. Global contrast would be a poor measure of detail: on
+a white ground it comes almost only from the object's outline.
 """
 
 from __future__ import annotations
@@ -19,41 +19,43 @@ import numpy.typing as npt
 from PIL import Image
 
 SIDE = 32
-"""Cells of the brightness grid on a side."""
+"""Cells along each side of the brightness grid."""
 
-_COARSE = SIDE // 4  # cells of a colour grid, since codecs and eyes alike are coarse in colour
+_COARSE = SIDE // 4  # cells along a side of a colour grid: codecs and eyes see colour coarsely
 _PLANE = SIDE * SIDE
 _CELLS = _PLANE + 2 * _COARSE**2
 
 SKETCH = np.dtype([("size", "<u4", 2), ("coarse", "u1", _COARSE**2), ("cells", "u1", _CELLS)])
-"""What of a picture is compared: its width and height in pixels, its brightness in cells of a
-coarse grid, and its brightness and two colour differences in cells of a grid."""
+"""What is compared of a picture. ``size``: width and height in pixels. ``coarse``: brightness on a
+coarse grid. ``cells``: brightness on the fine grid, then two colour differences on coarse grids."""
 
 Sketches = npt.NDArray[np.void]
 Vector = npt.NDArray[np.float32]
 
-_SMOOTH = 1.2  # standard deviation, in cells: displacements by a cell stay linear
-_SMOOTH_COLOUR = 1.0  # in cells of colour
-_CHROMA = 0.886  # the largest value of blue less brightness
-_WEIGHT = 0.7 * 4  # of a colour cell, which stands for 4x4 cells
-_FAINT = 0.01  # gradient of a picture without detail, so that its noise is forgiven
-_SMALL = 2.0  # how much more the copies of pictures of SIDE pixels differ than those of large ones
-_SHIFT, _ZOOM = 2.0, 2.0  # cells, by which a copy may be moved; at the edge, when it is cropped
-_CONTRAST, _LIGHT, _GAMMA, _BLUR = 1.0, 1.0, 1.0, 1.0  # how much of the other tangents
+_SMOOTH = 1.2  # standard deviation in cells, so that shifts by a cell stay nearly linear
+_SMOOTH_COLOUR = 1.0  # the same, in cells of a colour grid
+_CHROMA = 0.886  # the largest value of blue minus brightness
+_WEIGHT = 0.7 * 4  # weight of a colour cell, which covers 4x4 brightness cells
+_FAINT = 0.01  # least detail, so that noise in a blank picture counts little
+_SMALL = 2.0  # added share of the limit for pictures of SIDE pixels, whose copies differ more
+_SHIFT, _ZOOM = 2.0, 2.0  # cells by which a copy may be shifted; at its edge, by cropping
+_CONTRAST, _LIGHT, _GAMMA, _BLUR = 1.0, 1.0, 1.0, 1.0  # largest amounts of the other tangents
 _CHUNK = 1024
 
 FAR = 4.0
-"""Limits, beyond which distances are told roughly, since no zoom by a cell makes a copy then."""
+"""Distances beyond this are approximate. No zoom by a cell brings such a pair within the limit."""
 
 
 def sketch(image: Image.Image) -> np.void:
-    """``image``, as :func:`distances` compares it; of the type :data:`SKETCH`."""
+    """The :data:`SKETCH` of ``image``, which :func:`distances` compares."""
     return _sketch(_double(image), image.size)
 
 
 def zooms(image: Image.Image) -> Sketches:
-    """(2,): the picture with a cell cut from each edge, and with one put there: the derivative
-    alone cannot follow fine lines over a whole cell."""
+    """(2,): sketches of the picture with one cell cut from each edge, and with one added.
+
+    The zoom tangent alone cannot follow fine lines over a whole cell.
+    """
     double = _double(image)
     inner = double.crop((2, 2, 2 * SIDE - 2, 2 * SIDE - 2))
     outer = Image.fromarray(np.pad(np.asarray(double), ((2, 2), (2, 2), (0, 0)), mode="edge"))
@@ -62,8 +64,11 @@ def zooms(image: Image.Image) -> Sketches:
 
 
 def detail(sketches: Sketches) -> Vector:
-    """(N,): the typical change of each of N sketches from cell to cell: the square of the mean root
-    of the gradient, so that few strong edges count little."""
+    """(N,): the typical gradient of each of N sketches, per cell.
+
+    It is the square of the mean square root of the gradient, so that a few strong edges count
+    little.
+    """
     light, colour = _grids(_vectors(sketches["cells"]))
     down, right = _slopes(light, 1)
     square = down**2 + right**2
@@ -77,15 +82,19 @@ def detail(sketches: Sketches) -> Vector:
 def distances(
     one: np.void, others: Sketches, rows: npt.NDArray[np.intp], details: Vector, limit: float
 ) -> Vector:
-    """(N,): how far each of the N ``rows`` of ``others``, which have these :func:`detail`, is from
-    ``one``, in units of ``limit``: at most 1 for a copy.
+    """(N,): near-duplicate distances from ``one`` to the N ``rows`` of ``others``.
 
-    The square is the smallest, over amounts a of the tangents T, of |d - T a|^2 / s^2 + |a|^2,
-    where d is the difference and s is ``limit`` times the lesser detail of the two, in all cells: a
-    copy needs no more than the amounts that T is scaled to, and leaves no more than s. ``limit`` is
-    up to three times as large for a picture of few pixels, where none average out what a codec did.
-    What is beyond :data:`FAR` on the coarse grid alone, where a distance is never larger, is left
-    at that.
+    The unit is ``limit``: a copy has at most 1. ``details`` (N,) has the rows' :func:`detail`.
+
+    The squared distance is the minimum of |d - T a|^2 / s^2 + |a|^2 over the amounts a of the
+    tangents T. Here d is the difference of the two pictures, and s^2 is the square of ``limit``
+    times the smaller detail of the two, times the number of brightness cells. T is scaled so that a
+    copy needs amounts of at most 1.
+    For pictures of few pixels ``limit`` grows up to threefold, because no averaging reduces the
+    errors of a codec there.
+
+    A first distance on the coarse grid is never larger than the exact one. If it is beyond
+    :data:`FAR`, it is returned instead.
     """
     centre = _vectors(one["cells"])
     tangents = _tangents(centre)
@@ -103,7 +112,11 @@ def distances(
 
 
 def _explained(apart: Vector, tangents: Vector, allowed: Vector) -> Vector:
-    """(N,): the distances of N pictures whose differences are ``apart`` (N, cells)."""
+    """(N,): the tangent distances of N pictures, whose differences are ``apart`` (N, cells).
+
+    ``allowed`` (N,) are the values of s^2 in :func:`distances`. With the tangents' Gram matrix in
+    diagonal form, the best amounts have a closed form.
+    """
     squares, axes = np.linalg.eigh(tangents.T @ tangents)
     along = (apart @ (tangents @ axes)) ** 2 / (squares + allowed[:, None])
     left = np.einsum("ij,ij->i", apart, apart) - along.sum(axis=1)
@@ -117,7 +130,7 @@ def _blocks(light: Vector) -> Vector:
 
 
 def _double(image: Image.Image) -> Image.Image:
-    """Twice the grid, so that a picture of fewer pixels than cells and its enlarged copy agree."""
+    """``image`` at twice the grid's size, so that small pictures match their enlarged copies."""
     size = 2 * SIDE, 2 * SIDE
     return image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
@@ -134,7 +147,7 @@ def _sketch(double: Image.Image, size: tuple[int, int]) -> np.void:
 
 
 def _vectors(cells: npt.NDArray[np.uint8]) -> Vector:
-    """(..., cells): numbers whose Euclidean distance weighs brightness and colour."""
+    """(..., cells): values whose Euclidean distance weighs brightness against colour."""
     values = cells.astype(np.float32)
     values[..., :_PLANE] *= np.float32(1 / 255)
     values[..., _PLANE:] -= np.float32(128)
@@ -152,9 +165,11 @@ def _grids(values: Vector) -> tuple[Vector, Vector]:
 
 
 def _tangents(values: Vector) -> Vector:
-    """(cells, 10): what the largest change that a copy shows adds to a picture, of each kind: moved
-    and zoomed along both axes, lighter, of more contrast, of other curves of tone and of colour,
-    blurred."""
+    """(cells, 10): the tangents of a picture, each scaled to the largest amount in copies.
+
+    Their order: shift and zoom along both axes, brightness, contrast, two tone curves, a colour
+    curve, blur.
+    """
     light, colour = _grids(values)
     down, right = _slopes(light, 1)
     colour_down, colour_right = _slopes(colour, 4)
@@ -179,7 +194,10 @@ def _tangents(values: Vector) -> Vector:
 
 
 def _slopes(grid: Vector, cells: int) -> tuple[Vector, Vector]:
-    """The change downwards and to the right, for each cell of the brightness grid."""
+    """The derivatives downwards and to the right, per cell of the brightness grid.
+
+    A cell of ``grid`` spans ``cells`` of those.
+    """
     down, right = np.empty_like(grid), np.empty_like(grid)
     for slope, values in ((down, grid), (right.swapaxes(-1, -2), grid.swapaxes(-1, -2))):
         slope[..., 1:-1, :] = (values[..., 2:, :] - values[..., :-2, :]) / (2 * cells)
@@ -189,7 +207,7 @@ def _slopes(grid: Vector, cells: int) -> tuple[Vector, Vector]:
 
 
 def _smoothing(count: int, cells: float) -> Vector:
-    """(count, count): the matrix that smooths a line by a Gaussian; a plain line stays as it is."""
+    """(count, count): the matrix that smooths a line with a Gaussian. Its rows add up to 1."""
     far = np.arange(count)[:, None] - np.arange(count)
     weights = np.exp(-(far**2) / (2 * cells**2))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

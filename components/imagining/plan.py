@@ -29,7 +29,7 @@ def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) ->
             f"generator.category_prompts names {strangers[0]!r}, which is not a category of the"
             " dataset: correct the name in params.yaml, or remove it"
         )
-    names.distinct(categories)
+    names.check_distinct(categories)
     frame = pd.DataFrame(
         [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, categories)],
         columns=list(PLAN_COLUMNS),

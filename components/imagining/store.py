@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from components.files import put, scratch
+from components.files import scratch, write_bytes
 from components.images.encoding import encode
 from components.imagining.recipes import RECIPE, address_of, recipe_in
 
@@ -90,7 +90,7 @@ class Store:
             with self.writing():
                 self._write(address, data)
         else:  # not flushed to the disk: a picture that a power cut damages is drawn again
-            put(data, self.path(address), self._scratch)
+            write_bytes(data, self.path(address), self._scratch)
 
 
 def _is_sound(data: bytes, wanted: str) -> bool:

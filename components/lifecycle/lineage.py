@@ -239,7 +239,8 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     For a known category these are its accepted pictures. For any other text they follow from the
     answer's seeds and the generator's prompt.
     """
-    words, folded, path = names.words(answer.query), names.fold(answer.query), "lineage/dataset.csv"
+    words, folded = names.query_text(answer.query), names.fold(answer.query)
+    path = "lineage/dataset.csv"
     dataset = manifest.kept(kept[path], ("category",), path)
     if answer.known != (folded in {*map(names.fold, dataset["category"].unique())}):
         called = "a category" if answer.known else "no category"

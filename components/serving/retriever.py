@@ -89,7 +89,7 @@ class Retriever:
         Raises :class:`QueryError` for a query that is empty or too long, and for a ``k`` out of
         range.
         """
-        words = names.words(query)
+        words = names.query_text(query)
         if not words or len(words) > MAX_QUERY:
             raise QueryError(f"a query has 1 to {MAX_QUERY} characters")
         if not 1 <= k <= MAX_K:

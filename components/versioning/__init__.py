@@ -1,1 +1,1 @@
-"""What git and DVC know of this checkout."""
+"""Asks git and DVC about this checkout, and pushes and restores data with DVC."""

@@ -1,6 +1,6 @@
-"""DVC, asked through its command line: what it keeps here, and what it can bring back.
+"""Runs DVC's command line to push, fetch, check and restore data.
 
-Stages never call this: `dvc repro` runs them.
+Stages never use this module, because `dvc repro` runs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from components.errors import EidolonError, told
+from components.errors import EidolonError, failure
 from components.files import text_of, write_text
 from components.paths import COLLECTION, DATASET, LOCK, PICTURES, POINTER, SOURCE
 from components.progress import Log
@@ -27,14 +27,14 @@ from components.variables import without_airflow
 from components.versioning.remote import has_remote
 
 DESCRIBED = "restoring-"
-"""How the names of temporary folders in collection/ begin. They hold .dvc files: DVC takes none
-that git ignores."""
+"""Prefix of temporary folders with .dvc files. They are in collection/, because DVC rejects .dvc
+files that git ignores."""
 
 _BLOCKS = [re.compile(rf"^  {s}:\n(?:   .*\n)+", re.MULTILINE) for s in ("dataset", "source")]
 
 
 def push(targets: Sequence[str], log: Log) -> None:
-    """Push ``targets`` to the configured remote; where there is none, say so."""
+    """Push ``targets`` to the configured remote, or log that there is none."""
     if has_remote():
         run("push", *targets)
     else:
@@ -42,29 +42,29 @@ def push(targets: Sequence[str], log: Log) -> None:
 
 
 def push_version(log: Log) -> None:
-    """Push what the version in dvc.lock was trained on."""
+    """Push the dataset and the collection that the version in dvc.lock was trained on."""
     push(["dataset", *([str(POINTER)] if POINTER.is_file() else [])], log)
 
 
 def fetch(hashes: Sequence[str]) -> None:
-    """Have the folders that DVC calls ``hashes`` in the cache, from the remote where need be.
+    """Fetch the folders with these DVC ``hashes`` into the cache, unless they are there.
 
-    Raises :class:`EidolonError` when a file of them is in neither, and :class:`TransientError` when
-    the remote cannot be asked.
+    Raises :class:`EidolonError` when the remote lacks one of their files, and
+    :class:`TransientError` when the remote cannot be reached.
     """
     with _described(hashes) as (descriptions, folders):
         run("fetch", *descriptions)
-        # fetching what a remote lacks is a warning to DVC, not a failure
+        # DVC only warns if a remote lacks a file
         missing = _status("--granular", *folders).get("not_in_cache", [])
     if missing:
         raise EidolonError(
-            f"DVC's cache and remote do not hold {' and '.join(hashes)} ({missing[0]}): `dvc push`"
-            " from the clone that registered it, or see `dvc remote list`"
+            f"DVC's cache and remote do not hold {' and '.join(hashes)} ({missing[0]}): run"
+            " `dvc push` in the clone that registered it, or check `dvc remote list`"
         )
 
 
 def unsaved() -> list[str]:
-    """The data here that DVC could not bring back: changed since it was recorded, or not cached."""
+    """The data here that DVC could not restore, because they changed or are not in its cache."""
     folders = [folder for folder in (DATASET, PICTURES) if folder.is_dir()]
     if not folders:
         return []
@@ -77,11 +77,14 @@ def unsaved() -> list[str]:
 
 
 def checkout(lock: str, pointer: str | None, rows: str, source: str | None) -> None:
-    """Make the dataset that of the text of a dvc.lock, and the collection that of the texts of its
-    pictures.dvc, its manifest and its source.json. What they name must be in the cache."""
+    """Replace the dataset and the collection here by those of a version.
+
+    The arguments are the texts of its dvc.lock, pictures.dvc, manifest.csv and source.json. The
+    cache must have the data that they name. Without ``pointer``, the collection is emptied.
+    """
     write_text(LOCK, _with_dataset(text_of(LOCK) or "schema: '2.0'\nstages:\n", lock))
     write_text(COLLECTION / "manifest.csv", rows)
-    if source is not None:  # a version of an older release has none
+    if source is not None:  # versions of older releases have none
         write_text(SOURCE, source)
     targets = ["dataset"]
     if pointer is None:
@@ -90,30 +93,32 @@ def checkout(lock: str, pointer: str | None, rows: str, source: str | None) -> N
     else:
         write_text(POINTER, pointer)
         targets.append(str(POINTER))
-    run("checkout", "--force", *targets)  # what would be lost was looked for before
+    run("checkout", "--force", *targets)  # the caller has checked that nothing is lost
 
 
 def _with_dataset(lock: str, other: str) -> str:
-    """``lock`` with the stages `source` and `dataset` of ``other``, every other byte kept: a
-    version is known by the hash of its dvc.lock."""
+    """``lock`` with the stages `source` and `dataset` of ``other``. All other bytes stay."""
     for pattern in _BLOCKS:
         block, here = pattern.search(other), pattern.search(lock)
         if block and here:
             lock = lock[: here.start()] + block[0] + lock[here.end() :]
-        elif block:  # a version of an older release has no `source`
+        elif block:  # versions of older releases have no `source`
             lock += block[0]
     return lock
 
 
 def run(*arguments: str, quiet: bool = True) -> str:
-    """Run DVC here, waiting for its lock, and return what it printed; unless ``quiet``, it prints
-    to this process's streams. Raises :class:`EidolonError` for bad input, such as a remote that is
-    not configured, and :class:`TransientError` otherwise."""
-    beside = str(Path(sys.executable).parent)  # where a stage's command `eidolon` is
+    """Run DVC here and return its output. Waits for DVC's lock.
+
+    Unless ``quiet``, DVC prints to the streams of this process, and the result is empty. Raises
+    :class:`EidolonError` for bad input, such as a remote that is not configured, and
+    :class:`TransientError` for other failures.
+    """
+    scripts = str(Path(sys.executable).parent)  # has the command `eidolon` of the stages
     done = subprocess.run(
         [sys.executable, "-m", "components.versioning.dvc_command", *arguments],
         env=without_airflow(os.environ)
-        | {"PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])},
+        | {"PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,
         capture_output=quiet,
         text=True,
@@ -122,15 +127,17 @@ def run(*arguments: str, quiet: bool = True) -> str:
     )
     if done.returncode == 0:
         return done.stdout or ""
-    said = (done.stderr or f"`dvc {arguments[0]}` failed: it has said why").splitlines()
-    raise told(said, done.returncode)
+    said = (done.stderr or f"`dvc {arguments[0]}` failed: see its output above").splitlines()
+    raise failure(said, done.returncode)
 
 
 @contextmanager
 def _described(hashes: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
-    """.dvc files that name ``hashes``, while the block lasts, and the folders that they stand for:
-    so DVC's own commands can be asked for what no stage here names. To be used while the collection
-    is locked."""
+    """Yield temporary .dvc files that name ``hashes``, and the folders that they stand for.
+
+    With them, DVC's commands can handle folders that no stage here names. The caller must hold the
+    lock of the collection.
+    """
     with tempfile.TemporaryDirectory(dir=COLLECTION, prefix=DESCRIBED) as place:
         files, folders = [], []
         for i, digest in enumerate(hashes):
@@ -143,12 +150,13 @@ def _described(hashes: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _status(*arguments: str) -> dict[str, Any]:
+    """The result of `dvc data status`."""
     status: dict[str, Any] = json.loads(run("data", "status", "--json", *arguments))
     return status
 
 
 def _outputs() -> set[Path]:
-    """The outputs of which DVC recorded a version here."""
+    """The outputs whose version DVC has recorded here."""
     found = {PICTURES} if POINTER.is_file() else set()
     lock = yaml.safe_load(LOCK.read_text()) if LOCK.is_file() else None
     if lock and "dataset" in lock.get("stages", {}):

@@ -1,10 +1,12 @@
-"""DVC's command line, whose exit status says what its failure means: `python -m
-components.versioning.dvc_command repro train`.
+"""DVC's command line with an exit status that says whether another attempt may help.
 
-DVC gives most failures the status 255 and words them for people. But it logs the exception behind
-each one, and the classes of those tell a wrong dvc.yaml from a remote that is down. So this runs
-`dvc.cli.main`, listens to its log, and ends as every command here does:
-:data:`components.errors.EXIT_CODE` for bad input, :data:`components.errors.TRY_AGAIN` for the rest.
+Usage: `python -m components.versioning.dvc_command repro train`.
+
+DVC exits with status 255 for most failures. But it logs the exception behind each of them, and the
+exception's class distinguishes a wrong dvc.yaml from an unreachable remote. So this module runs
+`dvc.cli.main` and listens to its log. Like all commands here, it
+exits with :data:`components.errors.EXIT_CODE` for bad input, and else with
+:data:`components.errors.TRY_AGAIN`.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ BAD_INPUT = (
     RemoteConfigError,
     AuthError,
     RemoteMissingDepsError,
-    ImportError,  # of the package that a remote's scheme needs
+    ImportError,  # the package for a remote's scheme is missing
     InvalidArgumentError,
     # dvc.yaml, dvc.lock and params.yaml
     ParseError,
@@ -65,7 +67,7 @@ BAD_INPUT = (
     BadParamFileError,
     MissingParamsError,
     MissingParamsFile,
-    # the files that they name
+    # the files that these name
     DependencyDoesNotExistError,
     MissingDataSource,
     OutputDoesNotExistError,
@@ -74,16 +76,16 @@ BAD_INPUT = (
     IsADirectoryError,
     PermissionError,
 )
-"""What another attempt cannot cure. Anything else may go away: a lock that is held, a full disk, a
-remote that is down or has not yet got what another clone pushes. (An HTTP remote that is down looks
-to DVC like one that lacks a file.)"""
+"""Failures that another attempt cannot overcome. Others may pass: a lock, a full disk, a remote
+that is down, or one that does not have another clone's push yet. (To DVC, an HTTP remote that is
+down looks like one that lacks a file.)"""
 
 LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 _EXITED = re.compile(r"exited with (-?\d+)")
 
 
 class Failures(logging.Handler):
-    """The exceptions that are logged, in their order."""
+    """Collects the exceptions that are logged, in their order."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -96,10 +98,10 @@ class Failures(logging.Handler):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `dvc ARGUMENTS`, waiting for its lock; the exit status.
+    """Run `dvc ARGUMENTS` and return the exit status. Waits for DVC's lock.
 
-    Raises :class:`EidolonError` or :class:`TransientError`, but for a stage's command that has said
-    itself what was wrong and ended with its status.
+    Raises :class:`EidolonError` or :class:`TransientError` on failure. If the command of a stage
+    failed with one of our statuses, it has already printed its error, and that status is returned.
     """
     failures = Failures()
     for name in LOGGERS:
@@ -117,19 +119,23 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """``error`` and what it was raised from. What it was only raised beside does not count: DVC
-    looks in its cache, finds nothing, and then asks the remote."""
+    """``error`` and the errors that it was explicitly raised from.
+
+    Implicit contexts do not count, because DVC looks in its cache, fails, and then asks the remote.
+    """
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _status(error: StageCmdFailedError) -> int | None:
+    """The exit status of a stage's command."""
     found = _EXITED.search(str(error))
     return int(found[1]) if found else None
 
 
 def _sentence(error: BaseException) -> str:
+    """The message of ``error`` in one line, without passwords."""
     lines = [line.strip() for line in masked(str(error)).splitlines() if line.strip()]
     return " ".join(lines)[:300] or type(error).__name__
 

@@ -1,4 +1,4 @@
-"""What git knows of this checkout, asked through its command line."""
+"""Asks git's command line about this checkout."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from pathlib import Path
 
 from components.paths import COLLECTION, LOCK
 
-_PINNED = (LOCK, Path("params.yaml"), COLLECTION)  # kept with each version, so no part of its code
+_PINNED = (LOCK, Path("params.yaml"), COLLECTION)  # each version records these itself
 
 
 @dataclass(frozen=True)
 class Code:
-    """The commit of this checkout; ``dirty``: its files differ from it. Both are ``unknown`` for a
-    checkout without git."""
+    """The commit of this checkout. ``dirty`` is ``true`` if files differ from it, or ``false``.
+
+    Both are ``unknown`` without git.
+    """
 
     commit: str
     dirty: str
 
 
 def code() -> Code:
-    """The code that is here now. dvc.lock, params.yaml and the collection do not count."""
+    """The code in this checkout. dvc.lock, params.yaml and the collection do not count."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return Code("unknown", "unknown")
@@ -31,12 +33,12 @@ def code() -> Code:
 
 
 def committed(path: Path) -> str | None:
-    """The text of ``path`` in git's HEAD, or nothing."""
+    """The text of ``path`` in git's HEAD, or ``None`` if it is not there."""
     return _git("show", f"HEAD:./{path.as_posix()}")
 
 
 def _git(*arguments: str) -> str | None:
-    """What git prints here, or nothing where there is no git, no repository or no such thing."""
+    """The output of git here, or ``None`` if it fails or there is no git."""
     try:
         done = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, errors="replace", check=False

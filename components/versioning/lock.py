@@ -1,4 +1,4 @@
-"""What dvc.lock and pictures.dvc record: the hashes of dataset, collection and version."""
+"""Reads the hashes of dataset, collection and version from dvc.lock and pictures.dvc."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from components.errors import EidolonError
 from components.paths import LOCK, POINTER, SHARDS, SOURCE, VALIDATION
 
 _REPEATED = {str(SHARDS), str(SOURCE), str(VALIDATION)}
-"""What dvc.lock says more than once: the pictures of all shards, those that are no more among them,
-what lay in the source beside the dataset's pictures, and pages about them. data/imagined,
-data/dataset, data/accepted and report.json pin all that counts."""
+"""Outputs that do not identify a version, because data/dataset, data/imagined, data/accepted and
+report.json pin the same content. They are the pictures of all shards, the record of the source,
+which covers unused files too, and the validation pages."""
 
 
 def digest(lock: Path = LOCK) -> str:
-    """What identifies a version: the hash of dvc.lock, which pins data, code and parameters.
+    """The identifier of a version: a hash of dvc.lock, which pins data, code and parameters.
 
-    Of its content, not its text: shards that run side by side are recorded in any order, and those
-    that params.yaml names no more stay in it.
+    It hashes the content, not the text, because DVC records parallel shards in any order and keeps
+    shards that params.yaml no longer has. Raises :class:`EidolonError` for a damaged file.
     """
     drawn = {f"imagine@{shard}" for shard in config.load().generator.shards}
     try:
@@ -42,7 +42,10 @@ def _once(pins: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def dataset_hash(lock: str | None = None) -> str:
-    """What DVC calls the dataset, by the text of a dvc.lock: the one here, or ``lock``."""
+    """DVC's hash of the dataset, from the text ``lock`` of a dvc.lock, or else from the one here.
+
+    Raises :class:`EidolonError` when it is missing or damaged.
+    """
     try:
         stages = yaml.safe_load(LOCK.read_text() if lock is None else lock)["stages"]
         return str(stages["dataset"]["outs"][0]["md5"])
@@ -51,11 +54,15 @@ def dataset_hash(lock: str | None = None) -> str:
 
 
 def collection_hash(pointer: str | None) -> str:
-    """What DVC calls the pictures of a collection, by the text of its pictures.dvc; an empty string
-    where there are none."""
+    """DVC's hash of a collection's pictures, from the text of its pictures.dvc.
+
+    An empty string if there is no pictures.dvc. Raises :class:`EidolonError` for a damaged one.
+    """
     if pointer is None:
         return ""
     try:
         return str(yaml.safe_load(pointer)["outs"][0]["md5"])
     except (yaml.YAMLError, KeyError, IndexError, TypeError) as error:
-        raise EidolonError(f"{POINTER} is damaged ({error!r}): `git checkout {POINTER}`") from None
+        raise EidolonError(
+            f"{POINTER} is damaged ({error!r}): run `git checkout {POINTER}`"
+        ) from None

@@ -1,4 +1,4 @@
-"""Whether this clone shares what DVC keeps. Light: tasks of a DAG ask it again and again."""
+"""Checks for a DVC remote without loading DVC, because the tasks of a DAG ask often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def has_remote(root: Path = Path()) -> bool:
-    """Whether the clone in ``root`` has a default remote of DVC, to push to and pull from."""
+    """Whether DVC in the clone ``root`` has a default remote to push to and pull from."""
     settings = configparser.ConfigParser()
     settings.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
     return settings.has_option("core", "remote")
