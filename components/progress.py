@@ -53,6 +53,7 @@ class _Rate(ProgressColumn):
     """Units per second, averaged over the last seconds."""
 
     def render(self, task: Task) -> Text:
+        """The rate as text, empty at the start."""
         return Text("" if task.speed is None else _per_second(task.speed))
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from components import config
-from components.collection.ingest import Rejected, decode
+from components.collection.checks import Rejected, decode
 from components.errors import EidolonError
 from components.images import decoding, jpeg
 from components.images.hashing import image_hashes

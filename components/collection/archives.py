@@ -269,6 +269,7 @@ class _Bounded(io.RawIOBase):
         self._most = most + (most >> 2) + (_SMALL << 4)  # room for headers and padding
 
     def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes. Raises ``TarError`` or :class:`EidolonError` past a limit."""
         if not 0 <= size <= _CHUNK:
             raise tarfile.ReadError("a header is too long")
         data = self._stream.read(size)
@@ -278,15 +279,19 @@ class _Bounded(io.RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position. Raises :class:`EidolonError` beyond the limit."""
         if whence == io.SEEK_SET and offset > self._most:
             raise _too_big(self._path, self._most)
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
+        """The current position."""
         return self._stream.tell()
 
     def readable(self) -> bool:
+        """True: tarfile reads from this."""
         return True
 
     def seekable(self) -> bool:
+        """True: tarfile seeks in this."""
         return True

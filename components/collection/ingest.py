@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +17,12 @@ from components import config, manifest
 from components.collection import catalog
 from components.collection.candidates import Candidate, candidates
 from components.collection.catalog import Picture
+from components.collection.checks import Rejected, content, decode
 from components.collection.known import KnownPictures
-from components.collection.opening import UNLINK, Unreadable, locate, open_regular
+from components.collection.opening import UNLINK, locate
 from components.collection.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import scratch, write_bytes
-from components.images import decoding, jpeg
 from components.images.hashing import ImageHashes, image_hashes
 from components.names import clean, fold, is_text
 from components.paths import COLLECTION, DATASET, QUARANTINE
@@ -82,17 +81,6 @@ class Refusal:
     kind: str
     reason: str
     like: str
-
-
-class Rejected(Exception):  # noqa: N818 - about a file, not a failure of the program
-    """A file is refused. ``kind`` is a short reason for statistics, the text is the full one.
-
-    ``like`` is the owner's name for the picture that the file is a copy of, if any.
-    """
-
-    def __init__(self, kind: str, reason: str, like: str = "") -> None:
-        super().__init__(reason)
-        self.kind, self.like = kind, like
 
 
 def ingest(
@@ -191,7 +179,7 @@ class Checker:
         Returns its row, which is not yet in the manifest. Raises :class:`Rejected`.
         """
         category = self._category(candidate)
-        data = _bytes(candidate, self.params.max_file_bytes)
+        data = content(candidate.path, candidate.below, self.params.max_file_bytes)
         image, kind = decode(data, self.params.max_pixels)
         hashes = image_hashes(image)
         same = self._known.same(hashes)
@@ -269,42 +257,6 @@ def owner_name(candidate: Candidate, source: Path) -> str:
     return catalog.printable(str(name.relative_to(source.parent) if beside else name))
 
 
-def decode(data: bytes, max_pixels: int = decoding.MAX_PIXELS) -> tuple[Image.Image, str]:
-    """Decode a whole picture to RGB. Returns its format too. Raises :class:`Rejected`."""
-    try:
-        image = decoding.decode(data, "it", max_pixels=max_pixels)
-        kind = decoding.format_of(data, "it")
-        if kind == "PNG":
-            with Image.open(BytesIO(data), formats=["PNG"]) as again:
-                again.verify()  # the checksums and the end
-    except decoding.TooManyPixelsError as error:
-        raise Rejected(
-            "too many pixels", f"{error}, or raise ingest.max_pixels in params.yaml"
-        ) from None
-    except EidolonError as error:
-        raise Rejected("not decoded", str(error)) from None
-    except decoding.DAMAGE as error:
-        raise Rejected("not decoded", f"it is damaged ({error})") from None
-    if kind == "JPEG" and not jpeg.is_whole(data):
-        raise Rejected("not decoded", "it is truncated: its end marker is missing")
-    return image, kind
-
-
-def _bytes(candidate: Candidate, most: int) -> bytes:
-    """The content of a file. Raises :class:`Rejected` when it is unreadable or has more than
-    ``most`` bytes."""
-    try:
-        with open_regular(candidate.path, candidate.below) as file:
-            data = file.read(most + 1)
-    except Unreadable as error:
-        raise Rejected(error.kind, str(error)) from None
-    except OSError as error:
-        raise Rejected("missing", f"cannot be read ({error.strerror})") from None
-    if len(data) > most:
-        raise Rejected("too big", f"has more than {most} bytes")
-    return data
-
-
 def _item(refused: Refusal, most: int) -> Item:
     """What the quarantine keeps of a refused file.
 
@@ -315,7 +267,7 @@ def _item(refused: Refusal, most: int) -> Item:
     candidate, data = refused.candidate, None
     if refused.kind == _NEAR or (candidate.contributed and refused.kind != "duplicate"):
         with suppress(Rejected):  # missing or too big, as the reason says
-            data = _bytes(candidate, most)
+            data = content(candidate.path, candidate.below, most)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"
     reason = f"{refused.reason}{where}"
     return Item(candidate.name, candidate.category, refused.kind, reason, data, refused.like)
