@@ -1,4 +1,4 @@
-"""Features in the authors' layout, and what the definition makes of them in float64."""
+"""Features in the authors' layout, and their figures by the definition in float64."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def features(names: list[str], *, seed: int = 0) -> World:
     text = {name: near(np.tile(centres[0][i], (3, 1)), 1.5) for i, name in enumerate(names)}
     text[names[1]] = text[names[1]][0]
     return {
-        "text": dict(reversed(text.items())),  # the images' order counts, not this one
+        "text": dict(reversed(text.items())),  # only the order of the images counts
         "images": {
             name: near(np.tile(centres[1][i], (2 + i % 3, 1)), 1.0).T[None]
             for i, name in enumerate(names)
@@ -58,7 +58,7 @@ def write(root: Path, name: str, world: World, *, method: str = "class", protoco
 
 
 def by_definition(world: World, names: list[str], model: Aggregator) -> dict[str, float]:
-    """mAP of each kind, one query at a time, in float64, with no code of ours but the weights."""
+    """mAP of each kind, one query at a time in float64. Only the weights of ``model`` are ours."""
     gallery = [world[key].astype(np.float64) for key in ("gallery_text", "gallery_vision")]
     found: dict[str, list[float]] = {}
     for query, name in enumerate(names):

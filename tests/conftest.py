@@ -1,4 +1,5 @@
-"""Fixtures: a toy project, made once, in a folder of its own. And the checkout stays as it was."""
+"""Shared fixtures, such as a toy project that is built once. The tests must not change the
+checkout."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from tests import checkout, toy
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-settings.register_profile("eidolon", deadline=None)  # a busy machine is no failure
+settings.register_profile("eidolon", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("eidolon")
 
 LONGEST = ("test_life.py", "test_scheduler.py")
@@ -27,18 +28,18 @@ BEFORE = pytest.StashKey[set[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files begin first, so that several at a time end together."""
+    """The longest files begin first, so that files that run side by side end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):  # one process looks, for all that run tests
+    if not hasattr(session.config, "workerinput"):  # one process checks for all that run tests
         session.config.stash[BEFORE] = checkout.state(toy.ROOT)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What the tests changed in this checkout is a failure, in CI: a person may edit meanwhile, or
-    run the services."""
+    """Fail if the tests changed this checkout. Only in CI: elsewhere a person may edit meanwhile,
+    or run the services."""
     before = session.config.stash.get(BEFORE, None)
     if before is None:
         return

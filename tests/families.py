@@ -77,7 +77,7 @@ def pieces() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def gemma_tokenizer(kind: Any) -> Any:
-    """SigLIP 2's: as sentencepiece_tokenizer, from Gemma's pieces; it names no length."""
+    """A BPE vocabulary like Gemma's: words begin with ▁, and unknown letters are bytes."""
     vocab, merges = pieces()
     return kind(
         vocab=vocab,

@@ -1,4 +1,4 @@
-"""What was drawn: the pixels of a picture, and how many pictures a log tells of."""
+"""Helpers for drawn pictures: their pixels, and how many pictures a log reports."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def drawn(text: str) -> int:
-    """How many pictures the progress in ``text`` says were drawn."""
+    """The number of pictures that were drawn, from the progress in ``text``."""
     return sum(int(done) for done in re.findall(r"^imagine\S*: (\d+)/\1 pictures", text, re.M))

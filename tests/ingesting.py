@@ -1,4 +1,4 @@
-"""Photos, folders and lists to ingest, and what ingesting them gives."""
+"""Photos, folders and archives to ingest, and the outcome of ingesting them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def png(image: Image.Image, kind: str = "PNG", **options: int) -> bytes:
 
 
 def tree(root: Path, counts: dict[str, int]) -> Path:
-    """A folder with so many photos of each category."""
+    """A folder with ``counts`` photos of each category."""
     for name, count in counts.items():
         place = root / name.replace(" ", "_")
         place.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""End a process by SIGKILL at a moment that is counted, so that it is the same on every machine."""
+"""End a process by SIGKILL at a counted moment, so that the moment is the same on every machine."""
 
 from __future__ import annotations
 

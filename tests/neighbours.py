@@ -1,4 +1,4 @@
-"""Servers that answer every request in one way, as a service that is down or refuses."""
+"""Servers that answer every request in the same way, like a service that is down or refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features with planted structure, for tests that must know which ranking is right."""
+"""Features with a planted structure, for tests that must know the right ranking."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How far apart two right answers may lie: tolerances that follow from the arithmetic.
+"""How far apart two correct results may be: tolerances that follow from the arithmetic.
 
-A processor's BLAS kernel, and the number of its threads, say in which order a sum is taken, so the
-last digits differ from machine to machine. `make kernels` runs the tests marked `numeric` on two
-kernels more.
+The BLAS kernel and the number of threads decide in which order numbers are added. So the last
+digits differ from machine to machine. `make kernels` runs the tests marked `numeric` on two more
+kernels.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Built:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a shell of `make` has set."""
+        """The variables that `make` sets."""
         homes = {"EIDOLON_HOME": str(self.home), "BENTOML_HOME": str(self.home / "bentoml")}
         return os.environ | homes | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
 

@@ -25,7 +25,7 @@ HOMES = {
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of everything that ``path`` imports, wherever in the file."""
+    """Top-level names of everything that ``path`` imports anywhere in the file."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -144,7 +144,7 @@ def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_what_is_light_needs_no_heavy_library() -> None:
+def test_light_modules_need_no_heavy_library() -> None:
     """The tasks of a DAG and every `--help` load these."""
     heavy = {"torch", "transformers", "diffusers", "mlflow", "great_expectations"}
     alone = {f"components/{name}.py" for name in ("lifecycle/gate", "learning/metrics")}
@@ -200,7 +200,7 @@ def imported_from(node: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_that_it_runs(stage: str) -> None:
-    """So a corrected measure, say, is measured anew."""
+    """So DVC runs a stage again after a change to its code, such as a corrected measure."""
     (verb,) = (
         node
         for node in ast.parse((ROOT / "components" / "cli" / "stages.py").read_text()).body

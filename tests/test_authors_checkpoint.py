@@ -1,4 +1,5 @@
-"""An authors' checkpoint becomes ours, whatever torch wrote it; nothing of a file is ever run."""
+"""An authors' checkpoint becomes ours, whichever version of torch wrote it, and none of its code is
+run."""
 
 from __future__ import annotations
 
@@ -69,8 +70,12 @@ def refusal(path: Path) -> str:
         lambda s: s,
         lambda s: {k.removeprefix("module."): v for k, v in s.items() if "attn_layer" not in k},
         lambda s: {"epoch": 3, "best": 0.5, "state_dict": s},
-        lambda s: {k: v.t().contiguous().t() for k, v in s.items()},  # other strides
-        lambda s: {k: torch.cat([v, v])[: len(v)] for k, v in s.items()},  # parts of storages
+        lambda s: {
+            k: v.t().contiguous().t() for k, v in s.items()
+        },  # strides other than the default
+        lambda s: {
+            k: torch.cat([v, v])[: len(v)] for k, v in s.items()
+        },  # tensors that are parts of a storage
         lambda s: {k: v.double() for k, v in s.items()},
     ],
     ids=["as published", "bare", "nested", "strided", "views", "double"],
@@ -176,7 +181,7 @@ def rezipped(path: Path, change: Callable[[str, bytes], bytes | None], **options
     return path
 
 
-def test_claims_that_the_bytes_do_not_keep_are_refused(tmp_path: Path) -> None:
+def test_shapes_that_the_bytes_do_not_fill_are_refused(tmp_path: Path) -> None:
     class Claim(Attack):
         pass
 
@@ -266,7 +271,7 @@ def test_damaged_zips_are_one_clear_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"PK", b"no checkpoint", b"\x80\x02}q\x00.", b"\x93NUMPY"]
 )
-def test_what_is_no_checkpoint_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
     refusal(path)
@@ -324,7 +329,7 @@ def test_any_damage_is_read_or_refused(sample: bytes, data: st.DataObject, tmp_p
         assert str(error).startswith(str(path))
 
 
-def test_the_verb_writes_or_says_why_not(
+def test_the_command_writes_or_says_why_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "a.safetensors"

@@ -1,4 +1,4 @@
-"""The authors' features, damaged or made to break a reader: one clear error, and nothing is run."""
+"""Damaged or malicious files of features: each is one clear error, and no code of theirs is run."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_forbidden_class_is_refused_and_not_run(tmp_path: Path, kind: str, pro
         (lambda w: w.update(truth={}), "pets has no query with a picture to find"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_error(
+def test_features_that_do_not_fit_are_one_clear_error(
     tmp_path: Path, edit: Callable[[World], None], reason: str
 ) -> None:
     world = features(NAMES)
@@ -100,7 +100,8 @@ def nested(levels: int) -> bytes:
 
 
 def doubling(levels: int) -> bytes:
-    """Lists that each hold the one before twice, which a text of them would all write out."""
+    """Nested lists: each holds the one before it twice, so writing them out as text takes 2^levels
+    steps."""
     return b"]\x94" + b"".join(b"](h%ch%ce\x94" % (i, i) for i in range(levels))
 
 
@@ -132,7 +133,7 @@ F4 = b"\x8c\x05numpy\x8c\x05dtype\x93\x8c\x02f4\x85R"
         ("pets_val_cfg.json", b'{"0": {"ok": [' + b"9" * 5000 + b"]}}", "digits"),
     ],
 )
-def test_what_is_made_to_break_a_reader_is_one_clear_error(
+def test_files_made_to_break_a_reader_are_one_clear_error(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     write(tmp_path, "pets", features(NAMES))

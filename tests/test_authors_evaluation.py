@@ -1,4 +1,4 @@
-"""The authors' evaluation on features in their layout, held against the definition in float64."""
+"""The authors' evaluation of features in their layout equals the definition in float64."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_checkpoint_that_gives_zeros_is_one_clear_error(
         evaluate(tmp_path, *ASKED, Method.CLASS, model)
 
 
-def test_the_verb_prints_a_table_and_writes_json(
+def test_the_command_prints_a_table_and_writes_json(
     tmp_path: Path,
     model: Aggregator,
     monkeypatch: pytest.MonkeyPatch,

@@ -95,7 +95,7 @@ def retriever(project: Path) -> Retriever:
 
 
 def answer(retriever: Retriever, query: str) -> dict[str, Any]:
-    """What the service answers, as JSON: its own code makes it."""
+    """The answer of the service as JSON, made by the service's own code."""
     bundle = retriever.bundle
     digest = hashlib.sha256((bundle.folder / "bundle.json").read_bytes()).hexdigest()[:12]
     given = result(
@@ -188,7 +188,7 @@ def test_other_text_is_imagined_once_however_it_is_written(
 
 
 @pytest.mark.parametrize("query", ["\u200b", "\u3164\ufe0f", "\0\x1b", "\u00ad \u2028"])
-def test_text_that_shows_nothing_is_refused(retriever: Retriever, query: str) -> None:
+def test_text_without_visible_characters_is_refused(retriever: Retriever, query: str) -> None:
     with pytest.raises(Exception, match="a query has 1 to 300 characters"):
         retriever.search(query, 3)
 

@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the browser's console says, and the addresses outside the server that it asked for."""
+    """Messages of the browser's console, and the addresses outside the server that it asked for."""
     return []
 
 
@@ -77,7 +77,9 @@ def test_known_category_shows_results_and_imagined_pictures(
     expect(page.locator("#imagined img")).to_have_count(2)
     assert page.locator("#hits .bar").count() == 4 * 24
     expect(page.locator("#hits .hubness").first).to_be_visible()
-    page.evaluate("Promise.all([...document.images].map((i) => i.decode()))")  # or rejects
+    page.evaluate(
+        "Promise.all([...document.images].map((i) => i.decode()))"
+    )  # or the promise is rejected
     drawn = page.locator("#hits img").first.evaluate(
         "(i) => [i.width, i.height, getComputedStyle(i).imageRendering]"
     )
@@ -125,7 +127,7 @@ def test_address_without_a_count_gives_24(page: Page, served: Served, rest: str)
     expect(page.get_by_label("How many pictures")).to_have_value("24")
 
 
-def test_picture_leads_to_itself(page: Page, served: Served) -> None:
+def test_a_picture_links_to_itself(page: Page, served: Served) -> None:
     search(page, NAMES[0])
     link = page.locator("#hits a").first
     address = link.get_attribute("href")
@@ -170,7 +172,7 @@ def test_markup_in_a_query_stays_text(page: Page, complaints: list[str]) -> None
     assert complaints == []
 
 
-def test_errors_are_told(page: Page) -> None:
+def test_errors_are_shown(page: Page) -> None:
     alert = page.get_by_role("alert")
     search(page, "   ")
     expect(alert).to_have_text("Type what to look for.")

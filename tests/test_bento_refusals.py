@@ -1,4 +1,4 @@
-"""What an error of a search is to its caller: its status, its sentence, and when to ask again."""
+"""What a failed search tells its caller: the status, the sentence, and when to ask again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_fault_of_the_service_is_not_the_callers(
     assert refused.value.error_code == status
 
 
-def test_only_what_will_pass_says_when_to_ask_again() -> None:
+def test_only_temporary_errors_say_when_to_ask_again() -> None:
     def answer(request: Request) -> JSONResponse:
         return JSONResponse({"error": "no"}, status_code=request.path_params["status"])
 

@@ -140,7 +140,7 @@ def test_bad_input_is_one_sentence(client: httpx.Client, body: Any, about: str) 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe", b'{"query": "\\ud800"}', b"[" * 60_000, b'{"query": 1e999']
 )
-def test_bytes_that_are_no_json_are_refused(client: httpx.Client, content: bytes) -> None:
+def test_bytes_that_are_not_json_are_refused(client: httpx.Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post("/search", content=content, headers=headers)
     assert response.status_code == 400
@@ -232,7 +232,7 @@ def test_more_or_longer_than_the_limits_is_refused(
 ) -> None:
     for name, value in served.environment.items():
         monkeypatch.setenv(name, value)
-    # nothing is drawn in a millisecond; who asks meanwhile is one too many
+    # no picture is drawn within a millisecond, and a second request at that time is one too many
     limits = {"concurrent_requests": 1, "timeout_seconds": 0.001, "remembered_texts": 5}
     built = strict(served, tmp_path / "project", limits)
     assert built["built"] and built["tag"] != served.tag

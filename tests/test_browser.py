@@ -1,4 +1,4 @@
-"""How the tests of the page come by a browser."""
+"""How the tests of the page find or install a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests import browser
 
 
-def test_what_is_installed_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_browser_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -21,7 +21,7 @@ def test_what_is_installed_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_without_a_browser_and_a_registry_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is left of the attempt."""
+    """The failed attempt leaves nothing behind."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

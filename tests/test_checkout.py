@@ -1,4 +1,4 @@
-"""What conftest looks at once all tests have run: that they left the checkout as it was."""
+"""The check that conftest makes after all tests: they left the checkout unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import checkout
 
 
-def test_what_a_test_leaves_behind_is_seen(tmp_path: Path) -> None:
+def test_files_that_a_test_leaves_behind_are_found(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / ".gitignore").write_text("/data/\n__pycache__/\n")
     (tmp_path / "data").mkdir()
@@ -19,7 +19,7 @@ def test_what_a_test_leaves_behind_is_seen(tmp_path: Path) -> None:
     assert checkout.state(tmp_path) - before == {"?? stray", "!! data/ignored"}
 
 
-def test_half_written_bytecode_is_seen(tmp_path: Path) -> None:
+def test_half_written_bytecode_is_found(tmp_path: Path) -> None:
     source = tmp_path / "package" / "module.py"
     source.parent.mkdir()
     source.write_text("NAMES = ['one', 'two']\n")

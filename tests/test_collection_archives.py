@@ -1,4 +1,4 @@
-"""Archives: each kind is as good as its folder, and an unsafe or cut one is refused whole."""
+"""An archive gives what its folder would give; an unsafe or truncated one is refused as a whole."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def locked(path: Path) -> None:
 
 
 class Unflagged(zipfile.ZipInfo):
-    """A member whose name is written as it is, without saying in which encoding."""
+    """A member whose name is stored as raw bytes, without a flag for its encoding."""
 
     def __init__(self, raw: bytes, extra: bytes = b"") -> None:
         super().__init__("x")
@@ -184,7 +184,7 @@ def test_a_name_in_an_unknown_encoding_is_not_guessed(project: Path, info: Unfla
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
-def test_an_archive_that_was_cut_is_called_so(project: Path, kind: str) -> None:
+def test_a_truncated_archive_is_reported_as_such(project: Path, kind: str) -> None:
     source = tree(project / "new", {NEW: 4})
     made_by = {"tar.gz": "gztar", "tar.bz2": "bztar", "tar.xz": "xztar"}.get(kind, kind)
     name = shutil.make_archive(str(project / "all"), made_by, source)
@@ -261,7 +261,7 @@ def test_a_tar_bomb_is_stopped_by_its_header(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
-def test_a_truncated_archive_and_a_source_that_is_none_are_named(project: Path) -> None:
+def test_a_truncated_archive_and_an_unusable_source_are_named(project: Path) -> None:
     tarred(project / "a.tar.gz", "a/0.png")
     whole = (project / "a.tar.gz").read_bytes()
     (project / "a.tar.gz").write_bytes(whole[: len(whole) // 2])

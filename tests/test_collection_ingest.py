@@ -52,7 +52,7 @@ def test_a_folder_joins_the_collection_and_the_dataset(project: Path) -> None:
         assert trains == (0 if of["split"].iloc[0] == "unseen" else len(of) // 3)
 
 
-def test_later_pictures_move_no_earlier_one(project: Path) -> None:
+def test_later_pictures_do_not_move_earlier_ones(project: Path) -> None:
     take(tree(project / "one", {NEW: 5}))
     before = dataset(config.load().dataset)
     names = ["yellow plain arrow", "yellow plain bolt", "pink plain circle", KNOWN]
@@ -91,7 +91,7 @@ def test_nothing_is_added_twice(project: Path) -> None:
     assert sorted(p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()) == files
 
 
-def test_the_format_is_told_by_content_not_by_name(project: Path) -> None:
+def test_the_format_follows_from_the_content_not_the_name(project: Path) -> None:
     place = project / "new" / NEW
     place.mkdir(parents=True)
     (place / "picture.txt").write_bytes(png(photo(), "JPEG"))
@@ -99,7 +99,7 @@ def test_the_format_is_told_by_content_not_by_name(project: Path) -> None:
     assert catalog.read()["path"][0].endswith(".jpeg")
 
 
-def test_a_picture_is_turned_as_its_exif_says(project: Path) -> None:
+def test_a_picture_is_rotated_as_its_exif_says(project: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # to be shown turned clockwise
     place = project / "new" / NEW
@@ -112,8 +112,9 @@ def test_a_picture_is_turned_as_its_exif_says(project: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(project: Path) -> None:
-    """A file may have no more than 4 KB here: the second picture does not fit. Nor would the
-    bytecode of what is imported: `-B` keeps Python from leaving half of it in this checkout."""
+    """No file may be larger than 4 KB here, so the second picture does not fit. The bytecode of
+    imported modules would not fit either: `-B` keeps Python from leaving half of it in this
+    checkout."""
     place = tree(project / "new", {NEW: 1}) / NEW.replace(" ", "_")
     Image.effect_noise((99, 99), 50).save(place / "large.png")
     command = [sys.executable, "-B", "-c", _LIMIT + _INGEST, str(project / "new")]
@@ -143,7 +144,7 @@ def test_odd_names_are_no_obstacle(project: Path) -> None:
     assert take(project / "new.zip").new_categories == ["at 10:30"]
 
 
-def test_a_name_that_is_none_is_refused_and_a_known_one_is_recognised(project: Path) -> None:
+def test_an_unusable_name_is_refused_and_a_known_one_is_recognised(project: Path) -> None:
     for i in range(3):
         photo(KNOWN, i).save(project / f"{i}.png")
     rows = ["path,category", "0.png,...", f"1.png,{'x' * 101}", "2.png,Red__Plain STAR"]
@@ -181,9 +182,9 @@ print(changes.seen)
 
 
 def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
-    """Killed at 20 random moments, each time resumed in the end: as if never interrupted.
+    """Kill at 20 random moments and resume: the end is as if nothing had been interrupted.
 
-    A moment is a number of files changed, from none to all.
+    A moment is a number of changed files, from none to all.
     """
     source = tree(project / "new", {NEW: 40, KNOWN: 40, "pink plain ring": 40})
 
@@ -199,12 +200,12 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
     assert len(expected) == 120 and moments > 120
     for round_ in range(20):
         (HOME / "unpacked-killed").mkdir(parents=True, exist_ok=True)
-        if round_ % 4 == 0:  # anew: some rounds start from nothing, some from what a kill left
+        if round_ % 4 == 0:  # some rounds start from nothing, the others from what a kill left
             for left in (COLLECTION, HOME, OUTBOX.parent):
                 shutil.rmtree(left, ignore_errors=True)
             assert run(rng.randint(1, moments)).returncode == -signal.SIGKILL
         else:
-            run(rng.randint(1, moments))  # there may be less to do than that
+            run(rng.randint(1, moments))  # which may be more changes than are left to make
         rows = catalog.read()
         assert len(rows) in (0, 120)  # the old manifest or the new one
         assert len(catalog.files()) == len(rows)
@@ -216,11 +217,11 @@ def test_a_kill_at_any_moment_leaves_a_valid_collection(project: Path) -> None:
     assert {p for p in (COLLECTION / "pictures").rglob("*") if p.is_file()} == set(catalog.files())
 
 
-def test_what_is_announced_leaves_the_outbox(project: Path) -> None:
+def test_announced_pictures_leave_the_outbox(project: Path) -> None:
     take(tree(project / "one", {NEW: 3}))
     first = catalog.unannounced()
     take(tree(project / "two", {KNOWN: 2}))
-    for _ in range(2):  # saying so twice does no harm
+    for _ in range(2):  # announcing twice does no harm
         catalog.mark_announced(first[-1])
         assert catalog.unannounced() == catalog.read()["path"].tolist()[3:]
     catalog.mark_announced(catalog.unannounced()[-1])

@@ -1,4 +1,4 @@
-"""Pictures that are there already: copies are found, and a person may keep them."""
+"""Pictures that are already there: copies are found, and a person may keep them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_duplicates_are_found_however_they_are_encoded(project: Path) -> None:
 
 
 def test_near_duplicates_are_found_and_other_pictures_are_not(project: Path) -> None:
-    """Altered copies of pictures that are there, and as many new ones of the same categories."""
+    """Altered copies of known pictures, and new pictures of the same categories."""
     present = pd.read_csv(DATASET / "manifest.csv").iloc[::2]
     changes: list[Callable[[Image.Image], bytes]] = [
         lambda i: png(i, "JPEG", quality=90),
@@ -79,7 +79,7 @@ def test_products_on_a_white_ground_are_different_pictures(project: Path) -> Non
     assert take(products(project / "new", 40)).added >= 39
 
 
-def test_a_person_can_keep_what_is_taken_for_a_copy(project: Path) -> None:
+def test_a_person_can_keep_pictures_that_look_like_copies(project: Path) -> None:
     take(products(project / "new", 2))
     for path in (project / "new" / "shirt").iterdir():
         Image.open(path).convert("RGB").resize((200, 200)).save(path)

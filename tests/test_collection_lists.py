@@ -1,4 +1,4 @@
-"""Lists of files: what a line may say, and what a list may not reach."""
+"""Lists of files: what a line may contain, and which files a list cannot reach."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from components.errors import EidolonError
 from tests.ingesting import KNOWN, NEW, photo, reasons, take, tree
 
 
-def test_what_a_list_names_elsewhere_is_copied_only_if_it_is_a_picture(project: Path) -> None:
-    """The list may be a stranger's, who wants a copy of any file: given by hand it may name it, but
-    the quarantine keeps none."""
+def test_a_file_outside_the_list_s_folder_is_copied_only_if_it_is_a_picture(project: Path) -> None:
+    """A stranger may have written the list to get a copy of any file. A list that a person gives
+    may name files elsewhere, but the quarantine keeps no copy of them unless they are pictures."""
     (project / "key").write_text("secret")
     tree(project / "elsewhere", {NEW: 1})
     (project / "list" / "a").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Links: none is followed, and the error names the command that helps."""
+"""Links are not followed, and the error names the command that helps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.ingesting import NEW, reasons, take, tree
 
 
 def test_a_folder_that_turns_into_a_link_is_not_followed(project: Path) -> None:
-    """Between finding a file and reading it: what is checked is what is opened."""
+    """It turns into one after the file was found and before it is read: the checked file is the
+    opened one."""
     secret = tree(project / "elsewhere", {NEW: 1})
     for exchanged in ("batch", "batch/orange_plain_cross", "batch/orange_plain_cross/0.png"):
         path = tree(project / "inbox" / "batch", {NEW: 1}) / "orange_plain_cross" / "0.png"

@@ -1,4 +1,4 @@
-"""The quarantine: what is put aside, with which reason."""
+"""The quarantine: which files are put aside, and for which reason."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from components.paths import (
 from tests.ingesting import KNOWN, NEW, photo, png, reasons, take, tree
 
 
-def test_damaged_reasons_are_told(project: Path) -> None:
+def test_damaged_reasons_are_reported(project: Path) -> None:
     (project / "reasons.csv").write_bytes(",".join(REASONS).encode() + b'\na,b,c,d,"e')
     with pytest.raises(EidolonError, match=r"reasons\.csv is damaged"):
         take(project / "reasons.csv")
 
 
 def bomb_png(side: int) -> bytes:
-    """A valid PNG of ``side`` x ``side`` gray pixels, a few KiB long for each thousand."""
+    """A valid PNG of ``side`` x ``side`` grey pixels, a few KiB long for each thousand pixels of a
+    side."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -75,7 +76,7 @@ def test_bad_files_are_put_aside_with_a_reason(project: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("source", ["collection", "collection/pictures/mine", "."])
-def test_what_lies_in_the_collection_is_never_lost(project: Path, source: str) -> None:
+def test_files_in_the_collection_are_never_lost(project: Path, source: str) -> None:
     place = COLLECTION / "pictures" / "mine"
     place.mkdir(parents=True)
     (place / "a.png").write_bytes(png(photo()))

@@ -104,11 +104,13 @@ def test_any_version_is_restored_on_another_clone(origin: Path, other: Path) -> 
     assert not catalog.files() and not paths.POINTER.exists()
     restore.restore("2", print)
     check_restored(origin, "2")
-    assert LOCK.read_bytes() == (origin / LOCK).read_bytes()  # so the same version is recognised
+    assert (
+        LOCK.read_bytes() == (origin / LOCK).read_bytes()
+    )  # so it is recognised as the same version
     assert registry.is_registered()
 
 
-def test_what_no_version_holds_is_not_overwritten(origin: Path, other: Path) -> None:
+def test_files_that_no_version_holds_are_not_overwritten(origin: Path, other: Path) -> None:
     restore.restore("2", print)
     picture = DATASET / pd.read_csv(DATASET / "manifest.csv")["path"][0]
     picture.write_bytes(b"mine")
@@ -178,7 +180,7 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
     def add() -> subprocess.CompletedProcess[str]:
         return subprocess.run([COMMAND, "ingest", str(source)], capture_output=True, text=True)
 
-    done = add()  # the dataset is not here: it is made first
+    done = add()  # the dataset is missing here, so it is made first
     assert done.returncode == 0, done.stderr
     assert f"1 new categories ({NEW})" in done.stdout
     digest = lock.collection_hash(files.text_of(paths.POINTER))
@@ -218,12 +220,12 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
         assert not paths.RESTORING.exists() and not list(COLLECTION.glob("restoring-*"))
     write_text(paths.RESTORING, "2")
     ingest(tree(other / "more", {NEW: 9}), config.load().ingest)
-    with pytest.raises(EidolonError, match="would be lost"):  # it is not that version any more
+    with pytest.raises(EidolonError, match="would be lost"):  # it is no longer that version
         restore.restore("2", print)
 
 
 def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
-    """Neither validation's pages, nor shards that are no more; but all else."""
+    """All files but the pages of validation and shards that no longer exist."""
 
     def identity(shards: int, docs: str, cmd: str = "") -> str:
         def pinned(path: str, md5: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""params.yaml: every wrong value is named, and nothing is silently accepted."""
+"""params.yaml: every wrong value is named, and no unknown key is accepted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_model_is_pinned_or_lies_where_the_stages_follow_it(tmp_path: Path) ->
         config.load(write(tmp_path, elsewhere))
 
 
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     paths = {"dataset.adapter": "folder", "dataset.source": "~/photos", "dataset.splits": "~/lists"}
     found = config.load(write(tmp_path, paths)).dataset

@@ -1,4 +1,4 @@
-"""The DAGs as Airflow parses them; `retrain` against dvc.yaml."""
+"""The DAGs as Airflow parses them, and `retrain` against dvc.yaml."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_the_board_of_a_run_has_its_order(
     assert list(dict.fromkeys(name.split("@")[0] for name in names)) == parsed["order"]
 
 
-def test_what_dvc_repeats_for_each_shard_airflow_maps(
+def test_airflow_maps_the_stages_that_dvc_repeats_for_each_shard(
     parsed: dict[str, Any], stages: dict[str, Any]
 ) -> None:
     mapped = {name: task["mapped_over"] for name, task in parsed["tasks"].items()}

@@ -1,4 +1,4 @@
-"""The adapters: what each makes of its official layout, and of a category-per-folder tree."""
+"""The adapters: what each reads from its official layout, or from a folder per category."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_tree_gives_each_category_its_folder_s_name_and_all_splits(animals: Pa
         (2, 0.5, [(2, 3), (1, 1), (2, 2), (2, 1), (2, 0)]),
     ],
 )
-def test_a_tree_is_dealt_out_by_shares(
+def test_a_tree_is_split_by_shares(
     animals: Path, gallery: float, training: float, counts: list[tuple[int, int]]
 ) -> None:
     given = lists(animals / ".lists", ["Ibex", "Red_Fox", "lynx"], ["sea__otter"], ["wolf"])
@@ -204,9 +204,7 @@ def test_a_dataset_holds_the_original_files(
     assert (len(same), different, odd) == (len(frame) + 1, [], [])
 
 
-def test_a_source_or_a_picture_that_is_not_there_is_called_so(
-    animals: Path, tmp_path: Path
-) -> None:
+def test_a_missing_source_or_picture_is_named(animals: Path, tmp_path: Path) -> None:
     numbers = {"gallery_per_category": 9, "training_per_category": 9}
     with pytest.raises(EidolonError, match=r"dataset\.source /nowhere does not exist: give a"):
         dataset(params("folder", Path("/nowhere"), **numbers), tmp_path / "out")
@@ -242,7 +240,7 @@ def test_all_unreadable_pictures_are_named_in_one_error(animals: Path, tmp_path:
     chosen = params("folder", animals, gallery_per_category=2, training_per_category=2)
     wolf = animals / "wolf"
     (wolf / "0.JPG").write_bytes((wolf / "0.JPG").read_bytes()[:-30])
-    (wolf / "9.heic").write_bytes(b"\0\0\0\x18ftypheic")  # behind those that would be taken
+    (wolf / "9.heic").write_bytes(b"\0\0\0\x18ftypheic")  # after those that would be taken
     (wolf / "a.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     (animals / "lynx" / "b.png").write_bytes(b"")
     with pytest.raises(EidolonError, match=r"4 of the pictures cannot.*leave_out_unreadable") as e:
@@ -261,7 +259,7 @@ def test_all_unreadable_pictures_are_named_in_one_error(animals: Path, tmp_path:
         assert len(rows) == (2 if set(rows["split"]) == {"unseen"} else count)
 
 
-def test_what_is_left_out_is_counted(
+def test_left_out_pictures_are_counted(
     animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (animals / "wolf" / "old").mkdir()
@@ -278,7 +276,7 @@ def test_what_is_left_out_is_counted(
     assert "2 in no category (1 no suffix, 1 .jpg)" in left.sentence()
 
 
-def test_pictures_of_a_tree_are_told_by_their_content(animals: Path, tmp_path: Path) -> None:
+def test_pictures_of_a_tree_are_recognised_by_their_content(animals: Path, tmp_path: Path) -> None:
     image = Image.new("RGB", (8, 9), (1, 2, 3))
     for name, kind in (("a.jfif", "JPEG"), ("b.gif", "GIF"), ("c.jpg", "PNG"), ("d", "AVIF")):
         image.save(animals / "wolf" / name, kind)

@@ -1,4 +1,4 @@
-"""Incomplete downloads: one sentence each, that names the file and what to do, at once."""
+"""Incomplete downloads: one sentence each, at once, that names the file and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MATLAB reader: it reads what scipy writes, and any damage is one sentence."""
+"""The MATLAB reader reads what scipy writes, and any damage is one clear error."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_vectors_of_every_type_are_read(tmp_path: Path, dtype: str, compressed: 
         np.ones((2, 2)),
     ],
 )
-def test_what_is_no_vector_of_whole_numbers_is_refused(tmp_path: Path, value: object) -> None:
+def test_anything_but_a_vector_of_integers_is_refused(tmp_path: Path, value: object) -> None:
     path = tmp_path / "v.mat"
     path.write_bytes(written(compressed=True, v=value))
     with pytest.raises(EidolonError, match=r"v\.mat is damaged .*: get it again"):

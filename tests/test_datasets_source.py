@@ -44,12 +44,12 @@ def categories() -> set[str]:
     return set(rows["category"])
 
 
-def test_what_happens_to_the_source_is_noticed(clone: Path) -> None:
+def test_changes_of_the_source_are_noticed(clone: Path) -> None:
     assert repro() and categories() == set(toy.NAMES[:5])
     assert not repro()
     for path in [clone, *clone.rglob("*")]:
         os.utime(path, (1, 1))
-    assert not repro()  # only times changed
+    assert not repro()  # only the times changed
 
     toy.save_pictures(clone, ("teal dotted ring",), count=3)
     assert repro() and "teal dotted ring" in categories()
@@ -82,7 +82,7 @@ def test_class_lists_are_part_of_the_source(clone: Path, tmp_path: Path) -> None
 
 
 def test_a_run_reads_the_source_once(clone: Path) -> None:
-    """What arrives while it lasts is the next run's."""
+    """Files that arrive during a run belong to the next run."""
     assert not cached("dataset")
     toy.save_pictures(clone, ("teal dotted ring",), count=3)
     assert not cached("plan") and cached("plan")
@@ -147,7 +147,7 @@ def test_the_digest_knows_links_folders_and_nothing_hidden(tmp_path: Path) -> No
     (root / "a" / "up").symlink_to(root)  # a loop is not followed
     assert digest() == first
     seen, times = {first[0]}, one.stat()
-    one.write_bytes(b"neo")  # of the same size, and by its time as old
+    one.write_bytes(b"neo")  # of the same size and with the same time
     os.utime(one, ns=(times.st_atime_ns, times.st_mtime_ns))
     seen.add(digest()[0])
     (root / "b").mkdir()
@@ -164,7 +164,7 @@ def test_the_digest_knows_links_folders_and_nothing_hidden(tmp_path: Path) -> No
     (moved / "a" / "up").unlink()
     last = digest()
     source(chosen.model_copy(update={"source": moved}), record, tmp_path / "hashes.json")
-    assert read_json(record, "")["sha256"] == last[0]  # where it lies does not count
+    assert read_json(record, "")["sha256"] == last[0]  # its place does not count
 
 
 def test_a_damaged_memory_of_digests_only_costs_time(tmp_path: Path) -> None:

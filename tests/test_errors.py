@@ -1,4 +1,4 @@
-"""Errors: which are worth another try, and that none shows a password."""
+"""Errors: which are worth another try, and that no message shows a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing in one step, whoever else writes and whenever a process is killed; and locks."""
+"""Files and folders are written in one step, with other writers and after a kill; and locks."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_file_is_the_old_or_the_new_one_wherever_its_writer_is_killed(
 
 
 def test_a_folder_is_the_old_or_the_new_one_wherever_its_writer_is_killed(tmp_path: Path) -> None:
-    """Between its two renames, too, when there is none: the next writer puts the new one there."""
+    """Between the two renames there is no folder: the next writer then puts the new one there."""
     code = KILLED.format(
         block="folder_aside",
         write="[(aside / name).write_text('new') for name in ('one', 'two')]",
@@ -128,11 +128,11 @@ def test_a_folder_is_the_old_or_the_new_one_wherever_its_writer_is_killed(tmp_pa
             break
         assert process.returncode == -signal.SIGKILL
     assert process.returncode == 0
-    assert absent == 1  # it was killed at that very moment
+    assert absent == 1  # it was killed at exactly that moment
     assert set(texts.values()) == {"new"}
 
 
-def test_what_another_process_writes_is_not_taken_for_a_killed_ones(tmp_path: Path) -> None:
+def test_files_of_a_running_writer_are_not_taken_for_leftovers(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from components.files import file_aside\n"
         "with file_aside(Path('one')) as aside:\n"
@@ -194,5 +194,5 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         with pytest.raises(BusyError), held(tmp_path / "home" / "lock", wait=False):
             pass
         other.kill()
-        with held(tmp_path / "home" / "lock"):  # the kernel lets go once the process is gone
+        with held(tmp_path / "home" / "lock"):  # the kernel releases it once the process has ended
             pass

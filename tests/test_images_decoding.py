@@ -1,4 +1,4 @@
-"""Reading: transparency, formats, trailers and cuts, sizes, and how much memory it takes."""
+"""Decoding: transparency, formats, trailers and truncation, sizes, and memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from components.models.encoders import VisionEncoder
 
 ROOT = Path(__file__).parents[1]
 BLUE, HIDDEN = (0, 0, 255), (255, 0, 0)
-HEIC = base64.b64decode(  # a blue square on red; nothing here writes such files
+HEIC = base64.b64decode(  # a blue square on red; no library here writes such files
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAA"
     "AAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAADoAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABo"
     "dmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEA"
@@ -53,7 +53,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 def icon(ground: tuple[int, int, int] = HIDDEN) -> Image.Image:
-    """A blue square; around it, transparent, the colour that nobody should see."""
+    """A blue square on a transparent ground, whose hidden colour nobody should see."""
     image = Image.new("RGBA", (8, 8), (*ground, 0))
     image.paste((*BLUE, 255), (2, 2, 6, 6))
     return image
@@ -90,7 +90,7 @@ TRANSPARENT: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", TRANSPARENT)
-def test_what_is_transparent_shows_the_ground(kind: str) -> None:
+def test_transparent_pixels_show_the_ground(kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # such as Pillow's on palettes
         image = decoding.decode(TRANSPARENT[kind]())
@@ -144,7 +144,7 @@ def test_icons_on_transparent_ground_are_not_the_same_picture() -> None:
     other.paste((0, 0, 0, 255), (4, 2, 6, 7))
     one, two = (decoding.decode(encoded(i, "PNG")) for i in (black, other))
     assert image_hashes(one).pixels != image_hashes(two).pixels
-    # the hidden colour makes no difference
+    # the hidden colour does not matter
     one, two = (decoding.decode(encoded(icon(g), "PNG")) for g in (HIDDEN, (0, 255, 0)))
     assert image_hashes(one) == image_hashes(two)
 
@@ -164,7 +164,7 @@ def several(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["MPO", "GIF", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_of_several_pictures_the_first_is_taken(kind: str) -> None:
+def test_the_first_of_several_pictures_is_taken(kind: str) -> None:
     data = several(kind)
     with Image.open(io.BytesIO(data)) as opened:
         assert getattr(opened, "n_frames", 1) == 2
@@ -196,7 +196,7 @@ def test_heic_and_avif_are_read() -> None:
         (b"nothing known", "cannot be decoded"),
     ],
 )
-def test_a_file_that_is_no_picture_is_called_what_it_is(
+def test_a_file_that_is_not_a_picture_is_named_by_its_format(
     head: bytes, reason: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(head)
@@ -230,7 +230,7 @@ def test_a_jpeg_is_whole_until_it_is_cut(kind: str) -> None:
 
 
 @given(kind=st.sampled_from(sorted(JPEGS)), trailer=st.binary(max_size=200))
-def test_what_follows_a_jpeg_does_not_matter(kind: str, trailer: bytes) -> None:
+def test_bytes_after_a_jpeg_do_not_matter(kind: str, trailer: bytes) -> None:
     assert jpeg.is_whole(JPEGS[kind] + trailer)
 
 
@@ -258,7 +258,7 @@ def test_a_jpeg_that_was_cut_and_given_an_end_passes() -> None:
     kind=st.sampled_from(["JPEG", "PNG"]),
 )
 @settings(max_examples=60)
-def test_a_picture_comes_no_smaller_than_twice_the_side(
+def test_a_picture_is_decoded_no_smaller_than_twice_the_side(
     width: int, height: int, side: int, kind: str
 ) -> None:
     data = encoded(Image.new("RGB", (width, height)), kind)
@@ -281,7 +281,7 @@ def test_a_small_picture_is_the_same_and_a_large_one_nearly(kind: str) -> None:
     assert difference.mean() < 3  # of 255: what the edges of the cells differ by
 
 
-def test_a_reduced_picture_is_turned_as_its_exif_says() -> None:
+def test_a_reduced_picture_is_rotated_as_its_exif_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     # a JPEG is reduced by powers of two alone while it is decoded
@@ -290,7 +290,7 @@ def test_a_reduced_picture_is_turned_as_its_exif_says() -> None:
         assert decoding.decode(data, side=10).size == size
 
 
-def test_the_most_pixels_of_a_picture_are_a_parameter() -> None:
+def test_the_largest_number_of_pixels_is_a_parameter() -> None:
     data = encoded(Image.new("1", (200, 100)), "PNG")
     assert decode(data, 20_000)[0].size == (200, 100)
     with pytest.raises(Rejected, match=r"200x100 pixels, more than 19999.*ingest\.max_pixels") as e:
@@ -309,7 +309,7 @@ def test_a_photograph_of_108_megapixels_is_read_where_it_is_allowed() -> None:
         decode(data, 50_000_000)
 
 
-def test_groups_are_bound_by_number_and_by_bytes() -> None:
+def test_groups_are_limited_in_number_and_bytes() -> None:
     small, large = Image.new("RGB", (1, 1)), Image.new("RGB", (4096, 4096))  # 3 B and 48 MiB
     assert [len(g) for g in decoding.grouped([small] * 7, 3)] == [3, 3, 1]
     assert [len(g) for g in decoding.grouped([large] * 7, 256)] == [3, 3, 1]
@@ -335,7 +335,7 @@ def test_an_encoder_says_how_large_it_wants_its_pictures(
 
 @pytest.mark.parametrize("what", ["ingest", "embed"])
 def test_memory_does_not_grow_with_the_number_of_photographs(what: str) -> None:
-    """Of 12 megapixels each, 36 MB when decoded: 30 more take less than three of them."""
+    """A photograph has 12 megapixels, 36 MB when decoded: 30 more take less than three of them."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", what, "2", "32"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Near-duplicates: copies of many kinds of picture are found, and other pictures are not."""
+"""Near-duplicates: copies of many kinds of pictures are found, and other pictures are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests import toy
 
 PARAMS = config.load(toy.ROOT / "params.yaml").ingest
 MISSED = {"brightness x 1.1", "brightness x 1.3", "mirrored"}  # of pictures on a plain ground
-HARD = {  # what else is not recognised, or not always; docs/data.md says so
+HARD = {  # other copies that are not always recognised; docs/data.md says so
     "handwritten digits": {"JPEG quality 50", "halved", "on a phone's screen"},
     "X-rays": {"1/32 cropped on each side"},
     "logos": {"JPEG quality 50"},
@@ -51,7 +51,7 @@ def known(folder: Path, paths: list[Path]) -> KnownPictures:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_pictures_of_a_kind_are_kept_and_copies_are_not(kind: str) -> None:
-    """One of 60 different pictures may be refused; of 12 copies one may be missed."""
+    """At most one of 60 different pictures is refused, and at most one of 12 copies is missed."""
     found = measure(kind, PARAMS, count=60, copies=12, seed=1)
     assert found.refused <= 1 / 60
     missed = {name for name, recall in found.recall.items() if recall < 0.9}

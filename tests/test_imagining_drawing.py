@@ -1,4 +1,4 @@
-"""What is imagined is drawn once: recipes, addresses and the store."""
+"""A picture is drawn once: recipes, addresses and the store."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _replace(path: Path, _: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_truncate, _empty, _flip, _swap, _replace])
-def test_a_damaged_picture_is_drawn_anew(
+def test_a_damaged_picture_is_drawn_again(
     params: config.Generator,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -155,7 +155,7 @@ def test_an_empty_store_adopts_the_pictures_of_an_earlier_run(
     assert all(new.get(at) == old.get(at) for at in whole)
 
 
-def test_what_killed_writers_left_aside_goes_but_not_what_is_being_written(tmp_path: Path) -> None:
+def test_leftovers_of_killed_writers_are_removed_and_current_files_stay(tmp_path: Path) -> None:
     left = tmp_path / f".{'0' * 32}.part"
     left.mkdir()
     (left / ".lock").touch()

@@ -48,7 +48,7 @@ def test_a_picture_depends_on_its_prompt_and_seed_alone(
     assert np.abs(drawn[0] - drawn[3]).mean() > 0.1  # another prompt
 
 
-def test_what_a_drawing_depends_on_is_known_without_the_model(pipelines: Path) -> None:
+def test_the_identity_of_a_generator_is_known_without_loading_it(pipelines: Path) -> None:
     params = parameters(pipelines / "xl")
     before = identity(params)
     assert before["model"].startswith("xl@")

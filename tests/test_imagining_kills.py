@@ -1,4 +1,4 @@
-"""What is imagined is drawn once, whenever a process is killed and however many share a store."""
+"""A picture is drawn once, even if processes are killed and several share a store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.kills import Changes
 
 KILLS = 20
 
-# children are forked from a process that has imported all they need: else each would take 10 s
+# children are forked from a process that has imported everything; else each would take 10 s
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
@@ -50,13 +50,13 @@ class Project:
         return Store(self.root / ".eidolon" / "imagined")
 
     def start(self, last: int = 0) -> BaseProcess:
-        """Start it; just before it changes the file number ``last`` it is killed."""
+        """Start it. It is killed just before it changes file number ``last``."""
         process = CONTEXT.Process(target=_imagine, args=(self.root, last))
         process.start()
         return process
 
     def run(self) -> int:
-        """Run to the end; how many pictures were drawn."""
+        """Run to the end. Returns the number of pictures that were drawn."""
         (self.root / "log").unlink(missing_ok=True)
         process = self.start()
         process.join()
@@ -64,7 +64,7 @@ class Project:
         return drawn(self.log())
 
     def log(self) -> str:
-        """What all its processes said."""
+        """The output of all its processes."""
         return (self.root / "log").read_text()
 
     def stored(self) -> dict[str, tuple[int, int]]:
@@ -76,7 +76,7 @@ class Project:
         }
 
     def files(self) -> list[str]:
-        """All that lies in data/ and in the store."""
+        """All files and folders in data/ and in the store."""
         places = (self.root / "data", self.store.root)
         return sorted(
             str(path.relative_to(self.root)) for place in places for path in place.rglob("*")
@@ -125,16 +125,16 @@ def project(toy_models: Path, tmp_path: Path) -> Callable[[str], Project]:
 def test_killed_at_any_moment_a_run_resumes_where_it_was(
     project: Callable[[str], Project],
 ) -> None:
-    """kill -9 at random moments, each followed by a resume that must equal the whole run.
+    """kill -9 at random moments; a run that resumes after it must equal the whole run.
 
-    A moment is a number of files changed, from none to all.
+    A moment is a number of changed files, from none to all.
     """
     whole = project("whole")
     total = whole.run()
     expected = whole.manifest()
     assert total == len(expected) == 3 * len(toy.NAMES)
     changes = int((whole.root / "changes").read_text())
-    assert changes > 2 * total  # each picture is written aside and renamed
+    assert changes > 2 * total  # each picture is written to another name and renamed
 
     moments, partly = random.Random(0), 0
     for i in range(KILLS):
@@ -159,8 +159,8 @@ def test_killed_at_any_moment_a_run_resumes_where_it_was(
 
 
 def test_an_orphan_of_a_killed_parent_is_waited_for(project: Callable[[str], Project]) -> None:
-    """kill -9 of the parent alone, as of `dvc repro`: the command itself lives on, and a resume
-    must not draw what it draws."""
+    """kill -9 of the parent alone, such as `dvc repro`. The command itself lives on, and a run that
+    resumes must not draw the same pictures."""
     whole = project("whole")
     total = whole.run()
     for so_many in (0, 1, 7, 16, total):
@@ -178,8 +178,8 @@ def test_an_orphan_of_a_killed_parent_is_waited_for(project: Callable[[str], Pro
 
 
 def test_two_processes_share_one_store(project: Callable[[str], Project]) -> None:
-    """Two clones that share a store and draw the same at the same time: nothing is torn, nothing
-    drawn twice."""
+    """Two clones share a store and draw the same pictures at the same time: no file is torn, and
+    none is drawn twice."""
     one = project("one")
     other = project("other")
     (other.root / ".eidolon").mkdir()
@@ -196,7 +196,7 @@ def test_two_processes_share_one_store(project: Callable[[str], Project]) -> Non
     assert not list(one.store.root.rglob("*.part"))
 
 
-def test_only_those_wait_who_claim_the_same(tmp_path: Path) -> None:
+def test_only_claims_of_the_same_picture_wait(tmp_path: Path) -> None:
     one, two, three = (address_of(text) for text in "abc")
     with Store(tmp_path).writing(), Store(tmp_path).claiming([one, two]):
         asks = [CONTEXT.Process(target=_claim, args=(tmp_path, at)) for at in (three, two)]

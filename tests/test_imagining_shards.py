@@ -40,7 +40,8 @@ def params(toy_models: Path) -> config.Generator:
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], None]:
-    """Makes an empty folder the working directory, and writes datasets of given categories."""
+    """Make an empty folder the working directory. Returns a function that writes datasets of given
+    categories."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EIDOLON_STORE", raising=False)
 
@@ -109,7 +110,7 @@ def test_a_shard_may_be_empty(
     assert len(run(split(params, 3))) == params.images_per_category
 
 
-def test_a_store_that_was_lost_takes_back_what_is_there(
+def test_a_lost_store_takes_back_the_pictures_that_are_there(
     params: config.Generator,
     dataset: Callable[[Sequence[str]], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +128,7 @@ def test_a_store_that_was_lost_takes_back_what_is_there(
 
 
 @pytest.mark.usefixtures("dataset")
-def test_bad_input_is_told_and_leaves_what_was_there(params: config.Generator) -> None:
+def test_bad_input_is_reported_and_changes_nothing(params: config.Generator) -> None:
     run(params)
     before = (IMAGINED / "manifest.csv").read_text()
     two = split(params, 2)
@@ -145,7 +146,7 @@ def test_bad_input_is_told_and_leaves_what_was_there(params: config.Generator) -
     assert (IMAGINED / "manifest.csv").read_text() == before
 
 
-def test_a_plan_refuses_what_cannot_be_meant(
+def test_a_plan_refuses_unknown_and_ambiguous_names(
     params: config.Generator, dataset: Callable[[Sequence[str]], None]
 ) -> None:
     strange = params.model_copy(update={"category_prompts": {"red plain sta": "a {}"}})
@@ -172,7 +173,7 @@ def test_a_query_is_drawn_as_the_category_of_its_name_is(
 def test_shards_that_were_drawn_differently_are_not_mixed(
     params: config.Generator, tmp_path: Path
 ) -> None:
-    """As a CPU and an accelerator draw in different precisions, which DVC does not know."""
+    """A CPU and an accelerator draw in different precisions, and DVC does not know that."""
     two = split(params, 2)
     run(two)
     before = (IMAGINED / "manifest.csv").read_text()
@@ -199,7 +200,7 @@ def test_shards_that_were_drawn_differently_are_not_mixed(
 
 
 def test_a_folder_is_replaced_by_several_processes_at_once(tmp_path: Path) -> None:
-    """Each puts a whole folder in its place; what killed ones left goes."""
+    """Each replaces the whole folder, and removes what killed ones left."""
     (tmp_path / f".{'0' * 32}.part").mkdir()
     code = (
         "import sys; from pathlib import Path; from components.files import folder_aside\n"
@@ -263,10 +264,9 @@ def _path() -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", ["cache.dir={}/cache", "remote.storage.url={}/remote"])
 def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: str) -> None:
-    """Two clones draw a shard each, at once; a third, which has nothing, gathers without drawing.
-
-    A category that is added there is all that it draws, though its store was empty.
-    """
+    """Two clones draw one shard each, at the same time. A third one has nothing and collects both
+    without drawing. When a category is added there, it draws that one alone, although its store was
+    empty."""
     (tmp_path / "origin").mkdir()
     sharing = Sharing(tmp_path)
     setting = shared.format(tmp_path)
@@ -302,7 +302,7 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
 
 @pytest.mark.slow
 def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
-    """As a pool of several slots does it, while nothing is there yet."""
+    """An Airflow pool of several slots does that, while no file is there yet."""
     (tmp_path / "origin").mkdir()
     sharing = Sharing(tmp_path)
     with ThreadPoolExecutor() as pool:
@@ -314,14 +314,14 @@ def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_number_of_shards_leaves_no_trace(tmp_path: Path) -> None:
-    """One shard, three, one again: what DVC recorded and what lies there is what it was."""
+    """One shard, then three, then one again: DVC's records and the files are the same as before."""
     clone = Clone(tmp_path)
 
     def states(count: int) -> tuple[list[str], Any]:
         values = yaml.safe_load((tmp_path / "params.yaml").read_text())
         values["generator"]["shards"] = list(range(count))
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-        for _ in range(2):  # the second time there is nothing to do
+        for _ in range(2):  # the second run has nothing to do
             done = subprocess.run(
                 ["dvc", "repro", "generate"],
                 cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""The scoring path that both evaluation and serving use."""
+"""The scores that both evaluation and serving use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def unit(*shape: int) -> np.ndarray:
 
 
 CLIP, VISION = 8, 12  # dimensions
-FUSED = of_dot(CLIP + VISION + 2)  # a fused score is a dot product of so many terms
+FUSED = of_dot(CLIP + VISION + 2)  # terms in the dot product of a fused score
 KNOWN = unit(9, CLIP), unit(9, VISION)
 GALLERY = Gallery.with_query_bank(unit(50, 8), unit(50, 12), *KNOWN, temperature=0.5)
 PLAIN = Gallery(GALLERY.clip, GALLERY.vision)
@@ -62,7 +62,7 @@ def test_hubness_is_the_log_of_the_mean_of_exponentials(many: int) -> None:
     )
 
 
-def test_to_take_hubness_off_is_the_inverted_softmax() -> None:
+def test_subtracting_hubness_is_the_inverted_softmax() -> None:
     """The picture's rank for a known query is that of its share in all known queries."""
     queries, pictures = unit(12, 8), unit(30, 8)
     similar = queries @ pictures.T
@@ -70,11 +70,11 @@ def test_to_take_hubness_off_is_the_inverted_softmax() -> None:
     share = np.exp(similar / tau) / np.exp(similar / tau).sum(axis=0)
     freed = similar - hubness(queries, pictures, 0.5)
     falls = -np.diff(np.take_along_axis(freed, np.argsort(-share, axis=1), axis=1), axis=1)
-    assert falls.min() > -(1 + np.log(12)) * of_dot(8 + 12)  # those that rounding may exchange
+    assert falls.min() > -(1 + np.log(12)) * of_dot(8 + 12)  # pairs that rounding may swap
     assert np.median(falls) > 1e-3
 
 
-def test_a_picture_that_is_near_to_everything_comes_first_no_more() -> None:
+def test_a_picture_near_to_everything_no_longer_comes_first() -> None:
     centre = unit(1, 8)
     queries = unit(20, 8) + 2 * centre
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
@@ -124,8 +124,8 @@ def test_top_is_the_beginning_of_a_stable_sort(values: list[float], k: int) -> N
 
 
 @given(SCORES, st.data())
-def test_what_is_served_is_what_is_measured(values: list[float], data: st.DataObject) -> None:
-    """Average precision, from the order that a user sees."""
+def test_serving_ranks_as_the_evaluation_measures(values: list[float], data: st.DataObject) -> None:
+    """Average precision from the order in which a user sees the pictures."""
     scores = np.array(values, dtype=np.float32)
     rows = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
     positive = np.array(rows)

@@ -1,4 +1,4 @@
-"""The aggregator is the published one, held against an independent derivation in float64."""
+"""The aggregator is the published one: it equals an independent derivation in float64."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def test_starts_as_published() -> None:
     for layer in model.self_attn.layers:
         query, key, value = layer.in_proj_weight.detach().split(dim)
         assert torch.equal(query, key)
-        # the bare parameter keeps torch's own start: uniform within ±sqrt(6 / (dim + 3 dim))
+        # the bare parameter keeps torch's initialisation: uniform within ±sqrt(6 / (dim + 3 dim))
         bound = (6 / (4 * dim)) ** 0.5
         for part in (query, value):
             assert 0.99 * bound < float(part.abs().max()) <= bound
             assert float(part.std()) == pytest.approx(bound / 3**0.5, rel=0.02)
-        # the linear layer is drawn anew, from a normal of deviation 0.02
+        # the linear layer is drawn again, from a normal distribution with deviation 0.02
         drawn = layer.out_proj.weight.detach()
         assert float(drawn.std()) == pytest.approx(0.02, rel=0.02)
         assert float((drawn.abs() < 0.02).float().mean()) == pytest.approx(0.683, abs=0.01)
@@ -99,7 +99,7 @@ def test_saves_and_loads(model: Aggregator, tmp_path: Path) -> None:
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
 
 
-def test_what_is_written_is_as_readable_as_other_files(model: Aggregator, tmp_path: Path) -> None:
+def test_written_files_are_as_readable_as_others(model: Aggregator, tmp_path: Path) -> None:
     with folder_aside(tmp_path / "out") as aside:
         model.save(aside / "a.safetensors")
         (aside / "other").touch()
@@ -107,7 +107,7 @@ def test_what_is_written_is_as_readable_as_other_files(model: Aggregator, tmp_pa
     assert stat.S_IMODE(weights.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
-def test_a_failed_write_leaves_what_was_there(model: Aggregator, tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(model: Aggregator, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_text("before")
     with pytest.raises(ZeroDivisionError), file_aside(path) as aside:
@@ -117,7 +117,7 @@ def test_a_failed_write_leaves_what_was_there(model: Aggregator, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_is_no_aggregator_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_aggregator_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(EidolonError, match=r"a\.safetensors holds no aggregator \(No such file"):
         Aggregator.load(path)

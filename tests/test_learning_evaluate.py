@@ -1,4 +1,4 @@
-"""What the figures say is what they mean, on planted features."""
+"""The figures of the evaluation mean what they say, on planted features."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def frame_of(features: Features) -> pd.DataFrame:
 
 
 def test_the_correction_knows_nothing_of_seen_and_unseen() -> None:
-    """Each picture's own query is in the bank. With the splits dealt anew it is the same."""
+    """Each picture's own query is in the bank, so other splits change nothing."""
     features = planted.features()
     dealt = features.categories["split"].replace({"train": "unseen", "unseen": "train"})
     other = replace(features, categories=features.categories.assign(split=dealt))
@@ -129,7 +129,7 @@ def test_a_small_world_is_evaluated_and_drawn(unseen: int, tmp_path: Path) -> No
 
 
 def test_the_last_digits_of_features_change_no_tracked_figure(tmp_path: Path) -> None:
-    """As another processor computes them: float32 to its last digit."""
+    """Another processor computes them with other last digits of float32."""
     features, rng = planted.features(), np.random.default_rng(7)
     epsilon = np.finfo(np.float32).eps
 
@@ -153,7 +153,7 @@ def test_the_last_digits_of_features_change_no_tracked_figure(tmp_path: Path) ->
 
 
 def evaluated(features: Features, folder: Path) -> dict[str, object]:
-    """Run the stage on ``features``, with a picture behind each of their rows."""
+    """Run the stage on ``features``, with one picture for each of their rows."""
     for name in ("features", "aggregator", "dataset", "accepted"):
         (folder / name).mkdir()
     features.save(folder / "features")
@@ -194,7 +194,7 @@ def evaluated(features: Features, folder: Path) -> dict[str, object]:
     return found
 
 
-def test_no_figure_is_written_as_no_number(tmp_path: Path) -> None:
+def test_no_figure_is_written_as_nan(tmp_path: Path) -> None:
     evaluated(planted.features(("train", "validation")), tmp_path)
     assert "NaN" not in (tmp_path / "out" / "metrics.json").read_text()
     assert math.isfinite(read_json(tmp_path / "out" / "metrics.json", "")["lambda"])

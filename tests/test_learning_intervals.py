@@ -1,4 +1,4 @@
-"""An interval covers what it says it covers, and is not told where it would not."""
+"""An interval has the coverage that it claims, and is left out where it would not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_too_few_categories_have_no_interval(count: int) -> None:
     assert harmonic(many, few).interval() is None
 
 
-def test_the_minimum_is_where_an_interval_begins_to_deserve_its_name() -> None:
+def test_from_the_minimum_on_an_interval_has_its_coverage() -> None:
     """Of 95 % intervals of a known mean, at least 88 % hold it from the minimum on; with two
     categories not even two thirds do."""
 
@@ -63,7 +63,7 @@ def test_a_value_that_is_missing_is_left_out() -> None:
 
 
 def test_a_difference_is_paired_by_category() -> None:
-    """Two rankings that differ by the same amount everywhere have no doubt about it."""
+    """Two rankings that differ by the same amount everywhere have an interval of width zero."""
     values = np.random.default_rng(3).uniform(0, 0.8, size=30)
     low, high = (estimate(values + 0.1) - estimate(values)).interval() or (0, 0)
     assert (low, high) == (pytest.approx(0.1), pytest.approx(0.1))

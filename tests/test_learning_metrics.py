@@ -1,4 +1,4 @@
-"""Average precision is the published definition, on rankings small enough to do by hand."""
+"""Average precision equals the published definition, on rankings small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rankings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         st.sampled_from(
             [
                 st.integers(-2, 2).map(float),  # ties
-                st.sampled_from([0.0, -0.0, 5e-324, 1e-30, -1e-30]),  # next to nothing
+                st.sampled_from([0.0, -0.0, 5e-324, 1e-30, -1e-30]),  # close to zero
                 st.sampled_from([1.0, np.nextafter(dtype(1), dtype(2)), 1e4, -6e4]),  # far apart
                 st.sampled_from([-np.inf, 0.25, 0.5]),
                 hnp.from_dtype(np.dtype(dtype), allow_nan=False, allow_infinity=False),
@@ -119,7 +119,7 @@ def test_junk_is_taken_out_of_the_ranking_and_positives_win() -> None:
     scores = np.array([[5.0, 4.0, 3.0, 2.0, 1.0]])
     positive = np.array([[False, False, True, False, True]])
     junk = np.array([[True, False, True, False, False]])
-    found = average_precisions(scores, positive, junk)  # what is left: no, yes, no, yes
+    found = average_precisions(scores, positive, junk)  # the remaining ranking: no, yes, no, yes
     assert found[0] == pytest.approx(by_the_book([False, True, False, True]))
 
 
@@ -130,7 +130,7 @@ def test_no_queries_and_no_gallery_have_no_mean() -> None:
         assert math.isnan(mean_average_precision(empty, empty > 0))
 
 
-def test_scores_that_are_no_numbers_are_refused() -> None:
+def test_scores_that_are_not_numbers_are_refused() -> None:
     scores, positive = np.array([[0.5, np.nan, 0.1]]), np.array([[True, False, False]])
     with pytest.raises(ValueError, match="must be numbers"):
         average_precisions(scores, positive)
@@ -141,7 +141,7 @@ def test_scores_that_are_no_numbers_are_refused() -> None:
 def test_the_loops_that_the_benchmark_times_are_the_definition() -> None:
     gallery, texts, classes = benchmark.world(400, 8)
     scores, positive = texts @ gallery.T, classes == np.arange(8)[:, None]
-    assert np.unique(scores).size == scores.size  # the authors' sort leaves equal scores open
+    assert np.unique(scores).size == scores.size  # the authors' sort may swap equal scores
     found = average_precisions(scores, positive)
     np.testing.assert_allclose(benchmark.definition(scores, positive), found, atol=1e-12)
     np.testing.assert_allclose(benchmark.authors(scores.T, positive), found, atol=1e-12)

@@ -1,4 +1,4 @@
-"""λ may be 0 or 1, and such an aggregator is saved, loaded and used like any other."""
+"""λ may be 0 or 1, and such an aggregator can be saved, loaded and used like any other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_an_end_of_lambda_is_chosen_saved_and_served(
 
 
 def test_one_run_serves_several_selections(tmp_path: Path) -> None:
-    """Each gets what a run of its own would give it, though they stop at different epochs."""
+    """Each gets the result of a run of its own, although they stop at different epochs."""
     features = planted.features()
     params = PARAMS.model_copy(update={"epochs": 12, "patience": 2})
     settings = (selection.grid(params.fusion_weight_step), ())

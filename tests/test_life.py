@@ -41,7 +41,7 @@ except steps.NothingToDo as reason:
 
 @pytest.mark.timeout(2700)
 def test_make_run(tmp_path: Path) -> None:
-    """Each run of Airflow takes a minute or two, so what does not need the DAG asks its steps."""
+    """Each run of Airflow takes a minute or two, so other checks call the steps of the DAG."""
     clone = Clone(tmp_path)
     interrupt_in(clone, "imagine@0")
     lenient = yaml.safe_load((clone.root / "params.yaml").read_text())
@@ -152,7 +152,7 @@ def cached(summary: dict[str, Any]) -> set[str]:
 
 
 def interrupt_in(clone: Clone, stage: str) -> None:
-    """Stop a run as Ctrl-C does, while the command of ``stage`` runs; nothing of it may live on."""
+    """Stop a run as Ctrl-C does, while the command of ``stage`` runs. No process may survive."""
     command = ["eidolon", *stage.split("@")]
     with clone.start("run") as process:
         run = psutil.Process(process.pid)
@@ -176,7 +176,7 @@ def named(process: psutil.Process, command: list[str]) -> bool:
 
 
 def kept_in_mlflow(clone: Clone, what: str, log: str) -> None:
-    """The page of the failed check is linked in the log, and among a run's artifacts."""
+    """The log links the page of the failed check, and a run of MLflow keeps it as an artifact."""
     linked = re.search(r"what was found: (file://\S+)", log)
     assert linked and linked[1].endswith(f"/{what}/index.html")
     run = re.search(r"kept in MLflow: .* run (\w+)", log)
@@ -187,7 +187,7 @@ def kept_in_mlflow(clone: Clone, what: str, log: str) -> None:
 
 
 def lose_half_of(pictures: Path) -> None:
-    """Every other category is no longer there."""
+    """Remove every second category."""
     for folder in sorted(pictures.iterdir())[::2]:
         folder.rename(pictures.parent / f"lost-{folder.name}")
 
@@ -198,7 +198,7 @@ def give_back(pictures: Path) -> None:
 
 
 def promote_and_deploy(clone: Clone, version: str) -> str:
-    """A person makes ``version`` the champion and deploys it; the Bento's tag."""
+    """Make ``version`` the champion by hand and deploy it. Returns the Bento's tag."""
     assert clone.shell("eidolon", "promote", version).returncode == 0
     deployed = clone.ops("deploy")
     assert deployed.returncode == 0, deployed.stderr

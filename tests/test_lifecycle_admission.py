@@ -1,4 +1,4 @@
-"""Another dataset starts a new lineage; models are not asked for what they have no words for."""
+"""Another dataset starts a new lineage, and names that the models do not know are refused."""
 
 from __future__ import annotations
 

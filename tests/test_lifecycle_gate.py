@@ -1,4 +1,4 @@
-"""The gate lets a better bundle pass and no worse one."""
+"""The gate lets a better bundle pass, and stops a worse one."""
 
 from __future__ import annotations
 

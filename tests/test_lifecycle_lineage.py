@@ -46,7 +46,7 @@ def retriever(registered: registry.Version) -> Retriever:
 
 
 def answer(retriever: Retriever, query: str) -> dict[str, Any]:
-    """What the service answers, as JSON: its own code makes it."""
+    """The answer of the service as JSON, made by the service's own code."""
     bundle = retriever.bundle
     digest = hashlib.sha256((bundle.folder / "bundle.json").read_bytes()).hexdigest()[:12]
     name = BundleName(version=1, digest=digest)
@@ -175,9 +175,7 @@ def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> 
     assert json.loads(one.stdout)["dataset"]["dvc"] in shown.stdout
 
 
-def test_what_is_no_version_and_no_answer_is_one_sentence(
-    retriever: Retriever, tmp_path: Path
-) -> None:
+def test_an_unknown_version_or_answer_is_one_sentence(retriever: Retriever, tmp_path: Path) -> None:
     given = answer(retriever, "red plain star")
     changed: dict[str, dict[str, Any]] = {
         "seeds are not those of": given | {"seeds": [1]},

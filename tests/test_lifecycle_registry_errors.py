@@ -1,4 +1,4 @@
-"""What an error of the registry means, with MLflow itself on a database and over HTTP."""
+"""What the registry's errors mean, with MLflow itself on a database and over HTTP."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_deleted_run_and_a_deleted_artifact_are_bad_input(
         client.log_metric(kept.run_id, "a", 1)
 
 
-def test_what_mlflow_does_not_accept_is_bad_input(client: MlflowClient) -> None:
+def test_values_that_mlflow_refuses_are_bad_input(client: MlflowClient) -> None:
     too_long = pytest.raises(EidolonError, match=r"does not accept this .*maximum length of 250")
     with too_long, registry._reached():
         client.set_registered_model_tag(registry.MODEL, "a" * 400, "value")
@@ -95,7 +95,7 @@ def test_a_locked_database_is_tried_again(
         ("sqlite:///no.db", "is not a usable MLflow .*not a database"),
     ],
 )
-def test_an_address_that_is_no_registry_is_bad_input(
+def test_an_address_without_a_registry_is_bad_input(
     uri: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ PROBLEM = '{"error_code": "%s", "message": "the answer"}'
         (400, PROBLEM % "INVALID_PARAMETER_VALUE", EidolonError, "does not accept .*the answer"),
     ],
 )
-def test_each_answer_of_a_server_is_told_as_what_it_is(
+def test_each_answer_of_a_server_gives_the_right_error(
     status: int,
     body: str,
     kind: type[Exception],

@@ -27,7 +27,7 @@ def test_clean_leaves_what_was_given(tmp_path: Path) -> None:
     for path in (*given, *made):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    for _ in range(2):  # and there is nothing to do a second time
+    for _ in range(2):  # the second time there is nothing to do
         subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
         found = {p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()}
         assert found == {Path("Makefile"), *given}

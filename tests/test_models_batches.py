@@ -1,4 +1,4 @@
-"""Batches: their size follows from memory, and halves where memory runs out."""
+"""Batches: their size follows from the memory, and is halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
         Batches(work, 0, 4)([1, 2, 3])
 
 
-def test_memory_that_runs_out_halves_the_batch_and_one_item_too_many_is_told() -> None:
-    """With the machine's own memory, of which a process has 300 MB more than at first."""
+def test_exhausted_memory_halves_the_batch_and_one_too_large_item_is_an_error() -> None:
+    """The process may take 300 MB of the machine's own memory, beyond what it has at the start."""
     code = (
         "import resource, sys, psutil, torch\n"
         "from components.errors import NoRoomError\n"

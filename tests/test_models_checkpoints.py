@@ -1,4 +1,4 @@
-"""Checkpoints: what is damaged, unsafe or too large is refused with one sentence."""
+"""Checkpoints: a damaged, unsafe or too large one is refused with one sentence."""
 
 from __future__ import annotations
 

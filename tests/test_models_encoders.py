@@ -61,7 +61,7 @@ def test_texts_and_pictures_of_a_two_sided_family(
     for vectors in (images, texts):
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=TOLERANCE)
-        assert np.abs(vectors[0] - vectors[1]).max() > 0.01  # inputs are told apart
+        assert np.abs(vectors[0] - vectors[1]).max() > 0.01  # other inputs give other vectors
     assert images.shape[1] == texts.shape[1]
     np.testing.assert_array_equal(images, encoder.images(five_pictures))
     np.testing.assert_array_equal(texts, encoder.texts(TEXTS))
@@ -75,9 +75,7 @@ def test_texts_and_pictures_of_a_two_sided_family(
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("family", ["clip", "siglip", "siglip2", "siglip2-naflex"])
-def test_families_trained_on_small_letters_get_small_letters(
-    family: str, family_models: Path
-) -> None:
+def test_families_trained_on_lower_case_get_lower_case(family: str, family_models: Path) -> None:
     encoder = ClipEncoder(str(family_models / family))
     np.testing.assert_array_equal(encoder.texts(["A Red STAR"]), encoder.texts(["a red star"]))
 
@@ -121,7 +119,7 @@ def test_pictures_of_a_one_sided_family(
 
 @pytest.mark.numeric
 def test_dinov3_pictures_are_resized_as_by_its_own_processor(family_models: Path) -> None:
-    """Its own, which needs torchvision, resizes floats; the difference is what rounding makes."""
+    """Its own processor needs torchvision and resizes floats. The difference is rounding."""
     picture = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     )
@@ -150,7 +148,7 @@ def test_a_model_that_does_not_pool_is_refused(
         VisionEncoder(str(tmp_path)).images(five_pictures)
 
 
-def test_eva_is_carried_by_way_of_timm_alone(tmp_path: Path) -> None:
+def test_eva_needs_timm(tmp_path: Path) -> None:
     settings = {"model_type": "timm_wrapper", "architecture": "eva02_tiny_patch14_224"}
     (tmp_path / "config.json").write_text(json.dumps(settings))
     with pytest.raises(EidolonError, match=r"requires the timm library .*: choose a model that"):

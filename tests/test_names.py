@@ -1,4 +1,4 @@
-"""Names: which mean the same, what folder they get, and templates that they are put into."""
+"""Names: which are the same, which folder they get, and how templates are filled with them."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ SAME = (
         ("\u202efire\u202c", "fire"),
         ("\ufeff red\r\n\tstar\0", "red star"),
         ("❤\ufe0f", "❤"),
-        ("\u3164", ""),  # looks blank, but is a letter by its category
+        ("\u3164", ""),  # looks blank, but Unicode calls it a letter
         ("ﬁre ５ ㎏", "fire 5 kg"),
         ("a/b_c.", "a/b_c."),
         ("{} %s $x^2$ [/]", "{} %s $x^2$ [/]"),
     ],
 )
-def test_what_nobody_sees_makes_no_difference(given: str, plain: str) -> None:
+def test_invisible_characters_make_no_difference(given: str, plain: str) -> None:
     assert names.plain(given) == plain
 
 
 @given(TEXT)
 @example("´")  # becomes a space and an accent
-@example("e\u200d\u0301")  # composes once what parts it is gone
+@example("e\u200d\u0301")  # combines with the accent once the character between them is removed
 @example("\uffa0a")
 @example(".\u00ad. a")
 def test_a_clean_name_is_clean_and_its_folded_form_folded(text: str) -> None:
@@ -131,7 +131,8 @@ def _params(**generator: object) -> config.Params:
 
 
 def test_other_braces_of_a_template_are_text(toy_models: Path) -> None:
-    """They passed the check of params.yaml, and then the stage `embed` ended with a KeyError."""
+    """Such a template passed the check of params.yaml, and then the stage `embed` ended with a
+    KeyError."""
     from components.models.encoders import ClipEncoder
 
     template = "a {photo} {0} } of {} {"
@@ -167,8 +168,8 @@ def test_a_class_list_names_a_macs_folders(tmp_path: Path) -> None:
     assert splits.read(tmp_path, classes) == {name: name.split()[1] for name in classes}
 
 
-def test_what_was_ingested_joins_its_category_under_another_spelling(tmp_path: Path) -> None:
-    """As after the folder of the category was renamed."""
+def test_ingested_pictures_join_their_category_under_another_spelling(tmp_path: Path) -> None:
+    """That happens after the folder of the category was renamed."""
     row = dict.fromkeys(catalog.COLUMNS, "") | {"path": "a.png", "category": "Cafe\u0301 Noir"}
     tables.write(tmp_path / "manifest.csv", pd.DataFrame([row]))
     (tmp_path / "pictures").mkdir()
@@ -178,8 +179,8 @@ def test_what_was_ingested_joins_its_category_under_another_spelling(tmp_path: P
     assert merged.name == "café noir" and len(merged.gallery) == 2
 
 
-def test_a_folders_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    """Dropping what cannot be read would make another category of it."""
+def test_a_folders_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """Dropping the unreadable bytes would make it another category."""
     for name in (b"a", b"b", b"c", b"caf\xe9"):
         folder = tmp_path / os.fsdecode(name)
         folder.mkdir()

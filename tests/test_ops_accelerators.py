@@ -1,4 +1,4 @@
-"""Accelerators: which there are, and that tasks take turns with them."""
+"""Accelerators: which ones there are, and that tasks take turns with them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_the_environment_keeps_state_in_one_folder(tmp_path: Path) -> None:
     assert "PYTHONDONTWRITEBYTECODE" not in env
 
 
-def test_what_is_set_for_airflow_and_mlflow_wins(tmp_path: Path) -> None:
+def test_settings_for_airflow_and_mlflow_win(tmp_path: Path) -> None:
     given = {"MLFLOW_TRACKING_URI": "http://elsewhere", "AIRFLOW__CORE__PARALLELISM": "32"}
     env = environment(given, tmp_path)
     assert env.items() >= given.items()
@@ -40,7 +40,7 @@ def test_what_is_set_for_airflow_and_mlflow_wins(tmp_path: Path) -> None:
 
 
 def test_airflow_s_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
-    """No environment holds them: Airflow reads each by a command, from a file of its own."""
+    """They are in no environment: Airflow reads each one by a command from its own file."""
     home = tmp_path / "it's here"
     write_json(home / "secrets.json", {"AIRFLOW__API__SECRET_KEY": "made before"})
     env = environment({}, home)
@@ -93,12 +93,12 @@ def test_each_service_gets_what_it_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", ""])
-def test_a_port_that_is_none_is_named(port: str) -> None:
+def test_an_invalid_port_is_named(port: str) -> None:
     with pytest.raises(EidolonError, match=r"EIDOLON_PORT .*1 to 65535"):
         ports({"EIDOLON_PORT": port})
 
 
-def test_a_stage_for_each_shard_has_as_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_for_each_shard_has_a_name_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     names = stage_names()
     assert names[:4] == ["dataset", "plan", "imagine@0", "generate"]
@@ -106,7 +106,7 @@ def test_a_stage_for_each_shard_has_as_many_names(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `python -m ops` needs to begin, where a shell would stumble over its path."""
+    """The files that `python -m ops` needs, in a folder whose path needs quoting in a shell."""
     root = tmp_path / "it's $HOME; here"
     for folder in ("ops", "components"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -152,8 +152,8 @@ for command in ([sys.executable, "-c", printed], ["echo", sys.argv[1]]):
 """
 
 
-def test_what_runs_beside_airflow_does_not_see_its_keys(checkout: Path) -> None:
-    """A stage, DVC and the Bento's builder, as a task of Airflow starts them."""
+def test_processes_beside_airflow_do_not_see_its_keys(checkout: Path) -> None:
+    """A stage, DVC and the builder of the Bento, started as a task of Airflow starts them."""
     done = subprocess.run(
         [sys.executable, "-c", _BESIDE, SECRETS["MLFLOW_TRACKING_URI"]],
         cwd=checkout,
@@ -177,7 +177,7 @@ def test_a_bare_shell_takes_the_environment_over(checkout: Path) -> None:
     assert path.split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
-def test_an_unknown_verb_is_refused() -> None:
+def test_an_unknown_command_is_refused() -> None:
     done = ops(ROOT, "nonsense")
     assert done.returncode == 2
     assert "No such command" in done.stderr

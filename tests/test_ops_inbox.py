@@ -1,4 +1,4 @@
-"""The inbox: what is taken from it and when, and what is read for it."""
+"""The inbox: what is taken from it and when, and that nothing outside of it is read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.ingesting import KNOWN, NEW, photo, png, tree, zipped
 
 
 def test_nothing_outside_the_inbox_is_read_for_it(project: Path) -> None:
-    """Whoever may write there, by a share or a web form, may not read this machine's files."""
+    """People who may write there, by a share or a web form, must not read this machine's files."""
     secret = tree(project / "elsewhere", {NEW: 2})
     picture = secret / "orange_plain_cross" / "0.png"
     place = tree(INBOX / "batch", {KNOWN: 1})
@@ -75,7 +75,7 @@ def test_airflow_s_users_name_sources_in_the_inbox(
 
 
 def quiet(project: Path, seconds: float) -> None:
-    """Have the inbox's entries taken after so many seconds without a change."""
+    """Let the inbox's entries be taken after ``seconds`` without a change."""
     values = yaml.safe_load((project / "params.yaml").read_text())
     values["ingest"]["settled_seconds"] = seconds
     (project / "params.yaml").write_text(yaml.safe_dump(values))
@@ -139,7 +139,7 @@ def unpack(old: Path, place: Path) -> None:
 def test_a_copy_with_old_times_is_not_settled(
     copy: Callable[[Path, Path], object], project: Path
 ) -> None:
-    """As `cp -p`, rsync and tar make it."""
+    """`cp -p`, rsync and tar make such copies."""
     old = tree(project / "old", {NEW: 2})
     for path in (old, *old.rglob("*")):
         os.utime(path, (0, 0))
@@ -153,7 +153,7 @@ def test_a_copy_with_old_times_is_not_settled(
     assert [entry.path.name for entry in inbox.settled(0)] == ["old"]
 
 
-def test_what_is_still_written_while_it_is_taken_stays(project: Path) -> None:
+def test_an_entry_that_is_still_being_written_stays(project: Path) -> None:
     tree(INBOX / "batch", {NEW: 2})
     (INBOX / "cut.zip").write_bytes(b"PK\x03\x04")
     batch, cut = inbox.settled(0)
@@ -169,8 +169,8 @@ def test_what_is_still_written_while_it_is_taken_stays(project: Path) -> None:
     assert len(list(INGESTED.glob("*/batch/*/late.png"))) == 1
 
 
-def test_files_that_come_and_go_do_not_disturb_the_look(project: Path) -> None:
-    """As rsync's temporary ones, which get their names at the end."""
+def test_files_that_come_and_go_do_not_disturb_the_inbox(project: Path) -> None:
+    """rsync writes to temporary files, and renames them at the end."""
     code = (
         "import os, sys, itertools\n"
         "for i in itertools.count():\n"
@@ -194,8 +194,9 @@ def test_files_that_come_and_go_do_not_disturb_the_look(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_airflow_is_told_once_and_only_of_what_was_added(tmp_path: Path) -> None:
-    """The DAG itself: an asset event for new pictures, none for old ones, one for the command's."""
+def test_airflow_gets_one_event_and_only_for_added_pictures(tmp_path: Path) -> None:
+    """The DAG itself emits an asset event for new pictures, also those that the command added, and
+    none for old ones."""
     clone = Clone(tmp_path / "clone")
     source = tree(tmp_path / "new", {NEW: 4, KNOWN: 1})
 

@@ -79,7 +79,7 @@ def test_processes_are_found_though_they_hide_their_environment(tmp_path: Path) 
     assert marked(tmp_path) == []
 
 
-def test_up_refuses_a_port_that_is_none() -> None:
+def test_up_refuses_an_invalid_port() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ops", "up"],
         cwd=ROOT,

@@ -83,7 +83,7 @@ def test_the_table_says_what_has_no_interval_and_no_image_figure() -> None:
     assert summary["map"]["fused"]["unseen_only"] is None
 
 
-def test_the_summary_has_what_is_promised() -> None:
+def test_the_summary_has_all_its_keys() -> None:
     scores = {0.9: "red star", 0.8: "red star", 0.7: "red ring", 0.6: "red star"}
     query = {"text": "red star", "hits": [{"category": c, "score": s} for s, c in scores.items()]}
     summary = summarise(events(), metrics(), query, STAGES, "eidolon:v3")
@@ -120,7 +120,7 @@ def test_the_summary_has_what_is_promised() -> None:
         assert part in text
 
 
-def test_a_refused_version_is_told_with_the_way_to_overrule_it() -> None:
+def test_a_refused_version_is_reported_with_the_way_to_overrule_it() -> None:
     reason = "version 3 is not promoted: gain over text is at least -0.0300, not above 0.0"
     before = [event for event in events() if event.task != "gate"]
     told = refusal([*before, Event("gate", "started"), Event("gate", "skipped", reason)])

@@ -1,4 +1,4 @@
-"""Whose file is this? The owner's name goes along, from the source to the answer and every page."""
+"""The name of the owner's file stays known, from the source to the answer and every page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reasons(outcome: Outcome) -> pd.DataFrame:
     return pd.read_csv(outcome.quarantine / "reasons.csv", keep_default_na=False)
 
 
-def test_an_ingested_picture_keeps_its_givers_name(project: Path) -> None:
+def test_an_ingested_picture_keeps_its_owner_s_name(project: Path) -> None:
     folder = KNOWN.replace(" ", "_")
     take(tree(project / "mine", {KNOWN: 1}))
     photo(KNOWN, 1).save(project / "1.png")
@@ -54,18 +54,18 @@ def test_an_ingested_picture_keeps_its_givers_name(project: Path) -> None:
     assert catalog.read()["source"].tolist() == ["mine", "photos.zip", "list.csv"]
     rows = dataset(config.load().dataset).set_index("source")
     assert set(names) <= set(rows.index)
-    assert f"{folder}/0.png" in rows.index  # below dataset.source
+    assert f"{folder}/0.png" in rows.index  # relative to dataset.source
     read = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
     assert read["source"].tolist() == rows.index.tolist()
 
 
-def test_a_name_stays_as_it_is_but_for_what_no_table_holds() -> None:
+def test_a_name_keeps_every_character_that_a_table_can_hold() -> None:
     kept = '\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL} früh, "x".png'
     assert catalog.printable(kept) == kept
     assert catalog.printable("a\nb\udcff\x1b") == "a\ufffdb\ufffd\ufffd"
 
 
-def test_a_refusal_names_the_picture_that_it_is_like(project: Path) -> None:
+def test_a_refusal_names_the_similar_picture(project: Path) -> None:
     take(tree(project / "mine", {NEW: 1}))
     again = take(tree(project / "again", {NEW: 1}))
     (row,) = reasons(again).to_dict("records")

@@ -1,4 +1,4 @@
-"""Ports that servers are started on are free, and stay free until these listen."""
+"""Ports for servers are free, and stay free until the server listens."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
     for process in processes_of(home):
-        with suppress(psutil.Error, OSError):  # some live for a moment only
+        with suppress(psutil.Error, OSError):  # some live only for a moment
             env = Path(f"/proc/{process.pid}/environ").read_text()
             command = " ".join(process.cmdline())
             assert not any(key in env + command for key in keys)
@@ -101,7 +101,7 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     assert "nothing was running" in clone.ops("down").stdout
 
 
-def test_taken_ports_are_told_before_anything_starts(clone: Clone) -> None:
+def test_taken_ports_are_reported_before_anything_starts(clone: Clone) -> None:
     port = clone.env["EIDOLON_MLFLOW_PORT"]
     with socket.create_server(("127.0.0.1", int(port))):
         done = clone.ops("up")

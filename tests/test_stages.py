@@ -1,4 +1,4 @@
-"""The stages from pictures to bundle, on the toy project; and what bad input does to them."""
+"""The stages from pictures to bundle, on the toy project, with good and with bad input."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
     assert all(loaded.picture(h.id) for h in known.hits)
     new = retriever.search("a purple zebra", 100)
     assert not new.known
-    assert {hit.hubness for hit in new.hits} == {0.0}  # it is not one of those that are corrected
+    assert {hit.hubness for hit in new.hits} == {0.0}  # a new text is not corrected for hubness
     assert any(hit.hubness for hit in known.hits)
     for hit in (*known.hits, *new.hits):
         for score in (hit.score, hit.text_score, hit.image_score, hit.hubness):
@@ -103,8 +103,8 @@ def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
 
 
 @pytest.mark.numeric
-def test_a_known_category_is_what_its_own_pictures_give(in_toy: Path) -> None:
-    """The precomputed vectors equal those that imagining the same prompt anew gives."""
+def test_a_known_category_has_the_vectors_of_its_own_pictures(in_toy: Path) -> None:
+    """The precomputed vectors equal those from imagining the same prompt again."""
     params, loaded = config.load(), loading.load(BUNDLE)
     features = Features.load()
     image = aggregator.aggregate(loaded.aggregator, features)

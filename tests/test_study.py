@@ -74,14 +74,14 @@ def test_fusing_two_independent_streams_beats_each(world: World) -> None:
     assert fused > unseen(world, baselines.mean_image) + 0.02
 
 
-def test_taking_off_a_planted_domain_shift_helps(world: World) -> None:
+def test_subtracting_a_planted_domain_shift_helps(world: World) -> None:
     away = np.random.default_rng(1).normal(size=DIM).astype(np.float32)
     shifted = normalized(world.features.imagined + 2 * normalized(away))
     moved = replace(world, features=replace(world.features, imagined=shifted))
     assert unseen(moved, ideas.domain_shift) > unseen(moved, baselines.fixed_best) + 0.01
 
 
-def test_taking_off_planted_hubness_helps(world: World) -> None:
+def test_subtracting_planted_hubness_helps(world: World) -> None:
     """A direction that queries and some of the pictures share puts those pictures first."""
     rng = np.random.default_rng(2)
     common = normalized(rng.normal(size=DIM).astype(np.float32))
@@ -110,12 +110,12 @@ def test_the_default_is_what_the_stages_make(world: World) -> None:
     gallery = build.build_index(world.features, aggregated, world.hubness)
     frame = analysis.per_category(world.features, gallery, aggregated, model.fusion_weight)
     expected = frame.loc[frame["split"] == "unseen", "fused"].mean()
-    # no two scores of which one is right are nearer than 6e-5: rounding exchanges none
+    # a right and a wrong score differ by at least 6e-5, so rounding cannot swap them
     assert unseen(world, defaults.default) == pytest.approx(expected, abs=1e-6)
 
 
 def test_trusting_clip_helps_where_pictures_are_wrong(world: World) -> None:
-    """Two pictures of each category show another one, and CLIP sees that."""
+    """Two pictures of each category show another category, and CLIP can see that."""
     imagined, seen = world.features.imagined.copy(), world.imagined_clip.copy()
     imagined[:, :2], seen[:, :2] = np.roll(imagined[:, :2], 5, 0), np.roll(seen[:, :2], 5, 0)
     wrong = replace(world, features=replace(world.features, imagined=imagined), imagined_clip=seen)
@@ -125,8 +125,8 @@ def test_trusting_clip_helps_where_pictures_are_wrong(world: World) -> None:
 
 @pytest.mark.parametrize("name", methods.ALL)
 def test_no_choice_looks_at_the_gallery_or_the_unseen(world: World, name: str) -> None:
-    """With other gallery pictures and other unseen queries, the same known queries get the same
-    scores for the same pictures."""
+    """Other gallery pictures and other unseen queries do not change the scores of known queries for
+    the same pictures."""
     method = methods.ALL[name]
     known = np.array(SPLITS) != "unseen"
     imagined, text = world.features.imagined.copy(), world.features.text.copy()
@@ -162,7 +162,7 @@ BANKS = [name for name in banks.BANKS if not name.startswith("control")]
 
 @pytest.mark.parametrize("name", BANKS)
 def test_no_bank_knows_which_picture_is_of_which_category(world: World, name: str) -> None:
-    """With the labels of all pictures dealt anew, each has the hubness that it had."""
+    """With the labels of all pictures shuffled, each picture keeps its hubness."""
     features, bank = world.features, banks.BANKS[name]
     on, queries = gallery_pictures(features), weighted_mean(world)
     dealt = replace(on, labels=np.roll(on.labels, 7))
@@ -172,7 +172,7 @@ def test_no_bank_knows_which_picture_is_of_which_category(world: World, name: st
 
 
 def test_a_bank_of_training_categories_corrects_seen_pictures_more(world: World) -> None:
-    """All categories are alike but for their split: only the bank can make a difference."""
+    """The categories differ in their split alone, so only the bank can make a difference."""
     assert banks.choose(world, banks.training_names).difference > 0.02
     assert abs(banks.choose(world, banks.all_names).difference) < 0.01
 
@@ -189,7 +189,9 @@ def test_the_banks_leave_out_what_they_say(world: World) -> None:
     for i, label in enumerate(on.labels[:20]):
         others = np.delete(similar[i], label)
         expected = tau * np.log(np.exp(others / tau).mean())
-        assert own[i] == pytest.approx(expected, abs=0.02)  # τ is of a slightly other spread
+        assert own[i] == pytest.approx(
+            expected, abs=0.02
+        )  # τ comes from a slightly different spread
         assert best[i] <= own[i] + 0.02
 
 
@@ -215,7 +217,8 @@ def test_the_constant_undoes_a_planted_preference_for_seen_pictures(world: World
 
 
 def test_texts_that_cover_categories_are_ranked_and_judged_beside_them(world: World) -> None:
-    """The planted categories bear the names of emblems; a text's vectors are those of its first."""
+    """The planted categories have names of emblems. A text has the vectors of the first category
+    that it covers."""
     kinds = [kind.name for kind in emblems.emblems()[: len(SPLITS)]]
     features = world.features
     renamed = dict(zip(features.categories["category"], kinds, strict=True))
@@ -257,6 +260,6 @@ def test_the_study_has_a_row_for_each_method_bank_and_control(world: World) -> N
     assert sorted(found) == sorted([*methods.ALL, *shifted, *banks.BANKS])
 
 
-def test_the_interval_is_students() -> None:
+def test_the_interval_is_student_s_t() -> None:
     mean, half = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert (mean, half) == (3.0, pytest.approx(2.776445 * np.sqrt(2.5 / 5), rel=1e-6))

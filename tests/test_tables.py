@@ -1,4 +1,4 @@
-"""Tables: what is written is what is read, and a damaged table is told as such."""
+"""Tables: reading gives back what was written, and a damaged table is reported as such."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_table_of_one_column_keeps_every_row(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["carriage\rreturn", "nul\0"])
-def test_what_no_table_can_hold_is_refused(tmp_path: Path, text: str) -> None:
+def test_values_that_no_table_can_hold_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(EidolonError, match="has a control character"):
         tables.write(tmp_path / "a.csv", pd.DataFrame({"n": [1], "a": [text]}))
     assert not (tmp_path / "a.csv").exists()
@@ -55,14 +55,16 @@ def test_what_no_table_can_hold_is_refused(tmp_path: Path, text: str) -> None:
         ("seed\n1\n", "lacks the columns"),
     ],
 )
-def test_a_damaged_table_is_told_with_its_remedy(tmp_path: Path, content: str, said: str) -> None:
+def test_a_damaged_table_is_reported_with_its_remedy(
+    tmp_path: Path, content: str, said: str
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(content)
     with pytest.raises(EidolonError, match=rf"a\.csv is damaged \(.*{said}.*: mend it"):
         tables.read(path, ("path",), "mend it", ("seed",))
 
 
-def test_a_missing_table_and_one_that_is_no_text_are_told(tmp_path: Path) -> None:
+def test_a_missing_table_and_one_that_is_not_text_are_reported(tmp_path: Path) -> None:
     with pytest.raises(EidolonError, match=r"a\.csv is missing: mend it"):
         tables.read(tmp_path / "a.csv", (), "mend it")
     (tmp_path / "a.csv").write_bytes(b"a\n\xff\n")
@@ -71,7 +73,7 @@ def test_a_missing_table_and_one_that_is_no_text_are_told(tmp_path: Path) -> Non
 
 
 def test_every_table_goes_through_one_module() -> None:
-    """pandas guesses what a column holds, so each call of its own would guess again."""
+    """pandas guesses the type of a column, and each direct call of it would guess again."""
     parts = ("components", "ops", "bento", "dags", "study", "benchmarks", "zoo")
     users = {
         path.relative_to(ROOT).as_posix()

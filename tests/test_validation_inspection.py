@@ -1,4 +1,4 @@
-"""The dataset as a whole: what must not be trained on stops the run, what changed is said."""
+"""The dataset as a whole: bad data stops the run, and changes are reported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def paths(rows: pd.DataFrame, category: int, subset: str = "gallery") -> list[Pa
     return [DATASET / path for path in chosen["path"]]
 
 
-def test_a_sound_dataset_passes_and_is_looked_at_once(copy: Path, rows: pd.DataFrame) -> None:
+def test_a_sound_dataset_passes_and_is_inspected_once(copy: Path, rows: pd.DataFrame) -> None:
     params = config.load().inspect
     report = inspect(params, None)
     assert report["success"] and report["critical"] == [] and not report["compared"]
@@ -123,7 +123,7 @@ def test_a_category_without_training_pictures_is_a_warning(rows: pd.DataFrame) -
     assert f"1 of {rows['category'].nunique()}" in told and told.endswith(f": {name}")
 
 
-def test_what_changed_since_the_champion_is_told(rows: pd.DataFrame) -> None:
+def test_changes_since_the_champion_are_reported(rows: pd.DataFrame) -> None:
     params = config.load().inspect
     first, second, third = rows["category"].unique()[:3]
     before = rows.copy()
@@ -144,7 +144,7 @@ def test_what_changed_since_the_champion_is_told(rows: pd.DataFrame) -> None:
         inspect(params, pd.concat([rows, gone]).to_csv(index=False))
 
 
-def test_the_champions_dataset_is_what_is_compared_with(
+def test_the_dataset_is_compared_with_the_champion_s(
     in_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -174,7 +174,7 @@ def test_drift_is_the_share_of_pictures_that_changed_their_category() -> None:
 
 
 def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
-    """Nor is a picture of one in another category a wrong label; a true copy still is."""
+    """A page in another category is not a wrong label either; a true copy is."""
     rng, rows = np.random.default_rng(0), []
     for i in range(40):
         category = "letter" if i % 2 else "report"
@@ -187,7 +187,7 @@ def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
     params = config.load(Path(__file__).parents[1] / "params.yaml").inspect
     thumbnails = np.array([thumbnail(decode(tmp_path / path)) for path in table["path"]])
     alike = colour_distances(thumbnails, thumbnails) < params.copy_colour_distance
-    assert alike.sum() > 2 * len(table)  # colours at 8x8 pixels alone call most of them copies
+    assert alike.sum() > 2 * len(table)  # by colours at 8x8 pixels alone, most would be copies
     looked = measure(tmp_path, table, params)
     same = looked[["copy", "leak", "label"]].min(axis=1) < params.copy_colour_distance
     assert looked["path"][same].tolist() == [rows[0][0], rows[1][0]]

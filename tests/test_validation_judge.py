@@ -15,7 +15,7 @@ from tests.validating import chosen
 pytestmark = pytest.mark.numeric
 
 
-def test_strangers_do_not_vouch_for_each_other() -> None:
+def test_outliers_do_not_support_each_other() -> None:
     friends = np.array([[1, 0.1, 0], [1, -0.1, 0], [1, 0, 0.1], [1, 0, -0.1]])
     strangers = np.array([[0, 1, 0.05], [0, 1, -0.05]])
     vectors = np.vstack([friends, strangers]).astype(np.float32)
@@ -23,13 +23,15 @@ def test_strangers_do_not_vouch_for_each_other() -> None:
     found = leave_one_out(vectors, 0.8)
     assert (found[:4] > 0.98).all() and (found[4:] < 0.5).all()
     assert np.isnan(leave_one_out(vectors[:1], 0.8)).all()
-    pair = leave_one_out(vectors[[0, 4]], 0.8)  # of two that disagree the second leaves
+    pair = leave_one_out(
+        vectors[[0, 4]], 0.8
+    )  # of two pictures that disagree, the second is rejected
     assert np.isnan(pair[0]) and pair[1] < 0.8
 
 
 OF_SQUARES = 2 * 0.21**2 * of_dot(96)
-"""A difference is 0.21·√(2 - 2·likeness), and the likeness a dot product of 96 terms: near zero the
-root makes much of little, so squares are compared."""
+"""A difference is 0.21·√(2 - 2·likeness), and the likeness is a dot product of 96 terms. Near zero
+the root magnifies small errors, so the tests compare squares."""
 
 
 def test_the_best_of_several_copies_stays() -> None:
@@ -43,7 +45,7 @@ def test_the_best_of_several_copies_stays() -> None:
 
 
 def test_an_altered_picture_is_nearer_than_another_one() -> None:
-    """Whichever of the two is the original."""
+    """It does not matter which of the two is the original."""
     image, other = (draw(c, seed=5, subset="copies", index=0) for c in chosen()[:2])
     values = np.asarray(image)
     inner = image.crop((1, 1, image.width - 1, image.height - 1))
@@ -62,7 +64,7 @@ def test_an_altered_picture_is_nearer_than_another_one() -> None:
     assert (found[:, 0] < 0.01).all() and (found[:, 1] > 0.03).all()
 
 
-def test_agreement_is_the_lead_over_the_best_other_prompt() -> None:
+def test_the_clip_margin_is_the_lead_over_the_best_other_prompt() -> None:
     text = np.eye(3, dtype=np.float32)
     clip = np.array([[0.6, 0.8, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32)
     lead, other = clip_margin(clip, text, np.array([0, 1]))

@@ -31,8 +31,8 @@ PHOTOS = 6  # of each category in the gallery
 
 @dataclass(frozen=True)
 class Zoo:
-    """Some of the embedded world's categories, imagined by the shipped models with a seed other
-    than that of the pictures which the limits were set on."""
+    """Some of the embedded world's categories, imagined by the shipped models. The seed is not the
+    one of the pictures that the limits were set on."""
 
     params: config.Params
     meter: Meter
@@ -97,8 +97,8 @@ def test_planted_pictures_of_every_kind_are_caught(zoo: Zoo, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_gate_undoes_what_wrong_pictures_cost(zoo: Zoo, tmp_path: Path) -> None:
-    """10 % wrong pictures, all of some categories: the loss is there without the gate alone."""
+def test_the_gate_prevents_the_loss_from_wrong_pictures(zoo: Zoo, tmp_path: Path) -> None:
+    """10 % wrong pictures, all of some categories: only without the gate does mAP fall."""
     found = experiment(zoo.world, zoo.measured, zoo.meter, zoo.params, tmp_path, whole=True)
     clean, on, off = (found[column] for column in ("clean", "gate on", "gate off"))
     assert (on >= clean - 0.01).all(), found
@@ -108,7 +108,7 @@ def test_the_gate_undoes_what_wrong_pictures_cost(zoo: Zoo, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_redrawing_wrong_pictures_leaves_no_category_short(zoo: Zoo, tmp_path: Path) -> None:
-    """10 % wrong pictures, strewn over the categories."""
+    """10 % wrong pictures, spread over the categories."""
     found = experiment(zoo.world, zoo.measured, zoo.meter, zoo.params, tmp_path)
     assert (found["gate on"] >= found["clean"] - 0.01).all(), found
     assert found.loc["imagined alone", "gate off"] < found.loc["imagined alone", "clean"], found

@@ -1,4 +1,4 @@
-"""`eidolon thresholds`: what is printed is what is set, and cuts what it says."""
+"""`eidolon thresholds`: the printed bounds are those in force, and cut the share that they say."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_limit_is_printed_as_it_stands_in_params(value: float) -> None:
 
 
 @pytest.mark.numeric
-def test_limits_are_set_from_what_they_cut(in_toy: Path, tmp_path: Path) -> None:
+def test_limits_are_set_from_the_share_that_they_cut(in_toy: Path, tmp_path: Path) -> None:
     values = np.linspace(0, 1, 101)
     limit = Limit("contrast", 0.1, None, "is blank")
     item = thresholds.Distribution(limit, values, values[:5])

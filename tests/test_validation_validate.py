@@ -1,4 +1,4 @@
-"""Validation of imagined pictures: what is wrong is found, drawn again, or kept out."""
+"""Validation of imagined pictures: wrong ones are found, and are drawn again or left out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-def test_offending_pictures_are_drawn_anew_with_other_seeds(copy: Path) -> None:
+def test_rejected_pictures_are_drawn_again_with_other_seeds(copy: Path) -> None:
     params = config.load()
     before = pd.read_csv(IMAGINED / "manifest.csv").set_index("path")
     bad = before.index[1::4]
@@ -140,7 +140,8 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
 
 
 def test_the_same_pictures_give_the_same_pages(copy: Path) -> None:
-    """Whenever they are judged: else dvc.lock would change with every first run."""
+    """The time of the validation does not matter: otherwise dvc.lock would change with every first
+    run."""
 
     def pages() -> dict[Path, bytes]:
         validate(config.load())
@@ -159,7 +160,7 @@ def test_no_more_pictures_may_be_asked_for_than_are_drawn(toy_models: Path) -> N
 
 
 def test_training_leaves_out_a_category_without_pictures(in_toy: Path) -> None:
-    """As if it were of another split: it moves neither the network nor λ."""
+    """Such a category changes neither the network nor λ, as if it belonged to another split."""
     params, features = config.load().train, Features.load()
     row = features.rows("train")[0]
     accepted, elsewhere = features.accepted.copy(), features.categories.copy()

@@ -1,4 +1,4 @@
-"""What a failure of DVC means, with DVC itself: each is one sentence, and of the right class."""
+"""What DVC's failures mean, with DVC itself: each is one sentence, of the right class."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def locked_by_another(root: Path) -> None:
         (two(f"echo error: down >&2; exit {TRY_AGAIN}"), "repro two", TransientError, "down"),
     ],
 )
-def test_bad_input_is_told_from_what_may_go_away(
+def test_bad_input_is_told_apart_from_temporary_errors(
     repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: Callable[[Path], None],
@@ -123,12 +123,12 @@ def test_a_remote_that_is_down_is_asked_again() -> None:
         remote(url)(Path())
         with pytest.raises(TransientError, match="files failed to upload"):
             dvc.run("push")
-    with pytest.raises(TransientError, match=r"(?i)cannot connect"):  # it is gone altogether
+    with pytest.raises(TransientError, match=r"(?i)cannot connect"):  # it is gone completely
         dvc.run("push")
 
 
 def test_a_full_disk_is_tried_again(repository: Path) -> None:
-    """A limit on the size of files stands for it: the system refuses to write on."""
+    """A limit on the size of files takes its place: the system refuses to write more."""
     (repository / "given").write_bytes(b"x" * 1_000_000)
 
     def limit() -> None:

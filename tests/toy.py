@@ -1,6 +1,7 @@
 """A toy project: real stages and real model classes, at a size that runs in seconds.
 
-The models have random weights, so nothing here tells how good retrieval is; the embedded zoo does.
+The models have random weights, so nothing here shows how good retrieval is; the embedded zoo does
+that.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     }
     value["generator"] |= {"model": str(models / "generator"), "images_per_category": 2, "steps": 2}
     value["generator"] |= {"shards": [0, 1]}
-    value["validate"] |= {  # random weights draw noise, and see nothing in it
+    value["validate"] |= {  # random weights draw noise and recognise nothing
         "min_contrast": 0.0,
         "min_sharpness": 0.0,
         "max_sharpness": 100.0,
@@ -85,7 +86,10 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     value["encoders"] |= {"clip": str(models / "clip"), "vision": str(models / "dino")}
     value["train"] |= {"epochs": 3, "steps_per_epoch": 2}
     value["evaluate"] |= {"bootstrap": 200, "min_categories": 2}  # two are unseen
-    value["gate"] |= {"min_gain": -1.0, "tolerance": 1.0}  # random weights may lose to text
+    value["gate"] |= {
+        "min_gain": -1.0,
+        "tolerance": 1.0,
+    }  # fusion with random weights may be worse than text
     value["serve"] |= {"golden_queries": 2}
     return value
 

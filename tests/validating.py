@@ -1,4 +1,4 @@
-"""Parameters for validation and measurements, in the toy project."""
+"""The toy project's parameters and measurements of validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.paths import VALIDATION
 
 
 def changed(**values: Any) -> config.Params:
-    """The toy's parameters with other ones for validation."""
+    """The toy's parameters with ``values`` for the section `validate`."""
     params = config.load()
     return params.model_copy(update={"validation": params.validation.model_copy(update=values)})
 
