@@ -1,4 +1,4 @@
-"""What people and programs do to a picture without making another one of it."""
+"""Alterations of a picture, by people and programs, that leave it the same picture."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _padded(image: Image.Image, _: np.random.Generator) -> Image.Image:
 
 
 def _on_a_phone(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A screenshot of a phone that shows the picture: bars above and below, with signs in them."""
+    """A screenshot of a phone that shows the picture, with signs in bars above and below it."""
     width, height = image.size
     bar = max(4, height // 5)
     canvas = Image.new("RGB", (width, height + 2 * bar), "black")

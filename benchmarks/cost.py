@@ -1,9 +1,9 @@
 """What the small profile costs without an accelerator: `python -m benchmarks.cost`.
 
-The architectures of `folder-sd-turbo` are built from their published hyperparameters without their
-weights (on torch's meta device), and torch counts the floating point operations of one picture.
-An estimate of the time is that count over the operations per second of this machine in a product of
-two matrices: time = operations / rate. Memory traffic is left out, so the real time is longer.
+The architectures of `folder-sd-turbo` are built from their published hyperparameters, without
+weights (on torch's meta device). torch counts the floating point operations of one picture. The
+estimated time is that count divided by this machine's rate in a product of two matrices: time =
+operations / rate. Memory traffic is left out, so the real time is longer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from components.config import profiles
 from components.errors import one_sentence
 
 SIDE = 1024  # of the matrices whose product gives this machine's rate
-LATENT = 8  # pixels of the picture to one of the VAE's latents
+LATENT = 8  # pixels of the picture for each latent of the VAE
 
 # unet/ and text_encoder/config.json of stabilityai/sd-turbo
 UNET: dict[str, Any] = {
@@ -57,8 +57,8 @@ DINOV2: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 6, "patch_s
 
 
 def parts(size: int) -> dict[str, tuple[torch.nn.Module, Callable[[Any], object]]]:
-    """Each model, and what it does for one picture of ``size`` pixels a side; built on the device
-    that is current."""
+    """Each model and its work for one picture of ``size`` pixels a side, built on torch's current
+    device."""
     clip = CLIPConfig(text_config=CLIPTextConfig(), vision_config=CLIPVisionConfig())
     latents = torch.zeros(1, 4, size // LATENT, size // LATENT)
     words = torch.zeros(1, TOKENS, dtype=torch.long)
@@ -78,14 +78,14 @@ def parts(size: int) -> dict[str, tuple[torch.nn.Module, Callable[[Any], object]
 
 @torch.inference_mode()
 def operations(model: torch.nn.Module, work: Callable[[Any], object]) -> int:
-    """Floating point operations of ``work``: a multiplication with its addition counts as two."""
+    """Floating point operations of ``work``. A multiplication and its addition count as two."""
     with FlopCounterMode(display=False) as counter:
         work(model.eval())
     return int(counter.get_total_flops())
 
 
 def rate() -> float:
-    """Floating point operations per second of this machine's CPU, in 32 bits: the best of ten."""
+    """Floating point operations per second of this machine's CPU in 32 bits: the best of ten."""
     one, other = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     took = []
     for _ in range(10):

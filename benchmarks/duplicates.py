@@ -1,7 +1,7 @@
-"""How often different pictures are taken for near-duplicates, and how often copies are not.
+"""How often different pictures are taken for near-duplicates, and how often copies are missed.
 
 `python -m benchmarks.duplicates` prints the tables of docs/data.md: a row for each kind of picture,
-and for each thing that is done to a copy. All pictures are made, so that the figures need no data.
+and a row for each alteration of a copy. All pictures are generated, so no data set is needed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ from components.images.hashing import image_hashes
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one kind: the share of different pictures that were refused, the pictures looked at in a
-    second of processor time, and the share of copies that were recognised, by alteration."""
+    """The figures of one kind of picture.
+
+    ``refused`` is the share of different pictures that were refused, ``per_second`` the pictures
+    looked up in a second of processor time, and ``recall`` the share of copies that were found, by
+    alteration.
+    """
 
     refused: float
     per_second: float
@@ -36,8 +40,8 @@ class Measured:
 
 
 def measure(kind: str, params: config.Ingest, count: int, copies: int, seed: int = 0) -> Measured:
-    """Look for each of ``count`` pictures of ``kind`` among those before it, then for altered
-    copies of ``copies`` of them among all."""
+    """Look up each of ``count`` pictures of ``kind`` among those before it, then altered copies of
+    ``copies`` of them among all."""
     rng = np.random.default_rng([seed, [*KINDS].index(kind)])
     images = [KINDS[kind](rng) for _ in range(count)]
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +66,7 @@ def main(
     count: Annotated[int, typer.Option(min=2, help="pictures of each kind")] = 500,
     copies: Annotated[int, typer.Option(min=1, help="pictures of each kind to alter")] = 60,
 ) -> None:
-    """Measure near-duplicates on made pictures of several kinds (docs/data.md)."""
+    """Measure near-duplicates on generated pictures of several kinds (docs/data.md)."""
     params = config.load().ingest
     found = {kind: measure(kind, params, count, min(copies, count)) for kind in KINDS}
     errors = Table("kind", "refused", "pictures/s", "least recall")

@@ -55,9 +55,9 @@ def batches(
 
 
 def one_more(params: config.Generator, names: list[str]) -> Row:
-    """Seconds of plan, imagine and generate for one added category, against those for all.
+    """Seconds of plan, imagine and generate for one added category, and for all categories.
 
-    Once each, without the start of Python; loading the model is in both.
+    Each is measured once, without the start of Python but with the loading of the model.
     """
     alone = params.model_copy(update={"shards": (0,)})
     with tempfile.TemporaryDirectory(prefix="eidolon-generation-") as folder:
@@ -86,7 +86,7 @@ def one_more(params: config.Generator, names: list[str]) -> Row:
 def nothing_new() -> Row:
     """Seconds of `make run` with nothing to do.
 
-    Raises :class:`EidolonError` when a stage was not up to date.
+    Raises :class:`EidolonError` when the run fails or a stage was not up to date.
     """
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "ops", "run"], capture_output=True, text=True)

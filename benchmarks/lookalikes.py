@@ -1,8 +1,8 @@
-"""Kinds of made pictures that a search for near-duplicates is measured on.
+"""Kinds of generated pictures on which the search for near-duplicates is measured.
 
-Within a kind, pictures differ in what a person would call the picture and share what fools a
-measure: the plain ground, the outline, the layout. Clutter, where outlines alone tell pictures
-apart, is there too. Every picture is a pure function of its generator.
+The pictures of a kind show different things to a person. They share what can fool a measure: the
+plain ground, the outline, the layout. Cluttered kinds are there too, where only outlines tell
+pictures apart. Every picture is a pure function of its random generator.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _soft(rng: np.random.Generator, size: tuple[int, int], cells: int) -> npt.ND
 
 
 def garment(rng: np.random.Generator) -> Image.Image:
-    """A shirt on white: one cut, of another cloth, colour, collar and print."""
+    """A shirt on white: always one cut, but another cloth, colour, collar and print."""
     side = 224
     near = rng.normal(0, 2.0, size=8)
     body = [
@@ -105,7 +105,7 @@ def digit(rng: np.random.Generator) -> Image.Image:
 
 
 def xray(rng: np.random.Generator) -> Image.Image:
-    """A chest: a bright body, two dark lungs, ribs, a heart; another person's each time."""
+    """A chest: a bright body, two dark lungs, ribs and a heart, of another person each time."""
     side = 256
     y, x = np.mgrid[0:side, 0:side] / side - 0.5
 
@@ -131,7 +131,7 @@ def xray(rng: np.random.Generator) -> Image.Image:
 
 
 def face(rng: np.random.Generator) -> Image.Image:
-    """A drawn face: one outline, other eyes, brows, mouth, skin and hair."""
+    """A drawn face: always one outline, but other eyes, brows, mouth, skin and hair."""
     canvas = Image.new("RGB", (192, 192), "white")
     pen = ImageDraw.Draw(canvas)
     tone = rng.uniform(0.35, 1)
@@ -204,7 +204,7 @@ def logo(rng: np.random.Generator) -> Image.Image:
 
 
 def page(rng: np.random.Generator) -> Image.Image:
-    """A page of text: one layout, other words."""
+    """A page of text: always one layout, but other words."""
     canvas = Image.new("RGB", (300, 400), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
     for y in range(30, 370, 14):
@@ -213,7 +213,7 @@ def page(rng: np.random.Generator) -> Image.Image:
 
 
 def screenshot(rng: np.random.Generator) -> Image.Image:
-    """A window: one frame of bars and lines, other entries."""
+    """A window: always one frame of bars and lines, but other entries."""
     canvas = Image.new("RGB", (320, 240), (245, 245, 245))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(10)
     pen.rectangle((0, 0, 320, 22), fill=(50, 60, 80))

@@ -1,6 +1,6 @@
-"""Peak memory of what reads photographs, by how many there are: `python -m benchmarks.memory`.
+"""Peak memory of reading photographs, by their number: `python -m benchmarks.memory`.
 
-The photographs have 12 megapixels. `ingest` refuses all but the first, since they are the same;
+The photographs have 12 megapixels. `ingest` refuses all but the first, since they are identical;
 `embed` encodes them with the encoders of params.yaml.
 """
 
@@ -28,8 +28,8 @@ def main(
     what: Annotated[str, typer.Argument(help="`ingest` or `embed`")],
     counts: Annotated[list[int], typer.Argument(help="how many photographs, in this order")],
 ) -> None:
-    """Print the most memory that this process ever had, after each of COUNTS photographs of a new
-    folder were read by WHAT, `ingest` or `embed`."""
+    """Print this process's peak memory after each of COUNTS. WHAT (`ingest` or `embed`) reads that
+    many photographs from a new folder."""
     params = config.load()
     root = Path.cwd()
     encoders = params.encoders.model_copy(
@@ -59,15 +59,15 @@ def main(
 
 
 def peak() -> int:
-    """Megabytes that this process had in memory at most (Linux). What getrusage calls so counts
-    its parent too."""
+    """Peak memory of this process in megabytes (Linux). The figure of getrusage would include its
+    parent."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) // 1024
 
 
 def _photographs(folder: Path, count: int) -> None:
-    """``count`` copies of one, each a link."""
+    """``count`` hard links to one photograph."""
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
     first = folder / "0.jpg"
@@ -77,7 +77,7 @@ def _photographs(folder: Path, count: int) -> None:
 
 
 def _dataset(folder: Path) -> None:
-    """One that has next to nothing."""
+    """A dataset with a single tiny picture."""
     (folder / "gallery").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(folder / "gallery" / "0.png")
     row = dict.fromkeys(manifest.DATASET_COLUMNS, "none") | {

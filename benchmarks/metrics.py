@@ -1,7 +1,7 @@
-"""mAP: how fast beside the usual loop, and how much memory for a million gallery rows.
+"""mAP: its speed compared with the usual loops, and its memory for a gallery of a million rows.
 
-Two loops are the baselines: the definition, word for word, and the shortcut of the revisited Oxford
-evaluation and of the method's authors, whose Python loop walks over the hits alone.
+Two loops are the baselines. One is the definition, word for word. The other is the shortcut of the
+revisited Oxford evaluation and of the method's authors: a Python loop over the hits alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = tuple[str, str, str, str]
 
 
 def world(gallery: int, queries: int) -> tuple[Floats, Floats, np.ndarray]:
-    """Features of a gallery and of a query for each class, float32, and the gallery's classes.
+    """Features of a gallery and of one query per class (float32), and the gallery's classes.
 
     They are as hard as the paper's sets: mAP is about 0.6.
     """
@@ -44,7 +44,8 @@ def world(gallery: int, queries: int) -> tuple[Floats, Floats, np.ndarray]:
 
 
 def step(earlier: int, rank: int) -> float:
-    """What the hit at zero-based ``rank`` adds, ``earlier`` hits before it."""
+    """The share of average precision that the hit at zero-based ``rank`` adds after ``earlier``
+    hits."""
     before = 1.0 if rank == 0 else earlier / rank
     return (before + (earlier + 1) / (rank + 1)) / 2
 
@@ -63,9 +64,10 @@ def definition(scores: Floats, positive: Bools) -> Floats:
 
 
 def authors(scores: Floats, positive: Bools) -> Floats:
-    """The same by the authors' way: ``scores`` (N, Q) sorted at once, then each query's hits.
+    """Average precision as the authors compute it: sort ``scores`` (N, Q), then walk each query's
+    hits.
 
-    Their sort is not stable, so equal scores may change places.
+    Their sort is not stable, so equal scores may swap places.
     """
     ranks = np.argsort(-scores, axis=0)
     found = []
@@ -76,7 +78,7 @@ def authors(scores: Floats, positive: Bools) -> Floats:
 
 
 def seconds(work: Callable[[], Floats], repeats: int) -> tuple[Floats, float]:
-    """What ``work`` gives, and the median of its time."""
+    """The result of ``work``, and the median of its time in seconds."""
     took = []
     for _ in range(repeats):
         began = time.perf_counter()

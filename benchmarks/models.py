@@ -1,9 +1,9 @@
 """Full-size architectures with random weights on an accelerator: `python -m benchmarks.models`.
 
-What a model computes takes as long with random weights as with trained ones, so nothing needs to be
-downloaded: CLIP ViT-L/14, DINOv2-L and SDXL-Turbo are built from their published hyperparameters
-and loaded by the code that loads the real ones. Each rate stands beside that of the plain loop:
-one prompt or picture at a time through the library's own class, in the same precision.
+A model takes as long with random weights as with trained ones, so nothing needs to be downloaded.
+CLIP ViT-L/14, DINOv2-L and SDXL-Turbo are built from their published hyperparameters and loaded by
+the code that loads the real ones. Each rate is compared with that of the plain loop: one prompt or
+picture at a time through the library's own class, in the same precision.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Rate:
 
 
 def parameters(part: str) -> int:
-    """How many parameters an architecture has, without their memory."""
+    """The number of parameters of an architecture, computed without allocating them."""
     with torch.device("meta"):
         return sum(p.numel() for p in ARCHITECTURES[part]().parameters())
 
@@ -235,7 +235,7 @@ def measure(folder: Path, params: config.Generator, items: int) -> list[Rate]:
 
 
 def _plain(model: str) -> tuple[Callable[[Image.Image], Any], Any]:
-    """As the documentation of transformers has it: what prepares a picture, and the model."""
+    """What prepares a picture, and the model, as in the documentation of transformers."""
     processor = AutoImageProcessor.from_pretrained(model, backend="pil")
     loaded = AutoModel.from_pretrained(model, dtype=precision()).eval().to(device())
     return lambda p: processor(p, return_tensors="pt").to(device(), precision()), loaded
@@ -248,7 +248,8 @@ def _compare(
     ours: Callable[[], M],
     work: Callable[[M, list[T]], object],
 ) -> Rate:
-    """Both ways over ``items``. ``plain`` and ``ours`` load; only one is in memory at a time."""
+    """Measure both ways on ``items``. ``plain`` and ``ours`` load a model; only one is in memory at
+    a time."""
     _forget()
     alone = _one_by_one(plain(), items[:ALONE])
     _forget()

@@ -1,4 +1,4 @@
-"""Bad pictures of known kinds, planted among imagined ones, to measure what validation catches."""
+"""Bad pictures of known kinds among imagined ones, to measure what validation catches."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Planted:
-    """``measured`` with bad pictures in the rows ``at``; ``sources`` are the rows that copies were
-    made of (equal to ``at`` for other kinds)."""
+    """``measured`` with bad pictures in the rows ``at``. ``sources`` are the rows whose copies were
+    planted (equal to ``at`` for other kinds)."""
 
     measured: Measured
     at: Rows
@@ -40,10 +40,10 @@ def plant(
     spared: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Planted:
-    """Replace the rows ``at`` by bad pictures of ``kind``, written to ``folder``, made of pictures
-    of the rows ``spared`` where they are made of any.
+    """Replace the rows ``at`` by bad pictures of ``kind``, written to ``folder``.
 
-    Each file's hash is given as the manifest's, so that what is wrong is in the picture alone.
+    Kinds that are made from another picture take it from the rows ``spared``. The manifest gets the
+    hash of each new file, so that only the picture itself is wrong.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = at.copy()

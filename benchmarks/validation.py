@@ -1,8 +1,8 @@
 """What the gate catches, and what that is worth: `python -m benchmarks.validation`.
 
-First a planted set: bad pictures of known kinds among those that `make run` imagined. Then 10 % of
-the imagined pictures are exchanged for pictures of other categories, and mAP is compared: clean,
-with the gate (wrong pictures are found and redrawn), and without it.
+First, bad pictures of known kinds are planted among those that `make run` imagined. Then 10 % of
+the imagined pictures are replaced by pictures of other categories, and mAP is compared: without
+wrong pictures, with the gate (it finds wrong pictures and draws them again), and without the gate.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ WEIGHT = 0.5  # λ of the experiment, near the best for a plain mean
 def gate(
     measured: Measured, meter: Meter, params: config.Params, folder: Path, count: int, seed: int = 0
 ) -> pd.DataFrame:
-    """For each kind, with ``count`` planted: ``recall``, ``precision``, and ``rejected``, the share
-    of the pictures not planted that the gate rejects, the generator's own mistakes among them.
+    """Plant ``count`` pictures of each kind: ``recall``, ``precision`` and ``rejected`` for each.
 
-    The last row, ``all``, has all kinds at once, an eighth of all pictures together. A planted copy
-    is caught when one of the pair is rejected, whichever it is.
+    ``rejected`` is the share of the pictures not planted that the gate rejects, which includes the
+    generator's own mistakes. The last row, ``all``, plants all kinds at once, an eighth of all
+    pictures together. A planted copy is caught when either picture of the pair is rejected.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -76,7 +76,7 @@ def _rates(planted: list[Planted], params: config.Params) -> tuple[float, float,
 
 @dataclass(frozen=True)
 class World:
-    """What is searched, and by which ``categories``: ``text`` (C, d), ``positive`` (C, N)."""
+    """The gallery and the queries: ``text`` (C, d) of ``categories``, and ``positive`` (C, N)."""
 
     categories: pd.Index
     text: Array
@@ -84,9 +84,9 @@ class World:
     positive: npt.NDArray[np.bool_]
 
     def maps(self, names: pd.Series, kept: npt.NDArray[np.bool_], vision: Array) -> pd.Series:
-        """mAP of the mean of each category's ``kept`` pictures: alone, and fused with the text at
-        λ = :data:`WEIGHT`. ``names`` and ``vision`` (N, d) are the pictures' categories and
-        features."""
+        """mAP of the mean of each category's ``kept`` pictures, alone and fused with the text at λ
+        = :data:`WEIGHT`. ``names`` and ``vision`` (N, d) are the pictures' categories and features.
+        """
         row = self.categories.get_indexer(pd.Index(names))
         image = np.zeros((len(self.categories), vision.shape[1]), dtype=np.float32)
         np.add.at(image, row[kept], vision[kept])
@@ -109,8 +109,11 @@ def experiment(
     whole: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """mAP `clean`, with the `gate on` and with it `off`, where :data:`SHARE` of the imagined
-    pictures are of ``kind``; ``whole``: all pictures of that share of the categories."""
+    """mAP without wrong pictures (`clean`), with the gate (`gate on`) and without (`gate off`).
+
+    :data:`SHARE` of the imagined pictures are of ``kind``. With ``whole`` they are all the pictures
+    of that share of the categories.
+    """
     rng = np.random.default_rng(seed)
     names = measured.rows["category"]
     if whole:

@@ -30,14 +30,16 @@ from study.world import STEPS, WORK, World, make, seconds_per_picture
 
 
 def maps(world: World, ranking: Ranking) -> dict[str, float]:
-    """What a method is judged by, and reported with.
+    """The figures by which a method is chosen, and those that are reported.
 
-    By ``chosen_by`` and ``chosen_alone`` choices are made: mAP of the validation categories over
-    all training pictures, and over their own. Reported are the mAP of each group of categories over
-    the whole gallery, ``unseen_only`` over the unseen categories' pictures, and ``harmonic`` of
-    seen and unseen. ``covering`` is the mAP of texts that cover several categories; of their right
-    pictures among the first as many as there are, the share ``covering_seen`` is of categories seen
-    in training, and it would be ``covering_truth`` if all were found alike.
+    Choices are made by ``chosen_by`` and ``chosen_alone``: mAP of the validation categories over
+    all training pictures, and over their own alone. Reported are the mAP of each group of
+    categories over the whole gallery, ``unseen_only`` over the unseen categories' pictures, and
+    ``harmonic`` of seen and unseen.
+
+    ``covering`` is the mAP of texts that cover several categories. Their first results are counted,
+    as many as there are right pictures: ``covering_seen`` is the share of seen categories among the
+    right ones there, and ``covering_truth`` is that share among all right pictures.
     """
     features, on = world.features, gallery_pictures(world.features)
     scores, unseen = ranking(on), features.rows("unseen")

@@ -1,9 +1,9 @@
-"""Which queries should measure a picture's hubness: candidates for the bank.
+"""Which queries should measure a picture's hubness: candidates for the query bank.
 
-A bank that holds the training categories alone holds each seen picture's own query and no unseen
-picture's. It corrects seen pictures more, which by itself raises the mAP of unseen categories. So
-each candidate is shown with the difference between both corrections, and is chosen where there is
-no such difference to be gained: on validation categories among their own pictures.
+A bank of the training categories alone contains the own query of each seen picture, and of no
+unseen picture. It corrects seen pictures more, which by itself raises the mAP of unseen categories.
+So each candidate is shown with the difference between the two corrections. The choice is made where
+nothing can be gained by that difference: on validation categories among their own pictures.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from study.ranking import (
 from study.world import World
 
 Bank = Callable[[World, Array, Array, Pictures, float], Array]
-"""From queries (C, d) of all rows, pictures (N, d) in the same space, what is known of the
-pictures, and a temperature, to the pictures' hubness (N,)."""
+"""A function of queries (C, d) of all rows, pictures (N, d) in the same space, what is known of the
+pictures, and a temperature. It returns the pictures' hubness (N,)."""
 
 
 class Choice(NamedTuple):
-    """A bank's ranking, and the ``difference`` of its mean correction of seen gallery pictures to
-    that of unseen ones."""
+    """A bank's ranking, and the ``difference`` between its mean corrections of seen and of unseen
+    gallery pictures."""
 
     ranking: Ranking
     difference: float
@@ -55,14 +55,14 @@ def training_names(
 
 
 def all_names(_: World, queries: Array, pictures: Array, on: Pictures, temperature: float) -> Array:
-    """What is shipped."""
+    """The bank that is shipped."""
     return hubness(queries[on.known], pictures, temperature)
 
 
 def best_left_out(
     _: World, queries: Array, pictures: Array, on: Pictures, temperature: float
 ) -> Array:
-    """All names but the one that is nearest to the picture, mostly its own."""
+    """All names but the one that is nearest to the picture, which is mostly its own."""
     similar = pictures @ queries[on.known].T
     similar.sort(axis=1)
     return _soft_maximum(similar[:, :-1], temperature)
@@ -71,7 +71,8 @@ def best_left_out(
 def own_left_out(
     _: World, queries: Array, pictures: Array, on: Pictures, temperature: float
 ) -> Array:
-    """All names but the picture's own, by its label: a control, since a gallery has no labels."""
+    """All names but the picture's own, by its label. This is a control, since a gallery has no
+    labels."""
     similar = pictures @ queries[on.known].T
     own = on.labels[:, None] == on.known[None, :]
     return _soft_maximum(similar[~own].reshape(len(similar), -1), temperature)
@@ -80,12 +81,13 @@ def own_left_out(
 def covering_texts(
     world: World, queries: Array, pictures: Array, _: Pictures, temperature: float
 ) -> Array:
-    """Texts of a colour and a shape, which are no category's name: each picture has one."""
+    """Texts of a colour and a shape, which are not names of categories: each picture fits one of
+    them."""
     return hubness(queries[world.features.rows(covering.SPLIT)], pictures, temperature)
 
 
 def mean_query(_: World, queries: Array, pictures: Array, on: Pictures, __: float) -> Array:
-    """The limit of a high temperature: the mean of all queries is subtracted from each."""
+    """The limit of a high temperature: the similarity to the mean of all queries is subtracted."""
     return pictures @ queries[on.known].mean(axis=0)
 
 
@@ -109,8 +111,8 @@ BANKS: Mapping[str, Bank] = {
 
 
 def choose(world: World, bank: Bank) -> Choice:
-    """``bank`` under the default's network and λ, with the temperature that is best on validation
-    categories."""
+    """``bank`` with the default's network and λ, and with the temperature that is best on
+    validation categories."""
     model, text = defaults.shipped(world), world.features.text
     image, fusion_weight = aggregator.aggregate(model, world.features), model.fusion_weight
 
@@ -130,13 +132,13 @@ def choose(world: World, bank: Bank) -> Choice:
 
 
 def offset(world: World, ranking: Ranking) -> Ranking:
-    """``ranking`` with a constant subtracted from the scores of pictures of training categories
-    (calibrated stacking: Chao et al., "An Empirical Study and Analysis of Generalized Zero-Shot
-    Learning for Object Recognition in the Wild", ECCV 2016).
+    """``ranking`` with a constant subtracted from the scores of pictures of training categories.
 
-    The constant is the best for the harmonic mean of training and validation categories over the
-    training pictures, of 0 to 1 standard deviations of the scores. It needs the pictures' labels,
-    so it is a control and no method: it shows how far pushing down what was seen goes by itself.
+    This is calibrated stacking (Chao et al., "An Empirical Study and Analysis of Generalized
+    Zero-Shot Learning for Object Recognition in the Wild", ECCV 2016). The constant is the best of
+    0 to 1 standard deviations of the scores, by the harmonic mean of training and validation
+    categories over the training pictures. It needs the pictures' labels, so it is a control and not
+    a method: it shows how much is gained by lowering the scores of seen pictures alone.
     """
     on = training_pictures(world.features)
     scores = ranking(on)
@@ -154,8 +156,8 @@ def offset(world: World, ranking: Ranking) -> Ranking:
 
 
 def _harmonic(world: World, scores: Array) -> float:
-    """Of the mAP of training and of validation categories, by ``scores`` of the training
-    pictures."""
+    """Harmonic mean of the mAP of training and of validation categories, by ``scores`` of the
+    training pictures."""
     labels = training_pictures(world.features).labels
     groups = (world.features.rows(split) for split in ("train", "validation"))
     maps = [mean_average_precision(scores[rows], labels == rows[:, None]) for rows in groups]

@@ -31,7 +31,7 @@ def mean_image_corrected(world: World) -> Ranking:
 
 
 def joint(world: World) -> Ranking:
-    """The plain sum of both: λ = 1/2 up to a factor."""
+    """The plain sum of both scores: λ = 1/2 up to a factor."""
     return linear(world.features.text, weighted_mean(world), 0.5)
 
 

@@ -1,6 +1,6 @@
-"""Texts outside the bank: "red star" names no category, and covers four.
+"""Texts outside the bank: "red star" is not the name of a category, and covers four.
 
-People also type what is broader than a category. The relevant pictures of such a text follow
+People also type texts that are broader than a category. The right pictures for such a text follow
 from the emblems' own attributes, so its figures need no labelling.
 """
 
@@ -21,7 +21,7 @@ TEXTS = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 
 
 def covers(features: Features) -> npt.NDArray[np.bool_]:
-    """(T, C): which rows of ``features`` each of its covering texts covers."""
+    """(T, C): the rows of ``features`` that each of its covering texts covers."""
     names = features.categories["category"]
     kinds = [
         f"{kind.colour} {kind.shape}"
@@ -34,11 +34,11 @@ def covers(features: Features) -> npt.NDArray[np.bool_]:
 
 
 def extended(features: Features, text: Array, imagined: Array) -> Features:
-    """``features`` with :data:`TEXTS` as further rows, behind the categories and without pictures:
-    whatever ranks the categories then ranks them too.
+    """``features`` with :data:`TEXTS` as further rows after the categories, without gallery
+    pictures.
 
-    ``text`` (T, d_clip) and ``imagined`` (T, K, d_vision) are theirs, unvalidated, as they are when
-    a person asks.
+    So a ranking of the categories ranks the texts too. ``text`` (T, d_clip) and ``imagined`` (T, K,
+    d_vision) are the texts' own, unvalidated, as for a user's query.
     """
     rows = pd.DataFrame({"category": TEXTS, "split": SPLIT})
     many = features.imagined.shape[1]

@@ -1,4 +1,4 @@
-"""What is shipped, and what it is without each of its parts."""
+"""The default that is shipped, and the default without each of its parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from study.world import World
 
 @cache
 def shipped(world: World) -> Aggregator:
-    """What the stage `train` makes, with the parameters of params.yaml."""
+    """The aggregator of the stage `train`, with the parameters of params.yaml."""
     return train.fit(world.features, world.train)[0]
 
 
@@ -23,7 +23,7 @@ def default(world: World) -> Ranking:
 
 
 def default_expanded(world: World) -> Ranking:
-    """The default, asking the gallery twice."""
+    """The default with query expansion, which searches the gallery twice."""
     return expanded(world, default(world))
 
 
@@ -48,7 +48,8 @@ def published_start_tuned(world: World) -> Ranking:
 
 
 def mean_instead(world: World) -> Ranking:
-    """The mean instead of the aggregator, λ chosen on validation as the default's."""
+    """The mean instead of the aggregator, with λ chosen on validation categories like the
+    default's."""
     text, image = world.features.text, weighted_mean(world)
     fusion_weight = max(
         world.weights, key=lambda lam: validation_map(world, linear(text, image, lam))

@@ -12,7 +12,7 @@ from components import config
 from study.figures import DEFAULT, PAPER, SIMPLEST, Figures, Sweep
 from study.methods import IDEAS, KEPT
 
-LOWEST = 0.6  # mAP that is still drawn
+LOWEST = 0.6  # mAP: lower points are not drawn
 
 
 def effects(figures: Figures, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The study's figures with their intervals, and how a page writes them."""
+"""The study's figures with their intervals, and their form on a page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Figures:
         return interval(self._values(method, group))
 
     def between(self, method: str, other: str, group: str) -> Interval:
-        """``method`` less ``other``, seed by seed."""
+        """``method`` minus ``other``, seed by seed."""
         return interval(self._values(method, group) - self._values(other, group))
 
     def _values(self, method: str, group: str) -> np.ndarray:
@@ -64,7 +64,7 @@ class Sweep:
         return interval(self._seeds(what, value))
 
     def less(self, what: str, value: int, usual: int) -> Interval:
-        """At ``value`` less at ``usual``, seed by seed."""
+        """The figure at ``value`` minus that at ``usual``, seed by seed."""
         return interval(self._seeds(what, value) - self._seeds(what, usual))
 
     def _seeds(self, what: str, value: int) -> np.ndarray:

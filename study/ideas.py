@@ -1,5 +1,8 @@
-"""Ideas, each by itself: on top of the simplest fusion, the mean of the imagined pictures with the
-best fixed λ, unless it says otherwise."""
+"""Ideas, each by itself.
+
+Unless an idea says otherwise, it is added to the simplest fusion: the mean of the imagined pictures
+with the best fixed λ.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def corrected(world: World) -> Ranking:
 
 
 class TextToken(Aggregator):
-    """The text vector, projected, is one more token; it comes as the last row of the features."""
+    """The text embedding, projected, is one more token: the last row of the features."""
 
     def __init__(self, dim: int, text_dim: int) -> None:
         super().__init__(dim)
@@ -97,7 +100,7 @@ def text_token(world: World) -> Ranking:
 
 
 def renormalised_text(world: World) -> Ranking:
-    """The averaged text vector at length one again."""
+    """The averaged text embedding, scaled to length one again."""
     return best_weight(world, normalized(world.features.text), weighted_mean(world))
 
 
@@ -110,15 +113,15 @@ def _spread(queries: Array, pictures: Array) -> Array:
 
 
 def standardised(world: World) -> Ranking:
-    """Each stream in units of its spread over the training pictures; a shift of a query's scores
-    does not change its ranking, so this is z-scoring, and still one dot product."""
+    """Each score divided by its spread over the training pictures. A constant shift of a query's
+    scores does not change its ranking, so this is z-scoring, and still one dot product."""
     features, image = world.features, weighted_mean(world)
     text = features.text / _spread(features.text, features.training_clip)
     return best_weight(world, text, image / _spread(image, features.training_vision))
 
 
 def domain_shift(world: World) -> Ranking:
-    """Imagined features moved by the mean difference between real and imagined pictures of the
+    """Imagined features shifted by the mean difference between real and imagined pictures of the
     training categories."""
     features = world.features
     rows = features.rows("train")
@@ -199,7 +202,7 @@ def weight_per_query(world: World) -> Ranking:
 
 
 def clip_stream(world: World) -> Ranking:
-    """A third stream: the imagined pictures through CLIP, against the gallery's CLIP features."""
+    """A third score: the imagined pictures through CLIP, against the gallery's CLIP features."""
     features, image = world.features, weighted_mean(world)
     seen = (world.imagined_clip * features.accepted[..., None]).sum(axis=1)
     seen_by_clip: Array = normalized(seen)
@@ -224,8 +227,8 @@ def query_expansion(world: World) -> Ranking:
 
 
 def expanded(world: World, first: Ranking) -> Ranking:
-    """``first``, then its own n first results as a query, n and their share chosen on
-    validation."""
+    """``first``, and then its own n first results as another query. n and their share are chosen on
+    validation categories."""
 
     def expanding(n: int, share: float) -> Ranking:
         def rank(on: Pictures) -> Array:

@@ -50,14 +50,14 @@ WITHOUT: dict[str, Method] = {
     "the published start, best of four pairs": defaults.published_start_tuned,
     "the mean of the pictures instead of a network": defaults.mean_instead,
 }
-"""The default with one of its parts taken away."""
+"""The default without one of its parts."""
 
 KEPT = (
     "corrected for hubness",
     "aggregator, ranking loss",
     "aggregator that starts at the mean",
 )
-"""The ideas that components.learning.train has; the others live here alone."""
+"""The ideas that components.learning.train uses; the others exist in this study alone."""
 
 OFFSET = (
     "text alone",
@@ -65,8 +65,8 @@ OFFSET = (
     "the paper's aggregator, λ by validation, corrected",
     "the default",
 )
-"""Those that are also shown with a constant off the scores of seen pictures."""
+"""Methods that are also shown with a constant subtracted from the scores of seen pictures."""
 
-SHIFTED = ", less a constant for seen pictures"
+SHIFTED = ", minus a constant for seen pictures"
 
 ALL = {**BASELINES, **DEFAULTS, **IDEAS, **WITHOUT}

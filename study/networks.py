@@ -1,4 +1,4 @@
-"""Aggregators as they are trained for comparison."""
+"""Aggregators that are trained for comparison."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ GRID = tuple(itertools.product((2e-4, 1e-3), (0.05, 0.1)))  # learning rates, te
 def in_batch_contrast(
     scores: Tensor, positive: Tensor, temperature: float, rng: np.random.Generator
 ) -> Tensor:
-    """The loss that CLIP is trained with (Radford et al., 2021), and what a reader of the paper
-    would take: one real picture of each category of the batch, softmax both ways."""
+    """CLIP's loss (Radford et al., 2021), which a reader of the paper would choose: one real
+    picture of each category of the batch, and softmax in both directions."""
     chosen = [int(rng.choice(np.flatnonzero(row))) for row in positive.numpy()]
     logits, target = scores[:, chosen] / temperature, torch.arange(len(scores))
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
@@ -56,8 +56,8 @@ class Trained(NamedTuple):
 def trained(
     world: World, start: Start, loss: loss.Loss, learning_rate: float, temperature: float
 ) -> dict[bool, Trained]:
-    """The network from one run of training, as it is chosen with the learned λ (False), and with λ
-    by validation (True)."""
+    """The network of one run of training: the one chosen with the learned λ (False), and the one
+    chosen with λ by validation (True)."""
     selections = {False: selection.Selection(), True: selection.Selection(world.weights)}
     params = world.train.model_copy(
         update={"learning_rate": learning_rate, "temperature": temperature}
@@ -81,8 +81,8 @@ def untuned(world: World, start: Start, loss: loss.Loss) -> Aggregator:
 
 
 def tuned(world: World, start: Start, loss: loss.Loss, *, calibrated: bool = True) -> Aggregator:
-    """The network with the best validation mAP of those trained from ``start`` with each learning
-    rate and temperature of :data:`GRID`."""
+    """The network with the best validation mAP, among those trained from ``start`` with each
+    learning rate and temperature of :data:`GRID`."""
     found = [trained(world, start, loss, *pair)[calibrated] for pair in GRID]
     return max(found, key=lambda one: one.validation_map).model
 

@@ -1,7 +1,7 @@
-"""What a method of the study is: fitted in a world, it ranks any pictures for every category.
+"""A method of the study: fitted in a world, it ranks any pictures for every category.
 
-A method is fitted on the training categories of a world, makes its choices (λ, strengths) on the
-validation categories over the training pictures, and then ranks the gallery.
+It is fitted on the training categories of a world, and makes its choices (λ, strengths) on the
+validation categories over the training pictures. Then it ranks the gallery.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is ranked, through both encoders: ``clip`` (N, d_clip), ``vision`` (N, d_vision).
+    """The pictures to rank, through both encoders: ``clip`` (N, d_clip), ``vision`` (N, d_vision).
 
     ``labels`` (N,) are the rows of their categories. A method may know which categories there are
-    (``known``), not which picture is of which.
+    (``known``), but not which picture is of which category.
     """
 
     clip: Array
@@ -40,20 +40,20 @@ class Pictures:
 
 
 def training_pictures(features: Features) -> Pictures:
-    """Those that choices are made by: of training and validation categories."""
+    """The pictures for choices: those of training and validation categories."""
     labels = features.labels(features.training)
     return Pictures(features.training_clip, features.training_vision, labels)
 
 
 def gallery_pictures(features: Features) -> Pictures:
-    """Those that are reported on."""
+    """The pictures for the reported figures."""
     return Pictures(
         features.gallery_clip, features.gallery_vision, features.labels(features.gallery)
     )
 
 
 Ranking = Callable[[Pictures], Array]
-"""From pictures to the scores (C, N) of every category."""
+"""A function from pictures to the scores (C, N) of every category."""
 
 Method = Callable[[World], Ranking]
 
@@ -65,7 +65,8 @@ def linear(text: Array, image: Array, fusion_weight: float | Array) -> Ranking:
 
 
 def fused(text: Array, image: Array, fusion_weight: float, temperature: float) -> Ranking:
-    """What is served: known categories corrected for hubness, other texts by :func:`linear`."""
+    """The served score: known categories are corrected for hubness, other texts are ranked by
+    :func:`linear`."""
 
     def rank(on: Pictures) -> Array:
         known = on.known
@@ -87,7 +88,7 @@ def weighted_mean(world: World, weights: np.ndarray | None = None) -> Array:
 
 
 def validation_map(world: World, ranking: Ranking) -> float:
-    """mAP of the validation categories over the training pictures: what every choice is made by."""
+    """mAP of the validation categories over the training pictures: every choice is made by it."""
     on, rows = training_pictures(world.features), world.features.rows("validation")
     return float(np.nanmean(average_precisions(ranking(on)[rows], on.labels == rows[:, None])))
 
@@ -95,8 +96,8 @@ def validation_map(world: World, ranking: Ranking) -> float:
 def validation_alone(world: World, ranking: Ranking) -> float:
     """mAP of the validation categories over *their* training pictures alone.
 
-    No model was trained on any of these pictures, so nothing can be gained here by pushing down
-    what was seen in training.
+    No model was trained on any of these pictures, so nothing can be gained here by lowering the
+    scores of pictures seen in training.
     """
     on, rows = training_pictures(world.features), world.features.rows("validation")
     only = np.isin(on.labels, rows)
@@ -105,10 +106,10 @@ def validation_alone(world: World, ranking: Ranking) -> float:
 
 
 def best(world: World, candidates: Iterable[Ranking]) -> Ranking:
-    """The candidate with the best :func:`validation_map`; the first of equals."""
+    """The candidate with the best :func:`validation_map`, and the first one of equals."""
     return max(candidates, key=lambda ranking: validation_map(world, ranking))
 
 
 def best_weight(world: World, text: Array, image: Array) -> Ranking:
-    """The two streams with the best fixed λ."""
+    """Both scores fused with the best fixed λ."""
     return best(world, (linear(text, image, lam) for lam in world.weights))

@@ -1,4 +1,4 @@
-"""docs/results.md, from the figures of the study."""
+"""docs/results.md, written from the figures of the study."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def _head(params: config.Params, figures: Figures) -> str:
     return f"""# Results: what each part is worth
 
 Written by `make ablation` (profile {params.profile}, {figures.seeds} seeds, {_cores()} CPU
-cores). A seed changes the gallery's photos, the imagined pictures and the training; the models of
-the zoo and the split of the categories stay, and the intervals say nothing of those. Figures are
-mAP, mean ± half a 95 % interval (Student's t over seeds); differences are paired by seed.
+cores). A seed changes the gallery's photos, the imagined pictures and the training. The models of
+the zoo and the split of the categories stay the same, so the intervals do not cover those. Figures
+are mAP, mean ± half a 95 % interval (Student's t over seeds); differences are paired by seed.
 
 λ, strengths, epochs, learning rates and temperatures are chosen on *validation* categories over
-the training pictures, and so is which idea is kept: by the column "validation". Unseen categories
-are there to report. Each idea has one interval of its own: among so many, one may seem to help by
-chance.
+the training pictures. The same categories, in the column "validation", decide which idea is kept.
+Unseen categories are only reported. Each idea has one interval of its own: among so many, one may
+seem to help by chance.
 
-**On unseen categories the default is ahead of {gains[0]}, {gains[1]}, and {gains[2]}. Where the
-paper's aggregator gets the same correction, and its λ chosen the same way, the default less it is
-{same}.**"""
+**On unseen categories the default is ahead of {gains[0]}, {gains[1]}, and {gains[2]}. If the
+paper's aggregator gets the same correction, and its λ is chosen the same way, the default minus it
+is {same}.**"""
 
 
 def _baselines(figures: Figures) -> str:
@@ -97,12 +97,12 @@ def _baselines(figures: Figures) -> str:
 Seen and unseen are measured over the whole gallery, "unseen only" over the pictures of unseen
 categories alone; "harmonic" is the harmonic mean of seen and unseen, the convention of
 generalised zero-shot learning. "Corrected" rows and the default subtract each picture's hubness,
-measured by the names of all categories in the gallery.
+measured with the names of all categories in the gallery.
 
 The paper publishes neither loss nor training set. Its aggregator is trained here as a reader
-would: from the published initialisation, by in-batch contrast as CLIP is, with a learned λ; then
-also with λ chosen on validation categories, and with our correction. It gets the best of four pairs
-of learning rate and temperature for each seed; the default has the pair of params.yaml."""
+would train it: from the published initialisation, by in-batch contrast like CLIP, with a learned λ.
+Further rows have λ chosen on validation categories, and our correction. It gets the best of four
+pairs of learning rate and temperature for each seed; the default has the pair of params.yaml."""
     )
 
 
@@ -114,8 +114,8 @@ def _lead(figures: Figures) -> str:
     ]
     return (
         "## What remains of the lead over the paper's aggregator\n"
-        "The default less each of these. Where the interval holds zero, no difference is shown.\n\n"
-        + _table("| less | seen | unseen | unseen only | harmonic |", rows)
+        "The default minus each of these. Where the interval contains zero, no difference is"
+        " shown.\n\n" + _table("| minus | seen | unseen | unseen only | harmonic |", rows)
     )
 
 
@@ -134,18 +134,18 @@ def _banks(figures: Figures) -> str:
         " broad texts | seen − unseen |"
     )
     return f"""## Which queries measure hubness
-A bank of training categories holds each seen picture's own query, and no unseen one's. It corrects
-seen pictures more (last column: the difference of the mean corrections), and so raises unseen mAP
-by itself; "validation" shares that bias. So the bank is chosen by "validation alone": validation
-categories among their own pictures, none of which any model was trained on. All rows have the
+A bank of training categories contains the own query of each seen picture, and of no unseen one. It
+corrects seen pictures more (last column: the difference between the mean corrections). That alone
+raises unseen mAP, and "validation" shares this bias. So the bank is chosen by "validation alone":
+validation categories among their own pictures, on which no model was trained. All rows have the
 default's network and λ, which are chosen without a correction; the temperature is chosen for each.
 
 {_table(head, rows)}
 
 A bank that leaves out each picture's own category needs the gallery's labels, and would treat right
-and wrong pictures differently: it is a control and cannot be shipped. The shipped bank knows the
-names of the gallery's categories, not which picture bears which. It assumes that a gallery shows
-what the bundle has names for. "Broad texts" are those of the section after next; here they are
+and wrong pictures differently. So it is a control and cannot be shipped. The shipped bank knows the
+names of the gallery's categories, but not which picture has which name. It assumes that the bundle
+has names for what a gallery shows. "Broad texts" are those of the section after next. Here they are
 corrected too, which hurts them, so the service does not correct them."""
 
 
@@ -164,8 +164,8 @@ def _offsets(figures: Figures) -> str:
     return f"""## Control: a constant for seen pictures
 A constant is subtracted from the scores of pictures of training categories (calibrated stacking,
 Chao et al. 2016): the one that is best for the harmonic mean of training and validation categories.
-It needs labels, so it is no method. It shows how far pushing down what was seen goes by itself. A
-gallery of unseen pictures alone cannot gain by it.
+It needs labels, so it is not a method. It shows how much is gained by lowering the scores of seen
+pictures alone. A gallery of unseen pictures alone cannot gain by it.
 
 {_table(head, rows)}"""
 
@@ -187,9 +187,10 @@ def _covering(figures: Figures) -> str:
     truth = figures.of(DEFAULT, "covering_truth")[0]
     return f"""## Texts outside the bank
 "Red star" covers four categories. {len(TEXTS)} such texts, of a colour and a shape, are drawn and
-ranked as a person's would be; the emblems' own attributes say what is right. The default does not
-correct them. The last column is the share of seen categories among the right pictures that are
-found in the first places, as many as there are right ones; the truth is {truth:.3f}.
+ranked like a user's query. The emblems' own attributes say which pictures are right. The default
+does not correct these texts. The last column looks at the first results of each text, as many as it
+has right pictures: it is the share of seen categories among the right ones there. Among all right
+pictures that share is {truth:.3f}.
 
 {_table("| | mAP | seen pictures' share |", rows)}
 
@@ -205,9 +206,9 @@ def _without(figures: Figures) -> str:
     ]
     return (
         "## What each part of the default is worth\n"
-        "The default less the same without one part: with the learning rate and temperature of"
-        " params.yaml, and where the part\nis in the training, with the best of four pairs for each"
-        " seed, which the default does not get.\n\n"
+        "The default minus the default without one part. Both have the learning rate and"
+        " temperature of params.yaml. A part of\nthe training is compared with the best of four"
+        " pairs for each seed too, which the default does not get.\n\n"
         + _table("| without it | validation | unseen | the part |", rows)
     )
 
@@ -223,11 +224,11 @@ def _ideas(figures: Figures) -> str:
     ]
     return (
         "## Each idea by itself\n"
-        "Less the simplest fusion: the mean of the imagined pictures, with the best fixed λ by"
-        " validation.\n\n"
+        "The difference to the simplest fusion: the mean of the imagined pictures, with the best"
+        " fixed λ by validation.\n\n"
         + _table("| idea | unseen | validation | unseen, difference | by validation | |", rows)
         + "\n\nAn idea that helps is left out where the default has its gain already, or where it"
-        " costs more than it gives: query\nexpansion asks the gallery twice"
+        " costs more than it gives: query\nexpansion searches the gallery twice"
         f" ({signed(figures.between('the default, with query expansion', DEFAULT, 'unseen'))} on"
         " the default).\n\n![difference of each idea to the simplest fusion](images/ablation.png)"
     )
@@ -248,19 +249,21 @@ def _pictures_and_steps(params: config.Params, sweep: Sweep, seconds: Mapping[in
     return (
         "## More pictures, more steps\n"
         f"Unseen categories. The network and λ are the default's, fitted with {many} pictures of"
-        f" {steps} steps, and stay: other values\nare what one gets by turning the knob, not the"
-        " best that they could give. Pictures are taken as drawn, without\nvalidation. A picture's"
-        " time is measured in full batches; a category's is K times that.\n\n"
+        f" {steps} steps, and are not fitted\nagain. So the other values show the effect of that"
+        " setting alone, not the best that is possible with it. Pictures are\ntaken as drawn,"
+        " without validation. A picture's time is measured in full batches; a category's is K times"
+        " that.\n\n"
         + _table(
-            "| imagined pictures, K | unseen | less the default's K | seconds a category |",
+            "| imagined pictures, K | unseen | minus the default's K | seconds a category |",
             by_pictures,
         )
         + "\n\n"
         + _table(
-            "| steps of the sampler | unseen | less the default's | seconds a picture |", by_steps
+            "| steps of the sampler | unseen | minus the default's | seconds a picture |",
+            by_steps,
         )
         + "\n\n![mAP against time](images/sweeps.png)\n\n"
-        f"Points below {LOWEST} are in the tables alone."
+        f"Points below {LOWEST} are only in the tables."
     )
 
 

@@ -1,8 +1,8 @@
 """One world of the study: dataset, imagined pictures and features, all from one seed.
 
-Every world is made by the very stages of dvc.yaml, in a folder of its own, so what is compared is
-what is shipped. Seeds change the gallery's photos, the imagined pictures and the training; the
-models of the zoo and the split of the categories stay.
+The stages of dvc.yaml make every world in a folder of its own, so the study compares what is
+shipped. A seed changes the gallery's photos, the imagined pictures and the training. The models of
+the zoo and the split of the categories stay the same.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class World:
 
 
 def seeded(params: config.Params, seed: int) -> config.Params:
-    """``params`` with the seed of everything that is drawn or trained, and models found from any
-    folder."""
+    """``params`` with ``seed`` for everything that is drawn or trained, and with absolute paths of
+    models."""
     generator, encoders = params.generator, params.encoders
     here = {
         name: str(Path(value).resolve()) if Path(value).is_dir() else value
@@ -102,10 +102,10 @@ def seeded(params: config.Params, seed: int) -> config.Params:
 
 
 def make(params: config.Params, seed: int) -> World:
-    """The world of ``seed``; what an earlier run left is used where its parameters are the same.
+    """The world of ``seed``. Results of an earlier run with the same parameters are used again.
 
-    Raises :class:`EidolonError` for a dataset other than emblems, whose attributes tell what a text
-    covers.
+    Raises :class:`EidolonError` for a dataset other than emblems, whose attributes say which
+    categories a text covers.
     """
     if params.dataset.adapter != "emblems":
         raise EidolonError(
@@ -144,7 +144,8 @@ def make(params: config.Params, seed: int) -> World:
 
 
 def seconds_per_picture(params: config.Params, steps: int, repeats: int = 3) -> float:
-    """Of the generator with ``steps``, in full batches: the best of ``repeats``."""
+    """Seconds of the generator with ``steps`` for one picture, in full batches: the best of
+    ``repeats``."""
     generator = Generator(params.generator.model_copy(update={"steps": steps}))
     count = params.generator.batch or 16
     prompts, seeds = ["a photo of a red striped star"] * count, list(range(count))

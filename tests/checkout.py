@@ -10,8 +10,8 @@ _CACHES = ("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_
 
 
 def state(root: Path) -> set[str]:
-    """What git says of each file that is not as it was committed, ignored ones too, but for caches
-    and the virtual environment. Outside a clone nothing is known."""
+    """The files that are not as they were committed, by git status. Ignored files count, caches and
+    the virtual environment do not. Empty outside a clone."""
     listed = subprocess.run(
         ["git", "status", "--porcelain", "--ignored", "--untracked-files=all", "-z"],
         cwd=root,

@@ -1,4 +1,4 @@
-"""Train the zoo's CLIPModel: image-text contrast on noisy captions, from scratch."""
+"""Train the zoo's CLIPModel from scratch, by image-text contrast on noisy captions."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def tensor(pixels: np.ndarray) -> Tensor:
 
 
 def build(vocabulary: int, bos: int, eos: int) -> CLIPModel:
+    """A CLIPModel with the zoo's architecture, and random weights from a fixed seed."""
     torch.manual_seed(0)
     return CLIPModel(
         CLIPConfig(
@@ -94,7 +95,7 @@ def main(
         tokens = tokenizer(words, padding="max_length", truncation=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             out = model(pixel_values=tensor(data.pixels[rows]), **tokens)
-        # captions that are equal by chance are not negatives of each other
+        # equal captions are not negatives of each other
         same = torch.tensor([[a == b for b in words] for a in words], dtype=torch.float32)
         target = same / same.sum(1, keepdim=True)
         logits = out.logits_per_text.float()

@@ -78,6 +78,7 @@ class Denoiser(nn.Module):
 def pipeline(
     denoiser: Denoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer
 ) -> StableDiffusionPipeline:
+    """The pipeline of these parts, as it is shipped: DPM-Solver++ with trailing timesteps."""
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=denoiser.text,
@@ -91,7 +92,8 @@ def pipeline(
 
 
 def sheet(pipe: StableDiffusionPipeline, path: Path) -> None:
-    """Four pictures of each of sixteen categories, half trained and half unseen, as one PNG."""
+    """Four pictures for each of sixteen categories, half of them trained and half unseen, as one
+    PNG."""
     pipe.set_progress_bar_config(disable=True)
     split_of = splits()
     wanted = [c for c in emblems() if split_of[c] == "train"][::25][:8]

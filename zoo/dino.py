@@ -1,10 +1,10 @@
-"""Train the zoo's Dinov2Model: pictures of one category are pulled together, from scratch.
+"""Train the zoo's Dinov2Model from scratch: pictures of one category get similar embeddings.
 
 The real DINOv2 is self-supervised on 142 million pictures. This stand-in has its architecture and
-its role, a strong image encoder that has never seen a word. It learns first from pairs of pictures,
-then, as DINO does, from prototypes, which are thrown away afterwards: one for each training
-category, and at last one for each colour, pattern and shape, whose sum stands for a category. These
-last are what lets it tell new combinations apart.
+its role: a strong image encoder that has never seen a word. It learns first from pairs of pictures.
+Then, like DINO, it learns from prototypes, which are discarded afterwards: first one for each
+training category, and at last one for each colour, pattern and shape, whose sum stands for a
+category. Because of these last ones it can tell new combinations apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ATTRIBUTE_STEPS = 4000
 STEPS = PAIR_STEPS + PROTOTYPE_STEPS + ATTRIBUTE_STEPS
 PROTOTYPE_TEMPERATURE = 0.05
 PHOTOS, STUDIO = 400, 40  # pictures of each category
-SHIFT, CUT = 4, (4, 10)  # pixels: how far a picture is moved, and the sides of what is cut out
+SHIFT, CUT = 4, (4, 10)  # pixels: the largest shift, and the sides of a painted rectangle
 
 
 class Student(nn.Module):
@@ -74,6 +74,7 @@ class Student(nn.Module):
 
 
 def build() -> Dinov2Model:
+    """A Dinov2Model with the zoo's architecture, and random weights from a fixed seed."""
     torch.manual_seed(0)
     return Dinov2Model(
         Dinov2Config(
@@ -99,7 +100,8 @@ def save(model: Dinov2Model, out: Path) -> None:
 
 
 def disturbed(pictures: np.ndarray, rng: Rng) -> np.ndarray:
-    """``pictures`` (N, 32, 32, 3), each moved a little, and three in ten with a piece cut out."""
+    """``pictures`` (N, 32, 32, 3), each shifted a little, and three in ten with a rectangle painted
+    over."""
     side = pictures.shape[1]
     padding = ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0))
     around = np.pad(pictures, padding, mode="reflect")
@@ -128,7 +130,7 @@ def main(
         return source.pixels[categories * each + rng.integers(each, size=len(categories))]
 
     def half_clean(categories: np.ndarray, rng: Rng) -> np.ndarray:
-        """A picture of each category: four in ten are studio pictures."""
+        """One picture of each category, of which four in ten are studio pictures."""
         clean = rng.uniform(size=len(categories))[:, None, None, None] < 0.4
         photos = some(photo, categories, PHOTOS, rng)
         return np.where(clean, some(studio, categories, STUDIO, rng), photos)

@@ -56,7 +56,8 @@ def image_to_image_map(
 ) -> dict[str, float]:
     """mAP of ranking photos by the mean feature of four pictures of each category.
 
-    ``queries`` (categories, k, 32, 32, 3): those pictures; drawn studio pictures when absent.
+    ``queries`` (categories, k, 32, 32, 3) are those pictures; without them, studio pictures are
+    drawn.
     """
     data = pictures("photo", PER_CATEGORY, "all", "check")
     if queries is None:

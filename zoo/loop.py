@@ -1,7 +1,7 @@
-"""One training loop for all models of the zoo: seeded, logged, checkpointed, resumable.
+"""One training loop for all models of the zoo: seeded, logged, with checkpoints.
 
-A step depends only on ``(seed, step)`` and the state of the previous one, so an interrupted run
-that resumes ends where an uninterrupted one would have ended.
+A step depends only on ``(seed, step)`` and the state after the step before. So a run that was
+interrupted and resumed ends with the same weights as one that was not.
 """
 
 from __future__ import annotations

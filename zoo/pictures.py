@@ -1,7 +1,7 @@
-"""What the zoo's models are trained on: emblems pictures in memory, and noisy captions for them.
+"""Training data of the zoo's models: pictures of emblems in memory, and noisy captions for them.
 
-Only categories of the ``train`` split are drawn here, so that no model sees a validation or unseen
-combination. Captions are noisy as web captions are: attributes are dropped, reordered or replaced.
+Only categories of the ``train`` split are drawn here, so no model sees a validation or unseen
+combination. Captions are noisy like web captions: attributes are dropped, reordered or replaced.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def caption(rng: np.random.Generator, category: Emblem, *, noise: float, synonym
     """A caption of ``category``.
 
     With probability ``noise`` it is a poor one: an attribute is missing, or (one time in five)
-    wrong. Otherwise it names all three, now and then as "red star with stripes".
+    wrong. Otherwise it names all three attributes, sometimes in the form "red star with stripes".
     """
     colour, pattern, shape = category.colour, category.pattern, category.shape
     parts = [colour, pattern, shape]

@@ -25,6 +25,7 @@ def tensor(pixels: np.ndarray) -> Tensor:
 
 
 def build() -> AutoencoderKL:
+    """An AutoencoderKL with the zoo's architecture, and random weights from a fixed seed."""
     torch.manual_seed(0)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
