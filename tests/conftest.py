@@ -4,6 +4,7 @@ checkout."""
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
@@ -15,6 +16,7 @@ from hypothesis import settings
 from PIL import Image
 
 from components.datasets.emblems import Emblem, draw
+from components.paths import DATASET
 from tests import checkout, toy
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
@@ -71,6 +73,24 @@ def in_toy(built_toy: Path) -> Iterator[Path]:
     """Run in the (shared) toy project."""
     with chdir(built_toy):
         yield built_toy
+
+
+@pytest.fixture
+def toy_copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the toy project that a test may damage, as the working directory."""
+    root = tmp_path / "toy"
+    shutil.copytree(built_toy, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def dataset_copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of its dataset and params.yaml that a test may damage, as the working directory."""
+    shutil.copytree(built_toy / DATASET, tmp_path / DATASET)
+    shutil.copy(built_toy / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

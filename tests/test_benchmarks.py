@@ -1,4 +1,4 @@
-"""Benchmarks: their models have the published sizes, and before a first run they name it."""
+"""Benchmarks: the sizes of their models, a run at toy size, and the error before the first run."""
 
 from __future__ import annotations
 

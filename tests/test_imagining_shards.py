@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from components.imagining.store import Store
 from components.paths import DATASET, IMAGINED, PLAN, SHARDS
 from tests import toy
 from tests.clones import Clone, clean_environment
+from tests.imagining import drawn
 
 ADDED = "teal dotted ring"
 
@@ -341,8 +341,3 @@ def test_the_number_of_shards_leaves_no_trace(tmp_path: Path) -> None:
     assert first[0] == ["0"]
     assert states(3)[0] == ["0", "1", "2"]
     assert states(1) == first
-
-
-def drawn(log: str) -> int:
-    """How many pictures were drawn, by the progress in ``log``."""
-    return sum(int(n) for n in re.findall(r"^imagine@\d: (\d+)/\1 pictures", log, re.M))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,13 @@ METRIC = ("metrics", "map", "fused", "unseen", "mean")
 
 
 @pytest.fixture
-def champion(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def champion(toy_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the toy project, as the working directory, whose version 1 is the champion."""
-    root = tmp_path / "toy"
-    shutil.copytree(built_toy, root)
-    monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
     change(gate={"tolerance": 0.0})
     registry.promote(registry.register(config.load()).version)
-    return root
+    return toy_copy
 
 
 def change(**sections: dict[str, Any]) -> None:

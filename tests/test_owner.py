@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from bento.api import BundleName, result
 from components import config, manifest
@@ -21,15 +20,6 @@ from components.validation.inspection import inspect
 from tests.ingesting import KNOWN, NEW, photo, tree
 
 
-@pytest.fixture
-def project(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy project's dataset, with an empty collection, as the working directory."""
-    shutil.copytree(built_toy / DATASET, tmp_path / DATASET)
-    shutil.copy(built_toy / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def take(source: Path) -> Outcome:
     return ingest(source, config.load().ingest)
 
@@ -39,16 +29,16 @@ def reasons(outcome: Outcome) -> pd.DataFrame:
     return pd.read_csv(outcome.quarantine / "reasons.csv", keep_default_na=False)
 
 
-def test_an_ingested_picture_keeps_its_owner_s_name(project: Path) -> None:
+def test_an_ingested_picture_keeps_its_owner_s_name(dataset_copy: Path) -> None:
     folder = KNOWN.replace(" ", "_")
-    take(tree(project / "mine", {KNOWN: 1}))
-    photo(KNOWN, 1).save(project / "1.png")
-    with zipfile.ZipFile(project / "photos.zip", "w") as archive:
-        archive.write(project / "1.png", f"holidays/{folder}/one.png")
-    take(project / "photos.zip")
-    photo(KNOWN, 2).save(project / "2.png")
-    (project / "list.csv").write_text(f"2.png,{KNOWN}\n")
-    take(project / "list.csv")
+    take(tree(dataset_copy / "mine", {KNOWN: 1}))
+    photo(KNOWN, 1).save(dataset_copy / "1.png")
+    with zipfile.ZipFile(dataset_copy / "photos.zip", "w") as archive:
+        archive.write(dataset_copy / "1.png", f"holidays/{folder}/one.png")
+    take(dataset_copy / "photos.zip")
+    photo(KNOWN, 2).save(dataset_copy / "2.png")
+    (dataset_copy / "list.csv").write_text(f"2.png,{KNOWN}\n")
+    take(dataset_copy / "list.csv")
     names = [f"mine/{folder}/0.png", f"photos.zip!holidays/{folder}/one.png", "2.png"]
     assert catalog.read()["file"].tolist() == names
     assert catalog.read()["source"].tolist() == ["mine", "photos.zip", "list.csv"]
@@ -65,33 +55,33 @@ def test_a_name_keeps_every_character_that_a_table_can_hold() -> None:
     assert catalog.printable("a\nb\udcff\x1b") == "a\ufffdb\ufffd\ufffd"
 
 
-def test_a_refusal_names_the_similar_picture(project: Path) -> None:
-    take(tree(project / "mine", {NEW: 1}))
-    again = take(tree(project / "again", {NEW: 1}))
+def test_a_refusal_names_the_similar_picture(dataset_copy: Path) -> None:
+    take(tree(dataset_copy / "mine", {NEW: 1}))
+    again = take(tree(dataset_copy / "again", {NEW: 1}))
     (row,) = reasons(again).to_dict("records")
     assert row["like"] == f"mine/{NEW.replace(' ', '_')}/0.png"
     assert row["file"].endswith(f"again/{NEW.replace(' ', '_')}/0.png")
-    place = project / "known" / KNOWN.replace(" ", "_")
+    place = dataset_copy / "known" / KNOWN.replace(" ", "_")
     place.mkdir(parents=True)
     known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "").query("category == @KNOWN")
     shutil.copy(DATASET / known["path"].iloc[0], place)
-    (row,) = reasons(take(project / "known")).to_dict("records")
+    (row,) = reasons(take(dataset_copy / "known")).to_dict("records")
     assert row["like"] == known["source"].iloc[0] == f"{KNOWN.replace(' ', '_')}/0.png"
 
 
-def test_tables_of_older_releases_are_read(project: Path) -> None:
-    take(tree(project / "mine", {NEW: 1}))
+def test_tables_of_older_releases_are_read(dataset_copy: Path) -> None:
+    take(tree(dataset_copy / "mine", {NEW: 1}))
     path = COLLECTION / "manifest.csv"
     catalog.read().drop(columns="file").to_csv(path, index=False)
     assert catalog.read()["file"].tolist() == ["mine"]
-    take(tree(project / "more", {NEW: 2}))
+    take(tree(dataset_copy / "more", {NEW: 2}))
     assert catalog.read()["file"].tolist() == ["mine", f"more/{NEW.replace(' ', '_')}/1.png"]
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
     rows.drop(columns="source").to_csv(DATASET / "manifest.csv", index=False)
     assert set(manifest.read(DATASET, manifest.DATASET_COLUMNS, "")["source"]) == {""}
 
 
-def test_a_drawn_picture_has_no_owner(project: Path) -> None:
+def test_a_drawn_picture_has_no_owner(dataset_copy: Path) -> None:
     values = config.load().dataset.model_dump() | {"adapter": "emblems", "source": None}
     values |= {"gallery_per_category": 1, "training_per_category": 1}
     assert set(dataset(config.Dataset.model_validate(values))["source"]) == {""}
@@ -107,7 +97,7 @@ def test_an_answer_names_the_owners_file(in_toy: Path) -> None:
         assert owned.read_bytes() == (DATASET / hit.id).read_bytes()
 
 
-def test_the_inspections_page_names_the_files(project: Path) -> None:
+def test_the_inspections_page_names_the_files(dataset_copy: Path) -> None:
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "")
     gallery = rows[(rows["category"] == KNOWN) & (rows["subset"] == "gallery")]
     shutil.copy(DATASET / gallery["path"].iloc[0], DATASET / gallery["path"].iloc[1])

@@ -27,15 +27,6 @@ from tests import toy
 from tests.rounding import of_dot
 
 
-@pytest.fixture
-def copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the toy project that a test may damage, as the working directory."""
-    root = tmp_path / "toy"
-    shutil.copytree(built_toy, root)
-    monkeypatch.chdir(root)
-    return root
-
-
 def test_the_dataset_has_each_category_in_one_split(in_toy: Path) -> None:
     frame = pd.read_csv(DATASET / "manifest.csv")
     assert set(frame["category"]) == set(toy.NAMES)
@@ -116,7 +107,7 @@ def test_a_known_category_has_the_vectors_of_its_own_pictures(in_toy: Path) -> N
     np.testing.assert_allclose(fresh, features.imagined[row], atol=0.02)
 
 
-def test_a_damaged_bundle_is_refused_by_name(copy: Path) -> None:
+def test_a_damaged_bundle_is_refused_by_name(toy_copy: Path) -> None:
     path = BUNDLE / "gallery.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(EidolonError, match=r"gallery\.safetensors is missing or not the file"):
@@ -128,12 +119,12 @@ def test_a_damaged_bundle_is_refused_by_name(copy: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nbroken"])
 def test_an_unreadable_picture_stops_the_dataset_and_keeps_the_old(
-    copy: Path, content: bytes
+    toy_copy: Path, content: bytes
 ) -> None:
     before = (DATASET / "manifest.csv").read_text()
     params = config.load().dataset
     assert params.source is not None
-    source = copy / "source"
+    source = toy_copy / "source"
     shutil.copytree(params.source, source)
     bad = source / "red_plain_star" / "0.png"
     bad.write_bytes(content)
@@ -143,10 +134,10 @@ def test_an_unreadable_picture_stops_the_dataset_and_keeps_the_old(
     assert not list(DATASET.parent.glob("*.part"))
 
 
-def test_an_empty_category_and_a_missing_source_are_named(copy: Path) -> None:
+def test_an_empty_category_and_a_missing_source_are_named(toy_copy: Path) -> None:
     params = config.load().dataset
     assert params.source is not None
-    source = copy / "source"
+    source = toy_copy / "source"
     shutil.copytree(params.source, source)
     (source / "empty_one").mkdir()
     with pytest.raises(EidolonError, match="empty_one has no pictures"):
@@ -154,16 +145,16 @@ def test_an_empty_category_and_a_missing_source_are_named(copy: Path) -> None:
     with pytest.raises(
         EidolonError, match="nowhere does not exist: give a folder with one folder per"
     ):
-        dataset(params.model_copy(update={"source": copy / "nowhere"}))
+        dataset(params.model_copy(update={"source": toy_copy / "nowhere"}))
 
 
 @pytest.mark.parametrize("model", ["clip/model.safetensors", "dino/config.json"])
-def test_a_damaged_model_is_named(copy: Path, built_toy: Path, model: str) -> None:
-    shutil.copytree(built_toy / "models", copy / "copied")
-    broken = copy / "copied" / model
+def test_a_damaged_model_is_named(toy_copy: Path, built_toy: Path, model: str) -> None:
+    shutil.copytree(built_toy / "models", toy_copy / "copied")
+    broken = toy_copy / "copied" / model
     broken.write_bytes(broken.read_bytes()[:100])
     params = config.load().encoders.model_copy(
-        update={"clip": str(copy / "copied/clip"), "vision": str(copy / "copied/dino")}
+        update={"clip": str(toy_copy / "copied/clip"), "vision": str(toy_copy / "copied/dino")}
     )
     before = (FEATURES / "features.safetensors").stat().st_mtime_ns
     with pytest.raises(EidolonError, match=broken.name.replace(".", r"\.") + " is damaged"):

@@ -24,16 +24,7 @@ from components.validation.inspection import compare, inspect, measure, summaris
 
 
 @pytest.fixture
-def copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the toy project's dataset that a test may damage, as the working directory."""
-    shutil.copytree(built_toy / DATASET, tmp_path / DATASET)
-    shutil.copy(built_toy / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def rows(copy: Path) -> pd.DataFrame:
+def rows(dataset_copy: Path) -> pd.DataFrame:
     return pd.read_csv(DATASET / "manifest.csv")
 
 
@@ -45,7 +36,9 @@ def paths(rows: pd.DataFrame, category: int, subset: str = "gallery") -> list[Pa
     return [DATASET / path for path in chosen["path"]]
 
 
-def test_a_sound_dataset_passes_and_is_inspected_once(copy: Path, rows: pd.DataFrame) -> None:
+def test_a_sound_dataset_passes_and_is_inspected_once(
+    dataset_copy: Path, rows: pd.DataFrame
+) -> None:
     params = config.load().inspect
     report = inspect(params, None)
     assert report["success"] and report["critical"] == [] and not report["compared"]

@@ -33,15 +33,6 @@ from tests.validating import changed, measurements
 pytestmark = pytest.mark.numeric
 
 
-@pytest.fixture
-def copy(built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the toy project that a test may damage, as the working directory."""
-    root = tmp_path / "toy"
-    shutil.copytree(built_toy, root)
-    monkeypatch.chdir(root)
-    return root
-
-
 def _text(file: Path) -> None:
     file.write_text("no picture")
 
@@ -66,7 +57,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-def test_rejected_pictures_are_drawn_again_with_other_seeds(copy: Path) -> None:
+def test_rejected_pictures_are_drawn_again_with_other_seeds(toy_copy: Path) -> None:
     params = config.load()
     before = pd.read_csv(IMAGINED / "manifest.csv").set_index("path")
     bad = before.index[1::4]
@@ -102,7 +93,7 @@ def test_rejected_pictures_are_drawn_again_with_other_seeds(copy: Path) -> None:
     assert all((VALIDATION / link).is_file() for link in linked)
 
 
-def test_a_failure_of_most_pictures_is_critical_and_accepts_nothing(copy: Path) -> None:
+def test_a_failure_of_most_pictures_is_critical_and_accepts_nothing(toy_copy: Path) -> None:
     shutil.rmtree(ACCEPTED)  # as DVC does before the stage runs
     with pytest.raises(EidolonError, match=r"is blank \(contrast should be at least 0\.45\)"):
         validate(changed(min_contrast=0.45, attempts=1))
@@ -115,7 +106,7 @@ def test_a_failure_of_most_pictures_is_critical_and_accepts_nothing(copy: Path) 
     assert "Data Docs" in (VALIDATION / "index.html").read_text()
 
 
-def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
+def test_a_category_with_too_few_pictures_is_left_to_text(toy_copy: Path) -> None:
     name = "red plain star"
     for file in (IMAGINED / name.replace(" ", "_")).glob("*.png"):
         file.write_text("no picture")
@@ -139,7 +130,7 @@ def test_a_category_with_too_few_pictures_is_left_to_text(copy: Path) -> None:
         assert hit.score == pytest.approx(hit.text_score - hit.hubness, abs=2e-6)
 
 
-def test_the_same_pictures_give_the_same_pages(copy: Path) -> None:
+def test_the_same_pictures_give_the_same_pages(toy_copy: Path) -> None:
     """The time of the validation does not matter: otherwise dvc.lock would change with every first
     run."""
 
@@ -177,7 +168,7 @@ def test_training_leaves_out_a_category_without_pictures(in_toy: Path) -> None:
     assert not fit(features, params, deepcopy(start))[1]["loss"].equals(history["loss"])
 
 
-def test_a_prompt_of_digits_is_text(copy: Path) -> None:
+def test_a_prompt_of_digits_is_text(toy_copy: Path) -> None:
     told = IMAGINED / "manifest.csv"
     rows = pd.read_csv(told).assign(prompt="1984")
     rows.to_csv(told, index=False)
@@ -186,7 +177,7 @@ def test_a_prompt_of_digits_is_text(copy: Path) -> None:
     assert report["success"] and report["redrawn"] == 1
 
 
-def test_an_answer_names_the_seeds_of_redrawn_pictures(copy: Path) -> None:
+def test_an_answer_names_the_seeds_of_redrawn_pictures(toy_copy: Path) -> None:
     bad = pd.read_csv(IMAGINED / "manifest.csv").iloc[0]
     (IMAGINED / bad["path"]).write_text("no picture")
     params = config.load()
