@@ -22,8 +22,8 @@ from bento.web import Web
 from components.files import sha256
 
 log = logging.getLogger("bentoml.eidolon")
-web = Web()
 serve = settings()
+web = Web(serve)
 
 
 @bentoml.service(
@@ -64,7 +64,7 @@ class Eidolon:
             ),
             serve.remembered_texts,
         )
-        web.show(bundle, self._name, serve)
+        web.show(bundle, self._name)
         log.info("bundle %s, code %s, library %s", self._name, __file__, config.__file__)
 
     @bentoml.api(route="/search")

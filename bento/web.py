@@ -38,9 +38,9 @@ SHOWN = 5  # known categories among the examples
 
 
 class Web:
-    """The routes. The service calls ``show`` once it has loaded its bundle."""
+    """The routes of a service with ``settings``. It calls ``show`` once it has loaded its bundle."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: config.Serve) -> None:
         self.app = Starlette(
             routes=[
                 *(Route(url, _file(name)) for url, name in FILES.items()),
@@ -51,11 +51,11 @@ class Web:
         )
         self._bundle: Bundle | None = None
         self._name: BundleName | None = None
-        self._settings = config.Serve()
+        self._settings = settings
 
-    def show(self, bundle: Bundle, name: BundleName, settings: config.Serve) -> None:
-        """Serve this bundle from now on, by a service with these ``settings``."""
-        self._bundle, self._name, self._settings = bundle, name, settings
+    def show(self, bundle: Bundle, name: BundleName) -> None:
+        """Serve this bundle from now on."""
+        self._bundle, self._name = bundle, name
 
     def reference(self, request: Request) -> Response:
         """The OpenAPI text, instead of BentoML's."""

@@ -162,7 +162,7 @@ def test_the_registry_takes_every_name(registered: registry.Version) -> None:
 def test_a_category_is_found_however_it_is_written(
     retriever: Retriever, registered: registry.Version, name: str
 ) -> None:
-    web = Web()
+    web = Web(config.Serve())
     given = answer(retriever, name)
     web.show(retriever.bundle, BundleName.model_validate(given["bundle"]))
     client = TestClient(web.app)
