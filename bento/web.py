@@ -38,7 +38,7 @@ SHOWN = 5  # known categories among the examples
 
 
 class Web:
-    """The routes of a service with ``settings``. It calls ``show`` once it has loaded its bundle."""
+    """The routes of a service. It calls ``show`` once it has loaded its bundle."""
 
     def __init__(self, settings: config.Serve) -> None:
         self.app = Starlette(

@@ -247,7 +247,7 @@ MAKERS = {
     *("Path", "resolve", "with_name", "compile", "getLogger"),
     *("dict", "fromkeys", "frozenset", "items", "object", "product", "range", "str", "tuple"),
     *("arange", "dtype", "new", "round", "endswith", "datetime", "fields", "getattr"),
-    *("AfterValidator", "Field", "NewType", "TypeVar"),
+    *("AfterValidator", "Field", "NewType", "TypeVar", "WithJsonSchema"),
     *("Layout", "Option", "Typer", "Web"),
 }
 """What a constant may be made with, beside the private functions of its own module."""

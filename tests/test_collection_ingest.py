@@ -75,10 +75,23 @@ def test_splits_of_new_categories_have_their_shares(project: Path) -> None:
     from components.datasets.merge import _split
 
     names = [f"category {i}" for i in range(4000)]
-    shares = pd.Series([_split(name, 0) for name in names]).value_counts(normalize=True)
-    for split, share in (("train", 0.6), ("validation", 0.15), ("unseen", 0.25)):
-        assert abs(shares[split] - share) < 0.03
-    assert [_split(n, 1) for n in names] != [_split(n, 0) for n in names]
+    params = config.load().dataset
+    for validation, unseen in ((0.15, 0.25), (0.3, 0.1)):
+        change = {"validation_share": validation, "unseen_share": unseen}
+        chosen = params.model_copy(update=change)
+        splits = pd.Series([_split(name, chosen) for name in names])
+        shares = splits.value_counts(normalize=True)
+        assert abs(shares["validation"] - validation) < 0.03
+        assert abs(shares["unseen"] - unseen) < 0.03
+    seeded = params.model_copy(update={"seed": params.seed + 1})
+    assert [_split(n, seeded) for n in names] != [_split(n, params) for n in names]
+
+
+def test_a_file_of_too_many_bytes_is_refused(project: Path) -> None:
+    taken = take(tree(project / "new", {NEW: 2}), max_file_bytes=100)
+    assert taken.rejected == {"too big": 2} and taken.quarantine is not None
+    reasons = (taken.quarantine / "reasons.csv").read_text()
+    assert "has more than 100 bytes: shrink it, or raise ingest.max_file_bytes" in reasons
 
 
 def test_nothing_is_added_twice(project: Path) -> None:

@@ -36,7 +36,9 @@ def content(path: Path, below: Path | None, max_bytes: int) -> bytes:
     except OSError as error:
         raise Rejected("missing", f"cannot be read ({error.strerror})") from None
     if len(data) > max_bytes:
-        raise Rejected("too big", f"has more than {max_bytes} bytes")
+        raise Rejected(
+            "too big", f"has more than {max_bytes} bytes: shrink it, or raise ingest.max_file_bytes"
+        )
     return data
 
 
