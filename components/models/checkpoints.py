@@ -158,8 +158,8 @@ def check_tokenizer(tokenizer: Any, called: str) -> None:
     """
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise EidolonError(
-            f"the tokenizer of {called} knows no word, because its files (tokenizer.json, or"
-            " vocab.json and merges.txt) are missing: get them again"
+            f"the tokenizer of {called} knows no word: get its files again (tokenizer.json, or"
+            " vocab.json and merges.txt), which are missing"
         )
 
 
