@@ -20,6 +20,7 @@ from components.paths import DATASET, SOURCE
 from components.versioning import dvc
 from tests import toy
 from tests.clones import Clone, clean_environment
+from tests.trees import tree
 
 
 @pytest.fixture
@@ -131,14 +132,7 @@ def test_the_digest_knows_links_folders_and_nothing_hidden(tmp_path: Path) -> No
     one = root / "a" / "1.png"
     one.write_bytes(b"one")
     (root / "a" / "deep" / "2.png").write_bytes(b"two")
-    chosen = config.Dataset(
-        adapter="folder",
-        source=root,
-        seed=0,
-        gallery_per_category=1,
-        training_per_category=1,
-        min_pictures=1,
-    )
+    chosen = tree(root, 1, 1)
     first = digest()
     assert first[1] == 2
     (root / ".hidden").mkdir()
@@ -171,9 +165,7 @@ def test_a_damaged_memory_of_digests_only_costs_time(tmp_path: Path) -> None:
     root, record, hashes = (tmp_path / name for name in ("root", "source.json", "hashes.json"))
     root.mkdir()
     (root / "1.png").write_bytes(b"one")
-    values = {"adapter": "folder", "source": root, "seed": 0, "min_pictures": 1}
-    values |= {"gallery_per_category": 1, "training_per_category": 1}
-    chosen = config.Dataset.model_validate(values)
+    chosen = tree(root, 1, 1)
     source(chosen, record, hashes)
     before = record.read_text()
     hashes.write_text("{")

@@ -129,7 +129,9 @@ def test_a_run_that_does_not_begin_names_no_log(checkout: Path) -> None:
     params.write_text(good + "nonsense: 1\n")
     refused = ops(checkout, "run")
     assert refused.returncode == 2
-    assert refused.stderr == "error: params.yaml: nonsense: Extra inputs are not permitted\n"
+    assert refused.stderr == (
+        "error: params.yaml: nonsense: is unknown, `eidolon params` lists what there is\n"
+    )
     params.write_text(good)
     log = checkout / ".eidolon" / "logs" / "run.log"
     log.parent.mkdir(parents=True)
