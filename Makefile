@@ -92,7 +92,7 @@ ablation: $(READY) ## compare ideas and baselines on five seeds, to docs/results
 	$(BIN)/python -m study
 
 .PHONY: zoo
-zoo: $(READY) ## train the embedded models anew (hours)
+zoo: $(READY) ## train the embedded models again (hours)
 	$(BIN)/python -m zoo.clip
 	$(BIN)/python -m zoo.dino
 	$(BIN)/python -m zoo.vae

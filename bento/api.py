@@ -49,7 +49,7 @@ class Hit(BaseModel):
     image_score: float
     hubness: float = Field(
         description="how near the picture is to the queries of all known categories: subtracted,"
-        " and 0 where the query is none of them"
+        " and 0 where the query is not one of them"
     )
     picture: str = Field(description="where the picture is, relative to this server")
 

@@ -116,7 +116,7 @@ _KEYS: dict[str, Callable[[], str]] = {
 
 
 def _keys(home: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """Variables with the commands by which Airflow reads its keys, but for those that ``given``
+    """Variables with the commands by which Airflow reads its keys, except those that ``given``
     sets in one of Airflow's ways. The keys are made once, and only their owner may read them."""
     before = home / "secrets.json"  # where older releases kept them
     kept: dict[str, str] = read_json(before, "delete it") if before.exists() else {}

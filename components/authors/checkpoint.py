@@ -89,7 +89,7 @@ def _storage(identity: Any) -> _Storage:
     match identity:
         case ("storage", Name() as kind, str(key), str(), int(numel), *rest) if not any(rest):
             return _Storage(key, _TYPES[kind], numel)
-    raise ValueError("a storage that is none")
+    raise ValueError("an object that is not a storage")
 
 
 def _tensor(storage: _Storage, offset: int, size: Any, stride: Any, *_: Any) -> _Tensor:
@@ -144,10 +144,10 @@ def _read_legacy(file: IO[bytes]) -> tuple[Any, _Bytes]:
     The format is a sequence of pickles, and then the storages.
     """
     if read(file, {}) != _LEGACY_MAGIC or read(file, {}) != _LEGACY_PROTOCOL:
-        raise UnreadableError("is none of torch's formats")
+        raise UnreadableError("is in none of torch's formats")
     system = read(file, {})
     if not isinstance(system, dict):
-        raise UnreadableError("is none of torch's formats")
+        raise UnreadableError("is in none of torch's formats")
     if system.get("little_endian") is not True:
         raise UnreadableError("was written on a big-endian machine")
     storages: dict[str, _Storage] = {}

@@ -63,7 +63,7 @@ def params(
     from components.config import listing, profiles
     from components.config.params import read
 
-    config.load()  # a wrong value is told as such
+    config.load()  # raises for a wrong value
     here = read(config.PARAMS)
     shown = profiles.changed(here) if changed else listing.entries()
     if not shown:

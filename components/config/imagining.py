@@ -126,7 +126,7 @@ class Validate(Section):
     attempts: int = Field(
         ge=0,
         le=100,
-        description="Times that an offending picture is drawn anew before it is quarantined.",
+        description="Times that a rejected picture is regenerated before it is quarantined.",
     )
     min_accepted: Count = Field(
         description="A category that keeps fewer pictures is searched by text alone."

@@ -22,7 +22,7 @@ class Params(Section):
 
     profile: str = Field(description="The profile that these values began as.")
     models: Path = Field(
-        description="The folder of local models; stages run anew when a file in it changes."
+        description="The folder of local models; stages run again when a file in it changes."
     )
     dataset: Dataset = Field(description="Where the pictures come from, and how they are split.")
     ingest: Ingest = Field(

@@ -86,13 +86,13 @@ def inspect(
 
 
 def _page(failures: list[Failure], marked: pd.DataFrame, dataset: Path, docs: Path) -> str:
-    """The page with the ``failures`` and the offending pictures among ``marked``."""
-    offending = marked.loc[marked["reason"] != "", [*_SHOWN]]
+    """The page with the ``failures`` and the rejected pictures among ``marked``."""
+    rejected = marked.loc[marked["reason"] != "", [*_SHOWN]]
     return page.render(
         "Inspection of the dataset",
         [(f.severity, f.sentence) for f in failures],
-        offending,
-        [dataset / path for path in offending["path"]],
+        rejected,
+        [dataset / path for path in rejected["path"]],
         docs,
     )
 
