@@ -248,7 +248,14 @@ MAKERS = {
     *("dict", "fromkeys", "frozenset", "items", "object", "product", "range", "str", "tuple"),
     *("arange", "dtype", "new", "round", "endswith", "datetime", "fields", "getattr"),
     *("AfterValidator", "Field", "NewType", "TypeVar", "WithJsonSchema"),
-    *("Layout", "Option", "Typer", "Web", "settings"),  # BentoML fixes settings in a class
+    *(
+        "Layout",
+        "Option",
+        "Program",
+        "Typer",
+        "Web",
+        "settings",
+    ),  # BentoML fixes settings in a class
 }
 """What a constant may be made with, beside the private functions of its own module."""
 
