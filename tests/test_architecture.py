@@ -14,7 +14,7 @@ from tests.toy import ROOT
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HOMES = {
     "diffusers": {"components/imagining/generator.py"},
-    "transformers": {"components/models/encoders.py"},
+    "transformers": {"components/models/encoders.py", "components/models/quiet.py"},
     "huggingface_hub": {"components/models/checkpoints.py"},
     "pi_heif": {"components/images/decoding.py"},
     "great_expectations": {"components/validation/suites.py"},
@@ -248,14 +248,8 @@ MAKERS = {
     *("dict", "fromkeys", "frozenset", "items", "object", "product", "range", "str", "tuple"),
     *("arange", "dtype", "new", "round", "endswith", "datetime", "fields", "getattr"),
     *("AfterValidator", "Field", "NewType", "TypeVar", "WithJsonSchema"),
-    *(
-        "Layout",
-        "Option",
-        "Program",
-        "Typer",
-        "Web",
-        "settings",
-    ),  # BentoML fixes settings in a class
+    *("Layout", "Option", "Program", "Typer", "Web"),
+    "settings",  # BentoML fixes a service's settings when its class is defined
 }
 """What a constant may be made with, beside the private functions of its own module."""
 

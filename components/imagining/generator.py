@@ -12,8 +12,6 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from diffusers import AutoPipelineForText2Image, DiffusionPipeline
-from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from components import config
@@ -28,6 +26,7 @@ from components.models.checkpoints import (
     placed,
     precision,
 )
+from components.models.quiet import quiet
 
 ON_CPU_PIXELS = 2**20
 """Pixels in one batch on a CPU: four pictures of 512 x 512, for which SDXL takes about 2 GB."""
@@ -55,7 +54,6 @@ class Generator:
     """A text-to-image pipeline of diffusers. The model's model_index.json chooses its class."""
 
     def __init__(self, params: config.Generator) -> None:
-        _quiet()
         self.params = params
         model, revision = params.model, params.revision
         # one model at a time: the pipeline's own loader fills missing weights with random numbers
@@ -64,7 +62,7 @@ class Generator:
             for name, kind in load(_kinds, model, revision).items()
         }
         pipe = load(
-            AutoPipelineForText2Image.from_pretrained,
+            _library().AutoPipelineForText2Image.from_pretrained,
             model,
             revision,
             use_safetensors=True,
@@ -114,7 +112,7 @@ class Generator:
 def _kinds(model: str, **options: Any) -> dict[str, Any]:
     """The class of each model in a pipeline, by its folder, as model_index.json gives it."""
     kinds = {}
-    for name, part in DiffusionPipeline.load_config(model, **options).items():
+    for name, part in _library().DiffusionPipeline.load_config(model, **options).items():
         match part:
             case ["diffusers" | "transformers" as library, str(called)]:
                 kind = getattr(import_module(library), called, None)
@@ -124,7 +122,11 @@ def _kinds(model: str, **options: Any) -> dict[str, Any]:
 
 
 @cache
-def _quiet() -> None:
-    """Turn off the library's own progress bars and warnings."""
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
+def _library() -> Any:
+    """diffusers without its progress bars and warnings, imported after :func:`quiet`."""
+    quiet()
+    import diffusers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    return diffusers

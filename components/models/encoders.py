@@ -7,9 +7,7 @@ prepares the pictures, so that features do not depend on which other libraries a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -17,7 +15,6 @@ from PIL import Image
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, ViTImageProcessorPil
 from transformers.models.auto.image_processing_auto import get_image_processor_config
-from transformers.utils import logging as transformers_logging
 
 from components import config
 from components.errors import EidolonError
@@ -31,6 +28,7 @@ from components.models.checkpoints import (
     placed,
     precision,
 )
+from components.models.quiet import quiet
 from components.names import fill
 from components.vectors import Array
 
@@ -49,7 +47,7 @@ class _PictureEncoder:
         batch: int | None = None,
         share: float = config.MEMORY_SHARE,
     ) -> None:
-        _quiet()
+        quiet()
         self.name = model
         loaded, self._pools = load_model(
             AutoModel.from_pretrained, model, revision, optional="pooler."
@@ -194,10 +192,3 @@ def _picture_processor(model: str, **options: Any) -> Any:
 
 def _joined(parts: list[torch.Tensor]) -> Array:
     return normalize(torch.cat(parts).float(), dim=-1).cpu().numpy()
-
-
-@cache
-def _quiet() -> None:
-    """Turn off the library's own progress bars and warnings."""
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
