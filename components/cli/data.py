@@ -44,13 +44,8 @@ def thresholds(
     found = stage.distributions(config.load())
     stage.plot(found, out)
     table = Table(title=f"limits of validate and inspect; the last column rejects {cut:.2%}")
-    for column in (
-        "measure",
-        "limit",
-        "pictures rejected",
-        "wrong ones rejected",
-        "limit for that share",
-    ):
+    table.add_column("measure", no_wrap=True)
+    for column in ("limit", "pictures rejected", "wrong ones rejected", "limit for that share"):
         table.add_column(column)
     for item in found:
         bounds = (_bounds(item.limit.low, item.limit.high), _bounds(*item.cutting(cut)))
