@@ -209,7 +209,8 @@ def build(version: str, log: Log) -> dict[str, Any]:
 
 
 def check(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Ask ``tag`` golden queries. Raises :class:`NothingToDo` when it is deployed already."""
+    """Ask ``tag`` golden queries. Raises :class:`NothingToDo` when it is live already: when it is
+    deployed, and the endpoint of `make up`, if that runs, is ready."""
     from components.lifecycle import registry
 
     champion, deployed = registry.by_alias(registry.CHAMPION), release.deployed()
@@ -219,8 +220,15 @@ def check(version: str, tag: str, log: Log) -> dict[str, Any]:
         and deployed is not None
         and (deployed["bento"], str(deployed["version"])) == (tag, version)
     ):
-        raise NothingToDo(f"{tag} is live already")
+        if not _endpoint_is_down():
+            raise NothingToDo(f"{tag} is live already")
+        log("the endpoint does not answer: it is deployed again")
     return release.check(tag, config.load().serve.golden_queries, log)
+
+
+def _endpoint_is_down() -> bool:
+    """Whether `make up` runs the endpoint, and it does not answer."""
+    return ENDPOINT in (Supervisor().states() or {}) and not healthy(current()[ENDPOINT])
 
 
 def promote(version: str, log: Log) -> None:

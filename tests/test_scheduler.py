@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -78,6 +79,7 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     assert lineage.json()["version"] == 1
     ui = httpx.get(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}/", trust_env=False)
     assert ui.status_code == 200
+    a_stopped_endpoint_is_deployed_again(clone, f"http://127.0.0.1:{port}/readyz")
 
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
@@ -99,6 +101,19 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     assert down.returncode == 0 and "stopped" in down.stdout
     assert processes_of(home) == []
     assert "nothing was running" in clone.ops("down").stdout
+
+
+def a_stopped_endpoint_is_deployed_again(clone: Clone, health: str) -> None:
+    """The pointer names the champion's Bento all the time, so it cannot tell."""
+    stop = "from ops.services import Supervisor; Supervisor()._calls().stopProcess('endpoint')"
+    assert clone.shell(sys.executable, "-c", stop).returncode == 0
+    with pytest.raises(httpx.TransportError):
+        httpx.get(health, trust_env=False)
+    repaired = clone.ops("deploy")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert "the endpoint does not answer: it is deployed again" in repaired.stdout + repaired.stderr
+    assert httpx.get(health, timeout=60, trust_env=False).status_code == 200
+    assert "is live already" in clone.ops("deploy").stdout
 
 
 def test_taken_ports_are_reported_before_anything_starts(clone: Clone) -> None:
