@@ -6,7 +6,6 @@ The photographs have 12 megapixels. `ingest` refuses all but the first, since th
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from contextlib import chdir
@@ -18,6 +17,7 @@ import pandas as pd
 import typer
 from PIL import Image
 
+from benchmarks.peak import peak
 from components import config, manifest
 from components.collection.ingest import ingest
 
@@ -56,14 +56,6 @@ def main(
                 ingest(folder.parent, params.ingest)
             shutil.rmtree(folder)
             print(f"{count}: {peak()} MB", flush=True)
-
-
-def peak() -> int:
-    """Peak memory of this process in megabytes (Linux). The figure of getrusage would include its
-    parent."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) // 1024
 
 
 def _photographs(folder: Path, count: int) -> None:

@@ -6,7 +6,6 @@ revisited Oxford evaluation and of the method's authors: a Python loop over the 
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.peak import peak
 from components.index.blocks import blocks
 from components.learning.metrics import Bools, Floats, average_precisions
 from components.vectors import normalized
@@ -95,8 +95,7 @@ def million() -> None:
         positive = classes == np.arange(len(texts))[part, None]
         average_precisions(texts[part] @ rows.T, positive)
     took = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(took, peak)
+    print(took, peak() / 2**10)
 
 
 def rows() -> list[Row]:
