@@ -42,10 +42,9 @@ def main(
         _dataset(Path("data/dataset"))
         if what == "embed":
             from components.features.embed import encode
-            from components.models.encoders import ClipEncoder, VisionEncoder
+            from components.models.encoders import load_encoders
 
-            clip = ClipEncoder(encoders.clip, encoders.clip_revision, encoders.batch)
-            vision = VisionEncoder(encoders.vision, encoders.vision_revision, encoders.batch)
+            clip, vision = load_encoders(encoders)
         print(f"start: {peak()} MB")
         for count in counts:
             folder = Path(f"photographs/{count}/grey")

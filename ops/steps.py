@@ -24,7 +24,7 @@ from ops import stage as stages
 from ops.accelerators import accelerators, one_of
 from ops.environment import HOME
 from ops.lock import one_at_a_time
-from ops.services import ENDPOINT, LOGS, Supervisor, current, healthy
+from ops.services import ENDPOINT, LOGS, Service, Supervisor, current, healthy
 from ops.stage import Log
 
 PAGES = {"validate": VALIDATION / "index.html"}
@@ -220,15 +220,16 @@ def check(version: str, tag: str, log: Log) -> dict[str, Any]:
         and deployed is not None
         and (deployed["bento"], str(deployed["version"])) == (tag, version)
     ):
-        if not _endpoint_is_down():
+        endpoint = _endpoint()
+        if endpoint is None or healthy(endpoint):
             raise NothingToDo(f"{tag} is live already")
         log("the endpoint does not answer: it is deployed again")
     return release.check(tag, config.load().serve.golden_queries, log)
 
 
-def _endpoint_is_down() -> bool:
-    """Whether `make up` runs the endpoint, and it does not answer."""
-    return ENDPOINT in (Supervisor().states() or {}) and not healthy(current()[ENDPOINT])
+def _endpoint() -> Service | None:
+    """The endpoint, if `make up` runs it."""
+    return current()[ENDPOINT] if ENDPOINT in (Supervisor().states() or {}) else None
 
 
 def promote(version: str, log: Log) -> None:
@@ -242,10 +243,10 @@ def promote(version: str, log: Log) -> None:
 def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
     """Point the endpoint at ``tag``. If `make up` runs the endpoint, restart it and wait for it."""
     pointer = release.deploy(tag, version, log)
-    supervisor = Supervisor()
-    if ENDPOINT in (supervisor.states() or {}):
-        supervisor.restart(ENDPOINT)
-        endpoint, deadline = current()[ENDPOINT], time.monotonic() + PATIENCE
+    endpoint = _endpoint()
+    if endpoint is not None:
+        Supervisor().restart(ENDPOINT)
+        deadline = time.monotonic() + PATIENCE
         while not healthy(endpoint):
             if time.monotonic() > deadline:
                 raise release.ReleaseError(f"the endpoint does not start: see {LOGS}")

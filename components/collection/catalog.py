@@ -28,7 +28,7 @@ from components.collection.quarantine import Item, put_aside
 from components.errors import EidolonError
 from components.files import remove_leftovers, write_text
 from components.locks import held
-from components.paths import COLLECTION, HOME, QUARANTINE, RESTORING
+from components.paths import COLLECTION, HOME, PICTURES, QUARANTINE, RESTORING
 from components.versioning.dvc import DESCRIBED
 
 UNPACKED = "unpacked-"
@@ -61,7 +61,7 @@ COLUMNS = [field.name for field in fields(Picture)]
 
 def pictures_folder(folder: Path = COLLECTION) -> Path:
     """The folder of the picture files."""
-    return folder / "pictures"
+    return folder / PICTURES.name
 
 
 def read(folder: Path = COLLECTION) -> pd.DataFrame:

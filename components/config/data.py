@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from components.config.fields import Amount, Count, Folder, PartialShare, Section, Seed, Share
+from components.config.fields import (
+    Amount,
+    Count,
+    Folder,
+    PartialShare,
+    PositiveShare,
+    Section,
+    Seed,
+    Share,
+)
 
 
 class Dataset(Section):
@@ -175,7 +184,7 @@ class Inspect(Section):
         description="The run stops when a tokenizer spells out more than this share of the category"
         " names letter by letter."
     )
-    mostly: Annotated[float, Field(gt=0, le=1)] = Field(
+    mostly: PositiveShare = Field(
         description="The run stops unless at least this share of the pictures is in one category"
         " only, and not in both gallery and training."
     )

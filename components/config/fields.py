@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PartialShare = Annotated[float, Field(gt=0, lt=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
 def _check_amount(amount: int | float) -> int | float:
@@ -83,7 +84,13 @@ Folder = Annotated[Path, AfterValidator(_expand)]
 MEMORY_SHARE = 0.8
 """The share of an accelerator's free memory that one batch may take, where nothing else is said."""
 
-MemoryShare = Annotated[float, Field(gt=0, le=1)]
+MemoryShare = Annotated[
+    PositiveShare,
+    Field(
+        description="Share of an accelerator's free memory that one batch may take where batch is"
+        " null; it changes only the speed."
+    ),
+]
 
 
 def _check_step(step: float) -> float:

@@ -9,6 +9,7 @@ from components.config.fields import (
     MEMORY_SHARE,
     Count,
     MemoryShare,
+    PositiveShare,
     Revision,
     Section,
     Seed,
@@ -53,11 +54,7 @@ class Generator(Section):
         description="Pictures drawn at once; null: as many as an accelerator's free memory allows,"
         " and a fixed number on a CPU.",
     )
-    memory_share: MemoryShare = Field(
-        default=MEMORY_SHARE,
-        description="Share of an accelerator's free memory that one batch may take where batch is"
-        " null; it changes only the speed.",
-    )
+    memory_share: MemoryShare = MEMORY_SHARE
     shards: tuple[int, ...] = Field(
         min_length=1,
         max_length=1000,
@@ -140,11 +137,8 @@ class Validate(Section):
         description="The run stops when more than this share of the categories is left to text"
         " alone."
     )
-    mostly: float = Field(
-        gt=0,
-        le=1,
-        description="The run stops unless at least this share of the pictures is within each"
-        " limit.",
+    mostly: PositiveShare = Field(
+        description="The run stops unless at least this share of the pictures is within each limit."
     )
 
 
@@ -176,11 +170,7 @@ class Encoders(Section):
         description="Pictures or texts encoded at once; null: as many as an accelerator's free"
         " memory allows, and a fixed number on a CPU.",
     )
-    memory_share: MemoryShare = Field(
-        default=MEMORY_SHARE,
-        description="Share of an accelerator's free memory that one batch may take where batch is"
-        " null; it changes only the speed.",
-    )
+    memory_share: MemoryShare = MEMORY_SHARE
 
     @field_validator("text_templates")
     @classmethod

@@ -57,7 +57,8 @@ def use(
     Raises :class:`EidolonError` when that would lose an edited params.yaml, one that is neither a
     profile as it is nor ``committed``, what git has of it; unless ``force`` is set.
     """
-    params = load(profile)
+    written = values(profile)
+    params = checked(written, _file(profile))
     here = path.read_text() if path.is_file() else None
     if not (force or here is None or here == committed):
         known = _readable()
@@ -66,7 +67,7 @@ def use(
                 f"{path} has been edited, and {_edits(here, known)} would be lost: keep them with"
                 f" `cp {path} {PROFILES}/NAME.yaml`, or give --force"
             )
-    write_text(path, params_text(values(profile)))
+    write_text(path, params_text(written))
     return params
 
 

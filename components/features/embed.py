@@ -13,7 +13,7 @@ from components.errors import EidolonError
 from components.features.features import Features
 from components.files import folder_aside
 from components.images import decoding
-from components.models.encoders import ClipEncoder, VisionEncoder
+from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
 from components.paths import ACCEPTED, DATASET, FEATURES
 from components.progress import track
 from components.vectors import Array
@@ -33,8 +33,7 @@ def embed(
     Raises :class:`EidolonError` when a file is missing or damaged, when there are no pictures of
     one kind, or for imagined pictures of an unknown category.
     """
-    clip = ClipEncoder(params.clip, params.clip_revision, params.batch, params.memory_share)
-    vision = VisionEncoder(params.vision, params.vision_revision, params.batch, params.memory_share)
+    clip, vision = load_encoders(params)
     frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     categories = frame[["category", "split"]].drop_duplicates("category", ignore_index=True)
 

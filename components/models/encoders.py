@@ -178,6 +178,16 @@ class ClipEncoder(_PictureEncoder):
         return self._model.get_text_features(**inputs).pooler_output
 
 
+def load_encoders(params: config.Encoders) -> tuple[ClipEncoder, VisionEncoder]:
+    """Both encoders as params.yaml names them. Raises :class:`EidolonError` as
+    :func:`components.models.checkpoints.load` does."""
+    batch, share = params.batch, params.memory_share
+    return (
+        ClipEncoder(params.clip, params.clip_revision, batch, share),
+        VisionEncoder(params.vision, params.vision_revision, batch, share),
+    )
+
+
 def _picture_processor(model: str, **options: Any) -> Any:
     """Load a model's own picture processor, in its PIL form.
 

@@ -6,7 +6,6 @@ advice, so this must be called before it is imported.
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 
 from transformers.utils import logging as transformers_logging
@@ -16,4 +15,4 @@ from transformers.utils import logging as transformers_logging
 def quiet() -> None:
     """Let transformers print errors only, and no progress."""
     transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers_logging.set_verbosity_error()

@@ -63,7 +63,7 @@ def load(folder: Path) -> Bundle:
         gallery=Gallery(**gallery),
         text=queries["text"],
         aggregated=queries["aggregated"],
-        pictures=tables.read(folder / "gallery.csv", ("path", "category"), REMEDY),
+        pictures=tables.read(folder / "gallery.csv", ("path", "category", "source"), REMEDY),
         categories=tables.read(
             folder / "categories.csv", ("category", "split", "pictures", "seeds"), REMEDY
         ),

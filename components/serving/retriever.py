@@ -115,7 +115,7 @@ class Retriever:
                 rank=rank,
                 id=table["path"][i],
                 category=table["category"][i],
-                source=table["source"][i] if "source" in table else "",  # not in older bundles
+                source=table["source"][i],
                 score=_clean(scores.fused[0, i]),
                 text_score=_clean(scores.text[0, i]),
                 image_score=_clean(scores.image[0, i]),

@@ -18,7 +18,7 @@ from components import config
 from components.errors import EidolonError
 from components.files import sha256
 from components.images import decoding
-from components.models.encoders import ClipEncoder, VisionEncoder
+from components.models.encoders import load_encoders
 from components.progress import track
 from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array, normalized
@@ -118,12 +118,7 @@ class Meter:
     def __init__(self, params: config.Encoders, categories: Sequence[str]) -> None:
         """Load the encoders, and encode the names of ``categories``: all categories of the dataset,
         at least two."""
-        self._clip = ClipEncoder(
-            params.clip, params.clip_revision, params.batch, params.memory_share
-        )
-        self._vision = VisionEncoder(
-            params.vision, params.vision_revision, params.batch, params.memory_share
-        )
+        self._clip, self._vision = load_encoders(params)
         self._batch = max(self._clip.batch, self._vision.batch)
         self.categories = pd.Index(categories)
         text = self._clip.describe(list(categories), params.text_templates)
