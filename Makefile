@@ -75,7 +75,7 @@ check: $(READY) ## lint, format, types, dead code and dependencies
 	$(BIN)/deptry .
 
 .PHONY: docs
-docs: $(READY) ## write docs/commands.md from the command lines themselves
+docs: $(READY) ## write docs/commands.md and docs/parameters.md from the code
 	$(BIN)/python -m docs
 
 .PHONY: format
