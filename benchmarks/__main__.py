@@ -1,4 +1,4 @@
-"""Measure generation and queries on the bundle that `make run` left, and print a table.
+"""Measure generation and metrics on the bundle that `make run` left, and print a table.
 
 Each figure is the median of several repeats; ratios compare two ways within one run.
 """
@@ -13,12 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import generation, metrics
+from benchmarks import generation, metrics, serving
 from components import config
 from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
 from components.serving.loading import load
-from components.serving.retriever import Retriever
 
 REPEATS = 5
 
@@ -35,15 +34,11 @@ def median_seconds(work: Callable[[int], object]) -> float:
 
 
 def main() -> None:
-    """Measure generation, queries and mAP on what `make run` left (docs/benchmarks.md)."""
+    """Measure generation and mAP on what `make run` left (docs/benchmarks.md)."""
     if not BUNDLE.is_dir():
         raise EidolonError(f"{BUNDLE} is missing: run `make run`")
     params, bundle = config.load(), load(BUNDLE)
     names = bundle.categories["category"].tolist()
-
-    retriever = Retriever(bundle, params.generator, params.encoders, params.serve.remembered_texts)
-    known = median_seconds(lambda repeat: retriever.search(names[repeat], 20))
-    new = median_seconds(lambda repeat: retriever.search(f"a new query number {repeat}", 20))
 
     table = Table(title=f"profile {params.profile}, {len(bundle.pictures)} gallery pictures")
     for column in ("what", "baseline", "measured", "ratio"):
@@ -51,15 +46,10 @@ def main() -> None:
     table.add_row(*generation.batches(params.generator, names, median_seconds))
     table.add_row(*generation.one_more(params.generator, names))
     table.add_row(*generation.nothing_new())
-    table.add_row(
-        "query: known category against a new text",
-        f"{new * 1e3:.0f} ms",
-        f"{known * 1e3:.1f} ms",
-        f"{new / known:.0f}x",
-    )
     for row in metrics.rows():
         table.add_row(*row)
     Console().print(table)
+    serving.main()
 
 
 if __name__ == "__main__":

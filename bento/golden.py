@@ -39,18 +39,17 @@ def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
     rows = np.unique(np.linspace(0, len(bundle.categories) - 1, queries).astype(int)).tolist()
     took = []
     with tempfile.TemporaryDirectory(prefix="eidolon-check-") as place:
-        empty = Path(place) / "empty"
-        empty.mkdir()
         began = time.monotonic()
         with (
-            served(tag, empty, Path(place) / "log", timeout) as url,
+            served(tag, Path(place), timeout) as url,
             httpx.Client(base_url=url, timeout=timeout, trust_env=False) as client,
         ):
             ready = time.monotonic() - began
             for row in [*rows, None]:
                 query = FREE if row is None else str(bundle.categories["category"][row])
                 asked = time.monotonic()
-                response = client.post("/search", json={"query": query, "k": K})
+                body = {"query": query, "k": K, "mode": "fused"}
+                response = client.post("/search", json=body)
                 took.append(time.monotonic() - asked)
                 _compare(bundle, query, row, response)
     return {
@@ -74,6 +73,9 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
     if scores != sorted(scores, reverse=True):
         raise CheckError(f"{query!r}: the scores are not sorted")
     if row is None:
+        if not response.json()["imagined"]:
+            why = response.json()["degraded"]
+            raise CheckError(f"{query!r}: nothing was imagined ({why})")
         return
     fusion_weight = bundle.aggregator.fusion_weight
     fused = bundle.gallery.score(

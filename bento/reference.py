@@ -6,41 +6,61 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from bento.api import BundleName, Failure, Query, Result
-from bento.guard import MAX_BODY
 from components import config
+from components.api.messages import (
+    Answer,
+    BundleName,
+    Failure,
+    Feedback,
+    Query,
+    Similar,
+    SimilarAnswer,
+)
 
 ERRORS = {
     400: "the body is no JSON, a field is missing, unknown, of the wrong type or out of its range",
-    404: "the bundle has no such picture, or the server no such address",
-    413: f"the body exceeds {MAX_BODY // 1024} KiB",
+    401: "the service has keys, and the request has none of them",
+    403: "the request's `Host` or `Origin` is not one of those that the service allows",
+    404: "there is no such picture, or the server has no such address",
+    408: "the body did not come within {serve.body_seconds:g} seconds",
+    413: "the body exceeds 64 KiB, or an uploaded picture `serve.upload_bytes`",
     415: "the request's `Content-Type` is not `application/json`",
-    429: "{serve.concurrent_requests} requests are being answered already: ask again, as for 503",
+    429: "{serve.concurrent_requests} requests are being answered already, or a key asks too often:"
+    " ask again, as for 503",
     500: "a fault of the service; its log says more",
-    503: "the bundle is still loading, or the service has no room for the search: `Retry-After`"
-    " says in how many seconds to ask again",
+    503: "the service has no room for the request: `Retry-After` says in how many seconds to ask"
+    " again",
     504: "the answer took longer than {serve.timeout_seconds:g} seconds",
 }
 """What each status means; the settings of the service are filled in."""
 
-ANYWHERE = (429, 500, 503, 504)
+PATHS = (
+    *("/search", "/search/stream", "/similar", "/feedback", "/bundle", "/categories", "/docs.json"),
+    *("/health", "/images/{id}", "/livez", "/readyz", "/metrics"),
+)
+"""The addresses of the service beside its page."""
+
+ANYWHERE = (401, 403, 429, 500, 503, 504)
+BODY = (400, 408, 413, 415)
 REFERENCE = "#/components/schemas/{model}"
+STREAM = {
+    "schema": {"type": "string"},
+    "example": 'event: text\ndata: {"hits": [...]}\n\n'
+    'event: imagined\ndata: {"id": "..."}\n\n'
+    'event: fused\ndata: {"hits": [...]}\n\n'
+    "event: done\ndata: {}\n\n",
+}
 
 
-def openapi(version: int, serve: config.Serve) -> dict[str, Any]:
+def openapi(version: int, serve: config.Serve, image: str) -> dict[str, Any]:
     """The description in OpenAPI 3.1, for the bundle that is this ``version`` in the registry and a
-    service with the settings ``serve``."""
-    _, schemas = models_json_schema(
-        [
-            (Query, "validation"),
-            (Result, "serialization"),
-            (BundleName, "serialization"),
-            (Failure, "serialization"),
-        ],
-        ref_template=REFERENCE,
-    )
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    service with the settings ``serve``. ``image`` is the id of a picture that it has."""
+    models: list[tuple[type, Any]] = [
+        *((model, "validation") for model in (Query, Similar, Feedback)),
+        *((model, "serialization") for model in (Answer, SimilarAnswer, BundleName, Failure)),
+    ]
+    _, schemas = models_json_schema(models, ref_template=REFERENCE)
+    schemas["$defs"]["Similar"]["example"] = {"id": image, "k": 20}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,40 +68,87 @@ def openapi(version: int, serve: config.Serve) -> dict[str, Any]:
             "description": "Text-to-image search through imagined pictures.",
             "version": str(version),
         },
-        "paths": {
-            "/search": {
-                "post": {
-                    "summary": "ranked pictures for a text",
-                    "requestBody": {"required": True, "content": _json(Query)},
-                    "responses": _responses(serve, _json(Result), 400, 413, 415, *ANYWHERE),
-                }
-            },
-            "/bundle": {
-                "get": {
-                    "summary": "what the served bundle was made from",
-                    "responses": _responses(serve, _json(BundleName), *ANYWHERE),
-                }
-            },
-            "/picture/{id}": {
-                "get": {
-                    "summary": "one picture of the bundle",
-                    "parameters": [name | {"description": "a hit's `id`"}],
-                    "responses": _responses(
-                        serve, {"image/png": picture, "image/jpeg": picture}, 404, *ANYWHERE
-                    ),
-                }
-            },
-            "/livez": {
-                "get": {"summary": "whether the service lives", "responses": _responses(serve, {})}
-            },
-            "/readyz": {
-                "get": {"summary": "whether it can answer", "responses": _responses(serve, {}, 500)}
-            },
-            "/metrics": {
-                "get": {"summary": "Prometheus metrics", "responses": _responses(serve, {})}
-            },
+        "servers": [{"url": serve.path_prefix or "/"}],
+        "security": [{}, {"key": []}],
+        "paths": {**_searches(serve), **_reads(serve, image)},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
-        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _searches(serve: config.Serve) -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {
+            "image": {"type": "string", "format": "binary"},
+            "k": {"type": "string"},
+            "offset": {"type": "string"},
+        },
+    }
+    by_picture = _json(Similar) | {"multipart/form-data": {"schema": form}}
+    return {
+        "/search": _post(serve, "ranked pictures for a text", _json(Query), _json(Answer)),
+        "/search/stream": _post(
+            serve,
+            "the same step by step: by text at once, then each imagined picture, then both",
+            _json(Query),
+            {"text/event-stream": STREAM},
+        ),
+        "/similar": _post(
+            serve, "the pictures most like one picture", by_picture, _json(SimilarAnswer)
+        ),
+        "/feedback": {
+            "post": {
+                "summary": "whether a picture in an answer is right",
+                "requestBody": {"required": True, "content": _json(Feedback)},
+                "responses": {"204": {"description": "it is noted"}}
+                | _failures(serve, *BODY, *ANYWHERE),
+            }
+        },
+    }
+
+
+def _reads(serve: config.Serve, image: str) -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    original = {"name": "original", "in": "query", "schema": {"type": "string", "enum": ["1"]}}
+    pictures = {"image/png": binary, "image/jpeg": binary}
+    names = _json(BundleName)
+    probes = {
+        "/livez": "whether the service lives",
+        "/readyz": "whether it can answer",
+        "/metrics": "Prometheus metrics",
+    }
+    described = {
+        "/bundle": ("what the served bundle was made from", names),
+        "/categories": ("the categories that the service knows", {"application/json": {}}),
+        "/health": (
+            "which bundle is served, and whether the Imaginer is there",
+            {"application/json": {}},
+        ),
+    }
+    return {
+        **{
+            path: {"get": {"summary": what, "responses": _answers(serve, content, *ANYWHERE)}}
+            for path, (what, content) in described.items()
+        },
+        "/images/{id}": {
+            "get": {
+                "summary": "one picture, of the gallery or imagined",
+                "parameters": [
+                    name | {"description": "the `id` of a picture", "example": image},
+                    original | {"description": "the owner's file, where the bundle has it"},
+                ],
+                "responses": _answers(serve, pictures, 404, *ANYWHERE),
+            }
+        },
+        **{
+            path: {"get": {"summary": what, "responses": _answers(serve, {}, *ANYWHERE)}}
+            for path, what in probes.items()
+        },
     }
 
 
@@ -89,12 +156,27 @@ def _json(model: type) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}}
 
 
-def _responses(serve: config.Serve, content: dict[str, Any], *errors: int) -> dict[str, Any]:
-    failures = {
+def _post(
+    serve: config.Serve, what: str, body: dict[str, Any], content: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "post": {
+            "summary": what,
+            "requestBody": {"required": True, "content": body},
+            "responses": _answers(serve, content, *BODY, *ANYWHERE),
+        }
+    }
+
+
+def _answers(serve: config.Serve, content: dict[str, Any], *errors: int) -> dict[str, Any]:
+    return {"200": {"description": "the answer", "content": content}} | _failures(serve, *errors)
+
+
+def _failures(serve: config.Serve, *errors: int) -> dict[str, Any]:
+    return {
         str(status): {
             "description": ERRORS[status].format(serve=serve),
             "content": _json(Failure),
         }
         for status in errors
     }
-    return {"200": {"description": "the answer", "content": content}} | failures

@@ -99,11 +99,13 @@ def serve(
 ) -> None:
     """Serve what is deployed, in the foreground."""
     from bento import pointer, server
+    from bento.keys import keys_in
     from bento.store import find
 
     tag = str(pointer.current()["bento"])
     find(tag)
     server.check_port(host, port)
+    keys_in(server.environment())  # a malformed value is told here, not by workers that crash
     empty = homes.eidolon_home() / "serving"
     empty.mkdir(parents=True, exist_ok=True)
     print(f"serving {tag} on http://{host}:{port}", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from bento.keys import VARIABLE as KEYS
 from components.errors import EidolonError
 from components.ports import obstacle
 from components.processes import end, family
@@ -35,8 +36,12 @@ def command(tag: str, host: str, port: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The variables that the server gets: none that leads out of its Bento, and no key."""
-    return of_endpoint(os.environ) | {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
+    """The variables that the server gets: none that leads out of its Bento, and no key.
+
+    BENTOML_NO_UDS would replace the private socket between the two services by an open port.
+    """
+    own = {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
+    return {k: v for k, v in of_endpoint(os.environ).items() if k != "BENTOML_NO_UDS"} | own
 
 
 def free_port() -> int:
@@ -61,19 +66,27 @@ def check_port(host: str, port: int) -> None:
 
 
 @contextmanager
-def served(tag: str, folder: Path, log: Path, timeout: float) -> Iterator[str]:
-    """Serve ``tag`` from the empty ``folder``, and yield its base URL once it is ready.
+def served(tag: str, place: Path, timeout: float) -> Iterator[str]:
+    """Serve ``tag`` from the existing folder ``place``, and yield its base URL once it is ready and
+    can draw.
+
+    It remembers and records in ``place``, so it shares nothing with the live service, and asks for
+    no key. Its working directory is ``place/empty``, and ``place/log`` has what it printed.
 
     All processes of the server are gone when the block ends. Raises :class:`NotServedError` when
-    it is not ready within ``timeout`` seconds; ``log`` has what it printed.
+    it is not ready within ``timeout`` seconds.
     """
+    folder, log = place / "empty", place / "log"
+    folder.mkdir()
+    apart = {k: v for k, v in environment().items() if k != KEYS}
+    apart |= {"EIDOLON_HOME": str(place), "BENTOML_HOME": str(_home_apart(place))}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command(tag, "127.0.0.1", port),
             cwd=folder,
-            env=environment(),
+            env=apart,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -86,6 +99,16 @@ def served(tag: str, folder: Path, log: Path, timeout: float) -> Iterator[str]:
         process.wait()
 
 
+def _home_apart(place: Path) -> Path:
+    """A home of BentoML with the same Bentos and models. A server clears the folder of metrics in
+    its home when it starts, and those of the live one would be lost."""
+    home = place / "bentoml"
+    home.mkdir()
+    for part in ("bentos", "models"):
+        (home / part).symlink_to(Path(os.environ["BENTOML_HOME"]) / part)
+    return home
+
+
 def _wait(process: subprocess.Popen[bytes], url: str, timeout: float, log: Path) -> None:
     how = "was not ready in time"
     deadline = time.monotonic() + timeout
@@ -94,7 +117,8 @@ def _wait(process: subprocess.Popen[bytes], url: str, timeout: float, log: Path)
             how = "did not start"
             break
         with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).status_code == 200:
+            health = httpx.get(f"{url}/health", timeout=5, trust_env=False)
+            if health.status_code == 200 and health.json()["imaginer"] == "up":
                 return
         time.sleep(0.2)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])

@@ -1,4 +1,4 @@
-"""The service: `POST /search` over a bundle, and the page, the lineage and the pictures.
+"""The service: the API over a bundle, and the page. It owns what is light, and never draws.
 
 It runs from its Bento alone: code, page and release.json lie in the Bento. The models lie in the
 store under the tags in release.json. The settings in release.json are read when the class is
@@ -8,19 +8,24 @@ is built without them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
 
 import bentoml
+from bentoml.validators import ContentType
 
-from bento.api import BundleName, Query, Result, result
-from bento.guard import BodyGuard, OneMessage
-from bento.pins import Pins, settings
+from bento import logs, tracing
+from bento.front import guarded
+from bento.imaginer import QUIET, Imaginer
+from bento.pins import settings
 from bento.refusals import refusals
 from bento.web import Web
-from components.files import sha256
+from components.api.messages import Answer, Query
 
+FAILED = '{"error": "the search failed: the log of the service says why"}'
 log = logging.getLogger("bentoml.eidolon")
 serve = settings()
 web = Web(serve)
@@ -28,54 +33,61 @@ web = Web(serve)
 
 @bentoml.service(
     name="eidolon",
-    workers=1,
-    threads=serve.concurrent_requests,
+    path_prefix=serve.path_prefix,
+    workers=serve.api_workers,
     traffic={"timeout": serve.timeout_seconds, "max_concurrency": serve.concurrent_requests},
     http={"host": "127.0.0.1", "port": 3000},
+    **QUIET,
+    runner_probe={"enabled": False},  # it answers, by text, while the Imaginer is away
 )
 class Eidolon:
     """Text-to-image search through imagined pictures."""
 
-    def __init__(self) -> None:
-        from components import config
-        from components.serving.loading import load
-        from components.serving.retriever import Retriever
+    imaginer = bentoml.depends(Imaginer)
 
-        pins = Pins.load()
-        folders = {part: bentoml.models.get(tag).path for part, tag in pins.models.items()}
-        bundle = load(Path(folders["bundle"]))
-        self._models: dict[str, str] = bundle.info["models"]
-        self._name = BundleName(
-            version=pins.version, digest=sha256(bundle.folder / "bundle.json")[:12]
-        )
-        self._retriever = Retriever(
-            bundle,
-            config.Generator.model_validate(
-                bundle.info["generator"] | {"model": folders["generator"], "revision": None}
-            ),
-            config.Encoders.model_validate(
-                bundle.info["encoders"]
-                | {
-                    "clip": folders["clip"],
-                    "clip_revision": None,
-                    "vision": folders["vision"],
-                    "vision_revision": None,
-                }
-            ),
-            serve.remembered_texts,
-        )
-        web.show(bundle, self._name)
-        log.info("bundle %s, code %s, library %s", self._name, __file__, config.__file__)
+    def __init__(self) -> None:
+        if serve.accelerators:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # they are the Imaginer's
+        from bento.worker import worker
+
+        logs.start()
+        tracing.start()
+        self._worker = worker(self.imaginer.to_async)
+        web.show(self._worker)
+
+    @bentoml.on_startup
+    async def watch(self) -> None:
+        """Begin to watch the Imaginer."""
+        self._watch = asyncio.create_task(self._worker.imagination.watch())
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Stop watching."""
+        self._watch.cancel()
 
     @bentoml.api(route="/search")
-    def search(self, query: Query, /) -> Result:
+    async def search(self, query: Query, /) -> Answer:
         """Rank the gallery's pictures for a text."""
         with refusals():
-            answer = self._retriever.search(query.query, query.k)
-        return result(answer, self._name, self._models)
+            return await self._worker.search.answer(query)
+
+    @bentoml.api(route="/search/stream")
+    async def stream(
+        self, query: Query, /
+    ) -> AsyncGenerator[Annotated[str, ContentType("text/event-stream")], None]:
+        """The same, step by step, as server-sent events."""
+        began = False
+        try:
+            with refusals():
+                async for event, message in self._worker.search.steps(query):
+                    yield f"event: {event}\ndata: {message.model_dump_json(by_alias=True)}\n\n"
+                    began = True
+        except Exception:
+            if not began:
+                raise  # the status can still say so
+            log.exception("a stream broke off")
+            yield f"event: error\ndata: {FAILED}\n\n"
+        yield "event: done\ndata: {}\n\n"
 
 
-service: Any = Eidolon
-service.add_asgi_middleware(OneMessage)
-service.add_asgi_middleware(BodyGuard)
-service.mount_asgi_app(web.app)
+service: Any = guarded(Eidolon, web, serve)

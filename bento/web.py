@@ -1,7 +1,8 @@
-"""The GET routes: the page, the reference, the bundle's lineage and its pictures."""
+"""The routes beside the searches by text: the page and its files, pictures, lineage, similarity."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,30 +11,26 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from bento.api import BundleName
 from bento.guard import refusal
-from bento.reference import openapi
+from bento.metrics import exposition
+from bento.reference import PATHS, openapi
 from components import config
+from components.errors import QueryError
 
 if TYPE_CHECKING:
-    from components.serving.loading import Bundle
+    from bento.worker import Worker
 
 PAGE = Path(__file__).parent / "page"
-FILES = {
-    "/": "index.html",
-    "/docs": "docs.html",
-    "/page.css": "page.css",
-    "/page.js": "page.js",
-    "/icon.svg": "icon.svg",
-}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; "
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
     "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
 }
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 PNG = b"\x89PNG"
+ADDRESS = re.compile("[0-9a-f]{64}")
 SHOWN = 5  # known categories among the examples
 
 
@@ -41,51 +38,101 @@ class Web:
     """The routes of a service. It calls ``show`` once it has loaded its bundle."""
 
     def __init__(self, settings: config.Serve) -> None:
+        pages = {"/": "index.html", "/docs": "docs.html"}
+        pages |= {f"/{file.name}": file.name for file in PAGE.iterdir() if file.suffix != ".html"}
+        self.pages = sorted(pages)
+        self.routes = [*self.pages, *PATHS]
         self.app = Starlette(
             routes=[
-                *(Route(url, _file(name)) for url, name in FILES.items()),
+                *(Route(url, _file(name)) for url, name in pages.items()),
                 Route("/docs.json", self.reference),
                 Route("/bundle", self.lineage),
-                Route("/picture/{id:path}", self.picture),
-            ]
+                Route("/categories", self.categories),
+                Route("/health", self.health),
+                Route("/metrics", self.metrics),
+                Route("/images/{id:path}", self.image),
+                Route("/similar", self.similar, methods=["POST"]),
+                Route("/feedback", self.feedback, methods=["POST"]),
+            ],
+            exception_handlers={QueryError: _refused},
         )
-        self._bundle: Bundle | None = None
-        self._name: BundleName | None = None
         self._settings = settings
 
-    def show(self, bundle: Bundle, name: BundleName) -> None:
-        """Serve this bundle from now on."""
-        self._bundle, self._name = bundle, name
+    def show(self, worker: Worker) -> None:
+        """Serve what this worker holds."""
+        from bento.feedback import Marks
+        from bento.similar import SimilarPictures
+
+        self._bundle, self._served, self._retriever = worker.bundle, worker.served, worker.retriever
+        self._imagination, self._memory = worker.imagination, worker.memory
+        self._beside = worker.beside
+        self._similar = SimilarPictures(worker, self._settings.upload_pixels)
+        self._marks = Marks(worker)
+
+    async def similar(self, request: Request) -> Response:
+        """The pictures most like one."""
+        return await self._similar(request)
+
+    async def feedback(self, request: Request) -> Response:
+        """What a person says of a picture."""
+        return await self._marks(request)
 
     def reference(self, request: Request) -> Response:
         """The OpenAPI text, instead of BentoML's."""
-        if self._name is None:
-            return refusal(503, "the bundle is still loading")
-        return JSONResponse(openapi(self._name.version, self._settings))
+        image = str(self._bundle.pictures["path"].iloc[0])
+        return JSONResponse(openapi(self._served.bundle.version, self._settings, image))
+
+    def health(self, request: Request) -> Response:
+        """Which bundle is served, and whether the Imaginer is there."""
+        up = self._imagination.up
+        return JSONResponse(
+            {"bundle": self._served.bundle.model_dump(), "imaginer": "up" if up else "away"}
+        )
+
+    def metrics(self, request: Request) -> Response:
+        """The metrics of all processes, instead of BentoML's."""
+        body, media_type = exposition()
+        return Response(body, media_type=media_type)
 
     def lineage(self, request: Request) -> Response:
-        """bundle.json without the hashes of its files, and some queries to start with."""
-        if self._bundle is None or self._name is None:
-            return refusal(503, "the bundle is still loading")
+        """bundle.json without the hashes of its files, and what the page offers."""
         info: dict[str, Any] = {k: v for k, v in self._bundle.info.items() if k != "files"}
-        examples = _examples(list(self._bundle.categories["category"]))
-        return JSONResponse(self._name.model_dump() | info | {"examples": examples})
+        offered = {
+            "examples": _examples(list(self._bundle.categories["category"])),
+            "columns": self._retriever.columns,
+            "originals": self._bundle.has_originals,
+            "images": info["generator"]["images_per_category"],
+        }
+        return JSONResponse(self._served.bundle.model_dump() | info | offered)
 
-    def picture(self, request: Request) -> Response:
-        """One picture of pictures.zip. It never changes under a URL with the bundle's digest."""
-        if self._bundle is None or self._name is None:
-            return refusal(503, "the bundle is still loading")
+    def categories(self, request: Request) -> Response:
+        """The known categories, and how many pictures of each the gallery has."""
+        counts = self._bundle.pictures["category"].value_counts()
+        rows = self._bundle.categories[["category", "split"]].to_dict("records")
+        listed = [row | {"pictures": int(counts.get(row["category"], 0))} for row in rows]
+        return JSONResponse({"categories": listed})
+
+    async def image(self, request: Request) -> Response:
+        """One picture, of the bundle or imagined for a text. It never changes under an address that
+        has the bundle's digest or is the hash of its recipe."""
         path = request.path_params["id"]
+        fixed = request.query_params.get("v") == self._served.bundle.digest
+        original = request.query_params.get("original") == "1"
+        read = self._bundle.original if original else self._bundle.picture
         try:
-            data = self._bundle.picture(path)
+            if ADDRESS.fullmatch(path):
+                data, fixed = await self._beside(self._memory.picture, path), True
+            else:
+                data = await self._beside(read, path)
         except KeyError:
-            return refusal(404, "the bundle has no such picture")
-        fixed = request.query_params.get("v") == self._name.digest
+            data = None
+        if data is None:
+            return refusal(404, "there is no such picture, or no longer")
+        kind = "image/png" if data.startswith(PNG) else "image/jpeg"
         return Response(
             data,
-            media_type="image/png" if data.startswith(PNG) else "image/jpeg",
-            headers=HEADERS
-            | {"Cache-Control": "public, max-age=31536000, immutable" if fixed else "no-cache"},
+            media_type=kind,
+            headers=HEADERS | (FOR_EVER if fixed else {"Cache-Control": "no-cache"}),
         )
 
 
@@ -100,3 +147,7 @@ def _file(name: str) -> Any:
         return FileResponse(PAGE / name, headers=HEADERS | {"Cache-Control": "no-cache"})
 
     return serve
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    return refusal(400, str(error))

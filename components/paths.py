@@ -15,6 +15,7 @@ INSPECTION = Path("artifacts/inspection")
 FEATURES = Path("artifacts/features")
 AGGREGATOR = Path("artifacts/aggregator")
 EVALUATION = Path("artifacts/evaluation")
+CONFIDENCE = Path("artifacts/confidence")
 BUNDLE = Path("artifacts/bundle")
 LOCK = Path("dvc.lock")
 

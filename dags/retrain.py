@@ -29,11 +29,12 @@ HOURS = {
     "embed": 24,
     "train": 24,
     "evaluate": 6,
+    "calibrate": 24,
     "bundle": 6,
 }
 """The stages of dvc.yaml in their order, and how long each may take."""
 
-ACCELERATED = {"imagine", "validate", "embed"}
+ACCELERATED = {"imagine", "validate", "embed", "calibrate"}
 
 Given = Any  # a dict from another task: an XComArg while the DAG is built
 

@@ -1,5 +1,5 @@
-"""Print one example answer of a bundle as JSON. It runs in a process of its own, since it loads the
-models.
+"""Print one example answer of a bundle as JSON. It runs in a process of its own, since it loads a
+model.
 
 python -m ops.example [K]
 """
@@ -14,16 +14,16 @@ from typing import Any
 from components import config
 from components.paths import BUNDLE
 from components.serving.loading import load
-from components.serving.retriever import Retriever
+from components.serving.retriever import How, Retriever
 
 
 def example(k: int) -> dict[str, Any]:
     """The first unseen category as a query, and its ``k`` best hits."""
-    params, bundle = config.load(), load(BUNDLE)
-    unseen = bundle.categories.query("split == 'unseen'")["category"]
-    retriever = Retriever(bundle, params.generator, params.encoders)
-    answer = retriever.search(unseen.iloc[0], k)
-    return {"text": answer.query, "hits": [asdict(hit) for hit in answer.hits]}
+    bundle = load(BUNDLE)
+    retriever = Retriever(bundle, config.load().encoders)
+    asked = retriever.ask(bundle.categories.query("split == 'unseen'")["category"].iloc[0])
+    ranking = retriever.rank(asked, bundle.aggregated[asked.row], How(k=k))
+    return {"text": asked.query, "hits": [asdict(hit) for hit in ranking.hits]}
 
 
 if __name__ == "__main__":

@@ -74,10 +74,10 @@ def built(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def served(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The same Bento, served until the last test."""
-    empty, log = tmp_path_factory.mktemp("empty"), built.home / "server.log"
+    place = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in built.environment.items():
             patch.setenv(name, value)
-        with server.served(built.tag, empty, log, timeout=300) as url:
-            assert not list(empty.iterdir())
-            yield Served(built.home, built.project, built.tag, url, log)
+        with server.served(built.tag, place, timeout=300) as url:
+            assert not list((place / "empty").iterdir())
+            yield Served(built.home, built.project, built.tag, url, place / "log")

@@ -155,6 +155,7 @@ def test_light_modules_need_no_heavy_library() -> None:
 
 PLUMBING = {
     "components/config/__init__.py": "its values are params",
+    "components/config/calibrating.py": "its values are params",
     "components/config/data.py": "its values are params",
     "components/config/fields.py": "its values are params",
     "components/config/imagining.py": "its values are params",
@@ -162,6 +163,7 @@ PLUMBING = {
     "components/config/params.py": "its values are params",
     "components/config/profiles.py": "its values are params",
     "components/config/retrieval.py": "its values are params",
+    "components/config/serving.py": "its values are params",
     "components/errors.py": "says what went wrong",
     "components/files.py": "writes aside",
     "components/locks.py": "waits for other processes",
@@ -248,8 +250,8 @@ MAKERS = {
     *("dict", "fromkeys", "frozenset", "items", "object", "product", "range", "str", "tuple"),
     *("arange", "dtype", "new", "round", "endswith", "datetime", "fields", "getattr"),
     *("AfterValidator", "Field", "NewType", "TypeVar", "WithJsonSchema"),
-    *("Layout", "Option", "Program", "Typer", "Web"),
-    "settings",  # BentoML fixes a service's settings when its class is defined
+    *("ContextVar", "Layout", "Option", "Program", "Typer", "Web"),
+    *("settings", "guarded"),  # BentoML fixes a service's settings when its class is defined
 }
 """What a constant may be made with, beside the private functions of its own module."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,10 +18,8 @@ from PIL import Image
 from rich.console import Console
 from starlette.testclient import TestClient
 
-from bento.api import BundleName, result
 from bento.web import Web
 from components import config, manifest, names
-from components.cli import models
 from components.collection.ingest import ingest
 from components.datasets.dataset import dataset
 from components.datasets.emblems import draw, emblems
@@ -32,11 +28,11 @@ from components.lifecycle import differences, lineage, registry
 from components.lifecycle.reference import reference, trained
 from components.paths import BUNDLE, DATASET, INSPECTION, PLAN
 from components.serving.loading import load
-from components.serving.retriever import Retriever
 from components.validation import page
 from components.validation.inspection import inspect
 from ops.summary import facts
 from tests import toy
+from tests.searching import Searching
 
 FOLDERS = (
     *("1", "2", "007", "1e5", "NA", "null", "True"),  # look like numbers, or like nothing
@@ -89,20 +85,12 @@ def registered(
 
 
 @pytest.fixture(scope="module")
-def retriever(project: Path) -> Retriever:
-    params = config.load()
-    return Retriever(load(BUNDLE), params.generator, params.encoders)
+def searching(project: Path) -> Searching:
+    return Searching(BUNDLE, config.load())
 
 
-def answer(retriever: Retriever, query: str) -> dict[str, Any]:
-    """The answer of the service as JSON, made by the service's own code."""
-    bundle = retriever.bundle
-    digest = hashlib.sha256((bundle.folder / "bundle.json").read_bytes()).hexdigest()[:12]
-    given = result(
-        retriever.search(query, 3), BundleName(version=1, digest=digest), bundle.info["models"]
-    )
-    value: dict[str, Any] = json.loads(given.model_dump_json())
-    return value
+CHANGING = {"query": "", "request": "", "timings": {}}
+"""What differs between equal answers."""
 
 
 def spellings(name: str) -> set[str]:
@@ -160,46 +148,43 @@ def test_the_registry_takes_every_name(registered: registry.Version) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_category_is_found_however_it_is_written(
-    retriever: Retriever, registered: registry.Version, name: str
+    searching: Searching, registered: registry.Version, name: str
 ) -> None:
     web = Web(config.Serve())
-    given = answer(retriever, name)
-    web.show(retriever.bundle, BundleName.model_validate(given["bundle"]))
+    given = searching(name)
+    web.show(searching.worker)
     client = TestClient(web.app)
     for spelling in spellings(name):
-        other = answer(retriever, spelling)
+        other = searching(spelling)
         assert other["known"] and other["query"] == spelling
-        assert other | {"query": ""} == given | {"query": ""}
+        assert other | CHANGING == given | CHANGING
     for url in (shown["picture"] for shown in [*given["imagined"], *given["hits"]]):
-        assert client.get(url).status_code == 200
+        assert client.get(f"/{url}").status_code == 200
     traced = lineage.of_answer(lineage.read_answer(json.dumps(given)))["answer"]
     assert [picture["seed"] for picture in traced["imagined"]] == given["seeds"]
     assert all(picture["sha256"] for picture in traced["imagined"])
 
 
 def test_other_text_is_imagined_once_however_it_is_written(
-    retriever: Retriever, registered: registry.Version
+    searching: Searching, registered: registry.Version
 ) -> None:
-    one = answer(retriever, "A {purple} zébra [/]")
-    two = answer(retriever, unicodedata.normalize("NFD", " a {purple}\u200b ZÉBRA  [／] "))
-    assert not one["known"] and one | {"query": ""} == two | {"query": ""}
+    one = searching("A {purple} zébra [/]")
+    two = searching(unicodedata.normalize("NFD", " a {purple}\u200b ZÉBRA  [／] "))
+    assert not one["known"] and one | CHANGING == two | CHANGING
     traced = lineage.of_answer(lineage.read_answer(json.dumps(two)))["answer"]
     assert {p["prompt"] for p in traced["imagined"]} == {"a {photo} of a {purple} zébra [/]"}
 
 
 @pytest.mark.parametrize("query", ["\u200b", "\u3164\ufe0f", "\0\x1b", "\u00ad \u2028"])
-def test_text_without_visible_characters_is_refused(retriever: Retriever, query: str) -> None:
+def test_text_without_visible_characters_is_refused(searching: Searching, query: str) -> None:
     with pytest.raises(Exception, match="a query has 1 to 300 characters"):
-        retriever.search(query, 3)
+        searching(query)
 
 
 def test_a_terminal_shows_names_as_they_are(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    models.search("[bold] :smile: [red]", 100, BUNDLE)
-    shown = capsys.readouterr().out
-    assert shown.count("[bold] :smile: [red]") > 1 and "[b] (c) {d} 100%" in shown
     summary = {
         "lambda": 0.5,
         "mlflow": {"model": "eidolon", "version": "1"},

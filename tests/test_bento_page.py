@@ -1,117 +1,118 @@
-"""The page in a real browser, on a really served Bento."""
+"""The page in a real browser, on a really served Bento: searching, its address, its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests import browser as browsers
+from tests.pages import EVENLY, FREE, Proxy, answered, asked, ids, opened, search
 from tests.toy import NAMES
 
 if TYPE_CHECKING:
     from tests.serving import Served
 
-pytest_plugins = ["tests.serving"]
+pytest_plugins = ["tests.serving", "tests.pages"]
 pytestmark = pytest.mark.slow
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 60_000  # ms: a free phrase is imagined on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        program = browsers.bring()
-    except browsers.NoBrowserError as error:
-        pytest.fail(str(error), pytrace=False)
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(
-            executable_path=program, args=ARGUMENTS, env=browsers.environment(program)
-        )
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """Messages of the browser's console, and the addresses outside the server that it asked for."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, served: Served, complaints: list[str]) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.on("console", lambda m: complaints.append(m.text) if m.type != "log" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith((served.url, "data:")) else complaints.append(r.url),
-    )
-    page.goto(served.url)
-    yield page
-    page.close()
-
-
-def search(page: Page, query: str) -> None:
-    page.get_by_label("What to look for").fill(query)
-    page.keyboard.press("Enter")
+COUNT_MOVES = """() => {
+    const animate = Element.prototype.animate;
+    Element.prototype.animate = function (...given) {
+        window.moves = (window.moves ?? 0) + 1;
+        return animate.apply(this, given);
+    };
+}"""
 
 
 def test_known_category_shows_results_and_imagined_pictures(
     page: Page, complaints: list[str]
 ) -> None:
     expect(page.get_by_role("status")).to_contain_text("Nothing searched yet")
+    expect(page.get_by_role("heading", name="The model imagines")).to_be_visible()
     search(page, NAMES[0])
+    answered(page, NAMES[0])
     expect(page.get_by_role("status")).to_contain_text("a known category")
     expect(page.locator("#hits > li")).to_have_count(24)
-    expect(page.locator("#imagined img")).to_have_count(2)
-    assert page.locator("#hits .bar").count() == 4 * 24
-    expect(page.locator("#hits .hubness").first).to_be_visible()
-    page.evaluate(
-        "Promise.all([...document.images].map((i) => i.decode()))"
-    )  # or the promise is rejected
-    drawn = page.locator("#hits img").first.evaluate(
-        "(i) => [i.width, i.height, getComputedStyle(i).imageRendering]"
-    )
-    assert drawn == [96, 96, "pixelated"]
-    expect(page.locator("#weight")).to_contain_text("λ = ")
+    expect(page.locator("#imagined .frame img")).to_have_count(2)
+    assert page.locator("#hits .score [role=img]").count() == 24
+    page.evaluate("Promise.all([...document.images].map((i) => i.decode()))")  # or it is rejected
+    assert page.locator("#hits img").first.evaluate(
+        "(i) => [i.naturalWidth, getComputedStyle(i).imageRendering]"
+    ) == [32, "pixelated"]
+    expect(page.locator("#lambda")).to_contain_text("λ = ")
     expect(page.locator("#lineage")).to_contain_text("bundle version 3")
     assert complaints == []
 
 
-def test_example_and_free_phrase_by_keyboard(page: Page, complaints: list[str]) -> None:
-    example = page.get_by_role("group", name="Example queries").get_by_role("button").last
-    example.focus()
-    page.keyboard.press("Enter")
-    for _ in range(2):  # the second answer is remembered
-        expect(page.get_by_role("status")).to_contain_text(
-            "no category, so it was imagined", timeout=PATIENCE
-        )
-        expect(page.locator("#imagined img")).to_have_count(2)
-        expect(page.locator("#hits .hubness").first).to_be_hidden()  # it is not corrected
-        expect(page.locator(".legend .hubness")).to_be_hidden()
-        page.reload()
-    with page.expect_download() as download:  # new text has no address on the server
-        page.locator("#imagined a").first.click()
-    assert download.value.suggested_filename.endswith(".png")
+def test_text_answers_first_then_pictures_arrive_one_by_one_and_hits_move(
+    browser: Browser, served: Served, complaints: list[str]
+) -> None:
+    proxy = Proxy(served.url)
+    for motion in ("no-preference", "reduce"):
+        with opened(browser, proxy.url, complaints, EVENLY, reduced_motion=motion) as page:
+            page.evaluate(COUNT_MOVES)
+            proxy.hold()
+            search(page, f"{FREE}, {motion}")
+            expect(page.locator("#imagined .waiting")).to_have_count(2)
+            expect(page.locator("#hits > li")).to_have_count(0)
+            proxy.step()
+            expect(page.locator("#hits > li")).to_have_count(24)
+            expect(page.get_by_role("status")).to_contain_text("0 of 2 pictures have arrived")
+            proxy.step()
+            expect(page.get_by_role("status")).to_contain_text("1 of 2 pictures have arrived")
+            expect(page.locator("#imagined img")).to_have_count(1)
+            expect(page.locator("#imagined .waiting")).to_have_count(1)
+            proxy.step()
+            expect(page.locator("#imagined img")).to_have_count(2)
+            first = ids(page)
+            page.evaluate("window.moves = 0")
+            proxy.release()
+            answered(page, f"{FREE}, {motion}")
+            assert ids(page) != first
+            assert page.locator("#hits .move.up, #hits .move.new").count() > 0
+            assert (page.evaluate("window.moves") > 0) == (motion == "no-preference")
+    proxy.close()
     assert complaints == []
 
 
-def test_address_keeps_the_query(page: Page, served: Served) -> None:
-    page.get_by_label("How many pictures").select_option("12")
+def test_a_newer_search_ends_the_older_one(
+    browser: Browser, served: Served, complaints: list[str]
+) -> None:
+    proxy = Proxy(served.url)
+    with opened(browser, proxy.url, complaints) as page:
+        proxy.hold()
+        search(page, FREE)
+        proxy.step()
+        expect(page.locator("#hits > li")).to_have_count(24)
+        with page.expect_event("requestfailed", lambda r: r.url.endswith("/search/stream")):
+            search(page, NAMES[1])
+        proxy.release()
+        answered(page, NAMES[1])
+        expect(page.get_by_role("alert")).to_be_hidden()
+    proxy.close()
+
+
+def test_example_and_free_phrase_by_keyboard(page: Page, complaints: list[str]) -> None:
+    example = page.get_by_role("group", name="Example queries").get_by_role("button").first
+    query = example.inner_text()
+    example.focus()
+    page.keyboard.press("Enter")
+    answered(page, query)
+    search(page, FREE)
+    for _ in range(2):  # the second answer is remembered
+        answered(page, FREE)
+        expect(page.get_by_role("status")).to_contain_text("no category, so it was imagined")
+        expect(page.locator("#imagined img")).to_have_count(2)
+        page.reload()
+    assert complaints == []
+
+
+def test_address_keeps_the_search(page: Page) -> None:
+    page.get_by_text("Options and filters").click()
+    page.get_by_label("Pictures on a page").select_option("12")
     search(page, NAMES[1])
     expect(page.locator("#hits > li")).to_have_count(12)
-    assert "?q=" in page.url
+    assert page.url.endswith(f"?q={NAMES[1].replace(' ', '+')}&k=12")
     page.reload()
     expect(page.locator("#hits > li")).to_have_count(12)
     expect(page.get_by_label("What to look for")).to_have_value(NAMES[1])
@@ -120,30 +121,48 @@ def test_address_keeps_the_query(page: Page, served: Served) -> None:
     expect(page.locator("#answer")).to_be_hidden()
 
 
-@pytest.mark.parametrize("rest", ["", "&k=", "&k=13", "&k=-1e9"])
-def test_address_without_a_count_gives_24(page: Page, served: Served, rest: str) -> None:
+def test_a_shared_address_asks_for_the_same(page: Page, served: Served) -> None:
+    bodies = asked(page)
+    page.goto(
+        f"{served.url}/?q=star&k=12&mode=fused&weight=0.3&drop={'a' * 64}&images=3&seed=7"
+        f"&exclude=red&filter=category:{NAMES[1]}&filter=category:{NAMES[2]}&group=1&compare=1"
+    )
+    answered(page, "star")
+    assert bodies == [
+        {
+            "query": "star",
+            "k": 12,
+            "mode": "fused",
+            "weight": 0.3,
+            "drop": ["a" * 64],
+            "images": 3,
+            "seed": 7,
+            "exclude": "red",
+            "filter": {"category": [NAMES[1], NAMES[2]]},
+            "group": True,
+        }
+    ]
+    expect(page.locator("#columns")).to_be_visible()
+    for chip in ("not: red", "seed 7", "3 imagined pictures", f"category: {NAMES[1]}"):
+        expect(page.get_by_role("button", name=f"Remove {chip}")).to_be_visible()
+
+
+@pytest.mark.parametrize("rest", ["", "&k=", "&k=13", "&k=-1e9", "&page=0&weight=2&images=99"])
+def test_an_address_that_makes_no_sense_gives_the_default(
+    page: Page, served: Served, rest: str
+) -> None:
+    bodies = asked(page)
     page.goto(f"{served.url}/?q={NAMES[1]}{rest}")
-    expect(page.locator("#hits > li")).to_have_count(24)
-    expect(page.get_by_label("How many pictures")).to_have_value("24")
+    answered(page, NAMES[1])
+    assert bodies == [{"query": NAMES[1], "k": 24}]
 
 
-def test_a_picture_links_to_itself(page: Page, served: Served) -> None:
-    search(page, NAMES[0])
-    link = page.locator("#hits a").first
-    address = link.get_attribute("href")
-    assert address and address.startswith("/picture/gallery/")
-    link.click()
-    page.wait_for_url(f"{served.url}{address}")
-
-
-@pytest.mark.parametrize(
-    ("natural", "drawn", "scaling"),
-    [(32, 96, "pixelated"), (150, 150, "auto"), (256, 192, "auto")],
-)
-def test_pictures_are_drawn_by_their_own_size(
-    page: Page, natural: int, drawn: int, scaling: str
+@pytest.mark.parametrize(("natural", "scaling"), [(32, "pixelated"), (150, "auto"), (256, "auto")])
+def test_pixel_art_stays_sharp_and_photographs_are_smooth(
+    page: Page, natural: int, scaling: str
 ) -> None:
     search(page, NAMES[0])
+    answered(page, NAMES[0])
     image = page.locator("#hits img").first
     image.evaluate(
         """async (image, side) => {
@@ -157,40 +176,21 @@ def test_pictures_are_drawn_by_their_own_size(
     page.wait_for_function(
         "([i, n]) => i.naturalWidth === n && i.complete", arg=[image.element_handle(), natural]
     )
-    expect(image).to_have_css("width", f"{drawn}px")
-    expect(image).to_have_css("height", f"{drawn}px")
     expect(image).to_have_css("image-rendering", scaling)
 
 
 def test_markup_in_a_query_stays_text(page: Page, complaints: list[str]) -> None:
     markup = "<img src=x onerror=\"document.title='taken'\">"
     search(page, markup)
-    expect(page.get_by_role("status")).to_contain_text(markup, timeout=PATIENCE)
-    expect(page.locator("#hits > li")).to_have_count(24, timeout=PATIENCE)
-    assert page.title() == "Eidolon"
+    answered(page, markup)
+    expect(page.locator("#hits > li")).to_have_count(24)
+    assert page.title() == f"{markup} · Eidolon"
     assert page.locator("img[src=x]").count() == 0
     assert complaints == []
 
 
-def test_errors_are_shown(page: Page) -> None:
-    alert = page.get_by_role("alert")
-    search(page, "   ")
-    expect(alert).to_have_text("Type what to look for.")
-    page.locator("#query").evaluate("(q) => q.removeAttribute('maxlength')")
-    search(page, "x" * 301)
-    expect(alert).to_contain_text("a query has 1 to 300 characters")
-    expect(page.locator("#answer")).to_be_hidden()
-    page.context.set_offline(True)
-    search(page, NAMES[0])
-    expect(alert).to_contain_text("cannot be reached")
-    page.context.set_offline(False)
-    search(page, NAMES[0])
-    expect(page.locator("#hits > li")).to_have_count(24)
-    expect(alert).to_be_hidden()
-
-
 def test_documentation_renders(page: Page, served: Served, complaints: list[str]) -> None:
     page.goto(f"{served.url}/docs")
-    expect(page.locator(".opblock-post")).to_contain_text("/search")
-    expect(page.get_by_text("/picture/{id}")).to_be_visible()
+    expect(page.locator(".opblock-post").filter(has_text="/search/stream")).to_be_visible()
+    expect(page.get_by_text("/images/{id}")).to_be_visible()
     assert complaints == []

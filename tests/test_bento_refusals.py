@@ -57,5 +57,5 @@ def test_only_temporary_errors_say_when_to_ask_again() -> None:
 def test_the_reference_and_the_docs_name_the_status() -> None:
     from bento.reference import openapi
 
-    assert "503" in openapi(1, config.Serve())["paths"]["/search"]["post"]["responses"]
+    assert "503" in openapi(1, config.Serve(), "x.png")["paths"]["/search"]["post"]["responses"]
     assert "\n| 503 |" in (ROOT / "docs" / "api.md").read_text()

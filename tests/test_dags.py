@@ -203,4 +203,5 @@ def test_every_task_has_retries_and_a_timeout(parsed: dict[str, Any]) -> None:
         "imagine",
         "validate",
         "embed",
+        "calibrate",
     }

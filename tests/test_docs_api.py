@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import BaseModel
 
-from bento import api, guard, reference
-from bento.web import FILES
+from bento import guard, reference
+from bento.web import Web
 from components import config
+from components.api import messages as api
 from tests import documents
 from tests.commandlines import commands, lines
 
 PAGE = "docs/api.md"
-OPENAPI: dict[str, Any] = reference.openapi(1, config.Serve())
+OPENAPI: dict[str, Any] = reference.openapi(1, config.Serve(), "x.png")
 SERVER = re.compile(r"(?:http://)?(?:localhost|127\.0\.0\.1):3000(/.*)?")
 BY_STARLETTE = {405}  # the one status that only the router gives
 
@@ -41,7 +42,11 @@ def requests() -> Iterator[tuple[str, list[str]]]:
 def model_of(example: dict[str, Any]) -> type[BaseModel]:
     """The model that an example is of, told by a field that no other model has."""
     if "hits" in example:
-        return api.Result
+        return api.Answer
+    if "right" in example:
+        return api.Feedback
+    if "id" in example:
+        return api.Similar
     return api.Failure if "error" in example else api.Query
 
 
@@ -61,14 +66,14 @@ def test_requests_are_understood() -> None:
             body = words[words.index("-d") + 1]
             assert list(OPENAPI["paths"][path]) == ["post"], f"{place}: {path} takes no body"
             assert "content-type: application/json" in [word.lower() for word in words], place
-            api.Query.model_validate_json(body)
+            model_of(json.loads(body)).model_validate_json(body)
         else:
-            assert path in known_addresses() or path.startswith("/picture/"), f"{place}: {path}"
+            assert path in known_addresses() or path.startswith("/images/"), f"{place}: {path}"
     assert found
 
 
 def known_addresses() -> set[str]:
-    return set(OPENAPI["paths"]) | set(FILES) | {"/docs.json"}
+    return set(OPENAPI["paths"]) | set(Web(config.Serve()).pages) | {"/docs.json"}
 
 
 def test_every_route_is_documented() -> None:
@@ -82,10 +87,14 @@ def test_every_route_is_documented() -> None:
 
 
 def test_every_field_is_documented() -> None:
-    rows = documents.section(PAGE, "POST /search")
+    parts = ("POST /search", "The answer", "POST /similar", "POST /feedback")
+    rows = [row for part in parts for row in documents.section(PAGE, part)]
     shown = {name for row in rows for name in documents.codes(row[0])}
     keys = set(re.findall(r'"(\w+)":', "".join(block.text for block in examples())))
-    models = (api.Query, api.Result, api.Hit, api.Imagined, api.BundleName, api.Failure)
+    models = (
+        *(api.Query, api.Similar, api.Feedback, api.Answer, api.SimilarAnswer, api.Hit),
+        *(api.Imagined, api.BundleName, api.Timings, api.Failure),
+    )
     known = {
         str(field.serialization_alias or name)
         for model in models

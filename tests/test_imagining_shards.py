@@ -23,7 +23,7 @@ from components.imagining import generate, imagine, plan, shards
 from components.imagining.recipes import address_of, recipe_in
 from components.imagining.seeds import seed_of
 from components.imagining.store import Store
-from components.paths import DATASET, IMAGINED, PLAN, SHARDS
+from components.paths import BUNDLE, DATASET, IMAGINED, PLAN, SHARDS
 from tests import toy
 from tests.clones import Clone, clean_environment
 from tests.imagining import drawn
@@ -160,13 +160,15 @@ def test_a_plan_refuses_unknown_and_ambiguous_names(
 
 
 def test_a_query_is_drawn_as_the_category_of_its_name_is(
-    params: config.Generator, tmp_path: Path
+    params: config.Generator, built_toy: Path
 ) -> None:
-    from components.imagining.generator import Generator
+    from tests.searching import Searching
 
     own = params.model_copy(update={"category_prompts": {"red star": "a drawing of a {}"}})
-    _, seeds = Generator(own).imagine("red star", 1)
-    assert seeds == [seed_of("a drawing of a red star", 0, own.seed)]
+    whole = config.load(built_toy / "params.yaml").model_copy(update={"generator": own})
+    answer = Searching(built_toy / BUNDLE, whole)("red star")
+    prompt = "a drawing of a red star"
+    assert answer["seeds"] == [seed_of(prompt, k, own.seed) for k in range(2)]
 
 
 @pytest.mark.usefixtures("dataset")

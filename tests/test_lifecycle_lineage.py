@@ -15,14 +15,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from bento.api import BundleName, result
 from components import config
 from components.errors import TRY_AGAIN, EidolonError
 from components.lifecycle import lineage, registry
 from components.paths import AGGREGATOR, BUNDLE
-from components.serving.loading import load
-from components.serving.retriever import Retriever
 from tests.clones import free_ports
+from tests.searching import Searching
 
 COMMAND = Path(sys.executable).with_name("eidolon")
 
@@ -40,19 +38,8 @@ def registered(
 
 
 @pytest.fixture(scope="module")
-def retriever(registered: registry.Version) -> Retriever:
-    params = config.load()
-    return Retriever(load(BUNDLE), params.generator, params.encoders)
-
-
-def answer(retriever: Retriever, query: str) -> dict[str, Any]:
-    """The answer of the service as JSON, made by the service's own code."""
-    bundle = retriever.bundle
-    digest = hashlib.sha256((bundle.folder / "bundle.json").read_bytes()).hexdigest()[:12]
-    name = BundleName(version=1, digest=digest)
-    given = result(retriever.search(query, 3), name, bundle.info["models"])
-    value: dict[str, Any] = json.loads(given.model_dump_json())
-    return value
+def searching(registered: registry.Version) -> Searching:
+    return Searching(BUNDLE, config.load())
 
 
 def eidolon(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -85,9 +72,9 @@ def test_a_version_leads_to_run_data_models_and_code(registered: registry.Versio
 
 @pytest.mark.parametrize("query", ["Blue  striped STAR", "a purple zebra"])
 def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
-    retriever: Retriever, query: str
+    searching: Searching, query: str
 ) -> None:
-    given = answer(retriever, query)
+    given = searching(query)
     found = lineage.of_answer(lineage.read_answer(json.dumps(given)))
     pictures = found["answer"]["imagined"]
     assert [picture["seed"] for picture in pictures] == given["seeds"]
@@ -96,7 +83,7 @@ def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
     assert {picture["prompt"] for picture in pictures} == {generator.prompt_for(words)}
     for picture, shown in zip(pictures, given["imagined"], strict=True):
         if given["known"]:
-            path = shown["picture"].removeprefix("/picture/imagined/").partition("?")[0]
+            path = shown["picture"].removeprefix("images/imagined/").partition("?")[0]
             drawn = (Path("data/accepted") / path).read_bytes()
             assert picture["sha256"] == hashlib.sha256(drawn).hexdigest()
         else:
@@ -105,7 +92,7 @@ def test_an_answer_leads_to_the_prompts_and_seeds_of_its_pictures(
 
 
 def test_an_older_bundle_is_traced_as_far_as_it_can_be_read(
-    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+    searching: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its generator section has names of fields that this release does not know."""
     artifacts = registry.artifacts
@@ -120,10 +107,10 @@ def test_an_older_bundle_is_traced_as_far_as_it_can_be_read(
     version = lineage.trace("1")
     assert version["generator"]["pictures"] and version["imagined"]["pictures"]
     bundle = {"version": 1, "digest": version["bundle"]["digest"][:12]}
-    known = answer(retriever, "red plain star") | {"bundle": bundle}
+    known = searching("red plain star") | {"bundle": bundle}
     found = lineage.of_answer(lineage.read_answer(json.dumps(known)))
     assert [picture["seed"] for picture in found["answer"]["imagined"]] == known["seeds"]
-    imagined = answer(retriever, "a purple zebra") | {"bundle": bundle}
+    imagined = searching("a purple zebra") | {"bundle": bundle}
     told = "version 1 has a bundle of format 3, .* check out its commit unknown"
     with pytest.raises(EidolonError, match=told):
         lineage.of_answer(lineage.read_answer(json.dumps(imagined)))
@@ -152,8 +139,8 @@ def test_a_registry_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         assert f"http://me:***@{at}" in found.stderr and "s3cr3t" not in found.stderr
 
 
-def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> None:
-    given = json.dumps(answer(retriever, "red plain star"))
+def test_the_command_prints_every_step(searching: Searching, tmp_path: Path) -> None:
+    given = json.dumps(searching("red plain star"))
     (tmp_path / "answer.json").write_text(given)
     one = eidolon("lineage", str(tmp_path / "answer.json"), "--json")
     two = eidolon("lineage", "-", "--json", given=given)
@@ -175,8 +162,8 @@ def test_the_command_prints_every_step(retriever: Retriever, tmp_path: Path) -> 
     assert json.loads(one.stdout)["dataset"]["dvc"] in shown.stdout
 
 
-def test_an_unknown_version_or_answer_is_one_sentence(retriever: Retriever, tmp_path: Path) -> None:
-    given = answer(retriever, "red plain star")
+def test_an_unknown_version_or_answer_is_one_sentence(searching: Searching, tmp_path: Path) -> None:
+    given = searching("red plain star")
     changed: dict[str, dict[str, Any]] = {
         "seeds are not those of": given | {"seeds": [1]},
         "seeds are not those of 'red": given | {"seeds": []},

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from bento.api import BundleName, result
 from components import config, manifest
 from components.collection import catalog
 from components.collection.ingest import Outcome, ingest
 from components.datasets.dataset import dataset
 from components.paths import BUNDLE, COLLECTION, DATASET, INSPECTION
-from components.serving.loading import load
-from components.serving.retriever import Retriever
 from components.validation.inspection import inspect
 from tests.ingesting import KNOWN, NEW, photo, tree
+from tests.searching import Searching
 
 
 def take(source: Path) -> Outcome:
@@ -88,13 +86,11 @@ def test_a_drawn_picture_has_no_owner(dataset_copy: Path) -> None:
 
 
 def test_an_answer_names_the_owners_file(in_toy: Path) -> None:
-    params, bundle = config.load(), load(BUNDLE)
-    answer = Retriever(bundle, params.generator, params.encoders).search("red plain star", 3)
-    given = result(answer, BundleName(version=1, digest="0" * 12), bundle.info["models"])
-    for hit in given.hits:
+    params = config.load()
+    for hit in Searching(BUNDLE, params)("red plain star")["hits"]:
         assert params.dataset.source is not None
-        owned = params.dataset.source / hit.source
-        assert owned.read_bytes() == (DATASET / hit.id).read_bytes()
+        owned = params.dataset.source / hit["source"]
+        assert owned.read_bytes() == (DATASET / hit["id"]).read_bytes()
 
 
 def test_the_inspections_page_names_the_files(dataset_copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from components.errors import EidolonError
 from components.features import embed
 from components.features.features import Features
 from components.imagining.generator import Generator
+from components.imagining.memory import Drawn
 from components.learning import aggregator, train
 from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED
 from components.serving import loading
-from components.serving.retriever import Retriever
+from components.serving.imaginer import Imaginer, Order
 from tests import toy
 from tests.rounding import of_dot
 
@@ -72,39 +74,22 @@ def test_training_is_bit_identical_for_a_seed(in_toy: Path) -> None:
 
 
 @pytest.mark.numeric
-def test_the_bundle_answers_known_and_new_queries(in_toy: Path) -> None:
-    params, loaded = config.load(), loading.load(BUNDLE)
-    retriever = Retriever(loaded, params.generator, params.encoders)
-    known = retriever.search("Red  Plain Star", 3)
-    assert known.known and len(known.hits) == 3
-    assert [h.score for h in known.hits] == sorted((h.score for h in known.hits), reverse=True)
-    assert all(loaded.picture(h.id) for h in known.hits)
-    new = retriever.search("a purple zebra", 100)
-    assert not new.known
-    assert {hit.hubness for hit in new.hits} == {0.0}  # a new text is not corrected for hubness
-    assert any(hit.hubness for hit in known.hits)
-    for hit in (*known.hits, *new.hits):
-        for score in (hit.score, hit.text_score, hit.image_score, hit.hubness):
-            assert len(str(abs(score)).split("e")[0].split(".")[-1]) <= 6
-    assert len(new.hits) == len(loaded.pictures)
-    assert len(new.imagined) == len(new.seeds) == params.generator.images_per_category
-    for query, k in (("", 3), ("x" * 301, 3), ("star", 0), ("star", 10**6)):
-        with pytest.raises(EidolonError):
-            retriever.search(query, k)
-
-
-@pytest.mark.numeric
 def test_a_known_category_has_the_vectors_of_its_own_pictures(in_toy: Path) -> None:
-    """The precomputed vectors equal those from imagining the same prompt again."""
+    """The precomputed vectors equal those from drawing the same pictures again."""
     params, loaded = config.load(), loading.load(BUNDLE)
     features = Features.load()
     image = aggregator.aggregate(loaded.aggregator, features)
     np.testing.assert_allclose(image, loaded.aggregated, atol=1e-6)
-    retriever = Retriever(loaded, params.generator, params.encoders)
     row = loaded.categories["category"].tolist().index("red plain star")
-    pictures, _ = Generator(params.generator).imagine("red plain star", 2)
-    fresh = retriever._vision.images(pictures)
+    listed = loaded.categories.iloc[row]
+    orders = [
+        Order("a photo of a red plain star", int(seed), address, math.inf)
+        for seed, address in zip(listed["seeds"].split(), listed["addresses"].split(), strict=True)
+    ]
+    drawn = Imaginer(params.generator, params.encoders).draw(orders)
+    fresh = np.stack([one.vision for one in drawn if isinstance(one, Drawn)])
     np.testing.assert_allclose(fresh, features.imagined[row], atol=0.02)
+    np.testing.assert_array_equal(loaded.imagined[row], features.imagined[row])
 
 
 def test_a_damaged_bundle_is_refused_by_name(toy_copy: Path) -> None:

@@ -24,10 +24,10 @@ from components.imagining.generator import Generator
 from components.imagining.seeds import seed_of
 from components.learning.train import fit, new_aggregator
 from components.paths import ACCEPTED, BUNDLE, IMAGINED, VALIDATION
-from components.serving import bundle, loading
-from components.serving.retriever import Retriever
+from components.serving import bundle
 from components.validation.validate import validate
 from tests import toy
+from tests.searching import Searching
 from tests.validating import changed, measurements
 
 pytestmark = pytest.mark.numeric
@@ -123,11 +123,10 @@ def test_a_category_with_too_few_pictures_is_left_to_text(toy_copy: Path) -> Non
     row = features.categories["category"].tolist().index(name)
     assert not features.accepted[row].any()
     bundle.bundle(params)
-    retriever = Retriever(loading.load(BUNDLE), params.generator, params.encoders)
-    answer = retriever.search(name, 5)
-    assert answer.seeds == []
-    for hit in answer.hits:
-        assert hit.score == pytest.approx(hit.text_score - hit.hubness, abs=2e-6)
+    answer = Searching(BUNDLE, params)(name, 5)
+    assert answer["seeds"] == [] and answer["degraded"] == "unfit"
+    for hit in answer["hits"]:
+        assert hit["score"] == pytest.approx(hit["text_score"] - hit["hubness"], abs=2e-6)
 
 
 def test_the_same_pictures_give_the_same_pages(toy_copy: Path) -> None:
@@ -184,7 +183,6 @@ def test_an_answer_names_the_seeds_of_redrawn_pictures(toy_copy: Path) -> None:
     validate(params)
     embed.embed(params.encoders)
     bundle.bundle(params)
-    retriever = Retriever(loading.load(BUNDLE), params.generator, params.encoders)
-    seeds = retriever.search(bad["category"], 3).seeds
+    seeds = Searching(BUNDLE, params)(bad["category"])["seeds"]
     base = params.generator.seed
     assert seeds == [seed_of(bad["prompt"], 0, base, 1), seed_of(bad["prompt"], 1, base)]

@@ -78,6 +78,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
         "min_sharpness": 0.0,
         "max_sharpness": 100.0,
         "min_clip_margin": -2.0,
+        "min_agreement": -100.0,
         "min_view_distance": 0.0,
         "min_category_similarity": -1.0,
         "min_accepted": 1,
@@ -86,6 +87,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     value["encoders"] |= {"clip": str(models / "clip"), "vision": str(models / "dino")}
     value["train"] |= {"epochs": 3, "steps_per_epoch": 2}
     value["evaluate"] |= {"bootstrap": 200, "min_categories": 2}  # two are unseen
+    value["calibrate"] |= {"texts": 4}
     value["gate"] |= {
         "min_gain": -1.0,
         "tolerance": 1.0,
@@ -123,6 +125,7 @@ def save_params(root: Path, values: dict[str, Any]) -> None:
 def run_stages(root: Path) -> None:
     """Run all stages in this process, with ``root`` as the working directory."""
     from components import config
+    from components.confidence.calibrate import calibrate
     from components.datasets.dataset import dataset
     from components.features import embed
     from components.imagining import generate, imagine, plan
@@ -140,6 +143,7 @@ def run_stages(root: Path) -> None:
     embed.embed(chosen.encoders)
     train.train(chosen.train)
     evaluate.evaluate(chosen)
+    calibrate(chosen)
     lock = {"stages": {"dataset": {"outs": [{"path": "data/dataset", "md5": "0" * 32 + ".dir"}]}}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
     bundle.bundle(chosen)

@@ -1,9 +1,8 @@
-"""Verbs for models: choosing and promoting them, tracing an answer, and searching."""
+"""Verbs for models: choosing and promoting them, and tracing an answer."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -88,29 +87,3 @@ def promote(
 
     registry.promote_by_hand(version)
     print(f"version {version} is now the champion")
-
-
-@verbs.command(rich_help_panel=PANEL)
-def search(
-    query: Annotated[str, typer.Argument(help='what to look for, such as "red striped star"')],
-    k: Annotated[int, typer.Option(help="how many pictures to return")] = 5,
-    bundle: Annotated[Path, typer.Option(help="the bundle to search")] = Path("artifacts/bundle"),
-) -> None:
-    """Search a bundle from the terminal."""
-    from components.serving.loading import load
-    from components.serving.retriever import Retriever
-
-    params = config.load()
-    answer = Retriever(load(bundle), params.generator, params.encoders).search(query, k)
-    how = "known category" if answer.known else f"imagined {len(answer.imagined)} pictures"
-    # as text: rich takes [brackets] in a plain string for its markup
-    title = Text(f"{query}  ({how}, λ = {answer.fusion_weight:.2f})", style="table.title")
-    table = Table(title=title, box=SIMPLE_HEAD)
-    for column in ("category", "score", "text", "image", "hubness"):
-        table.add_column(column)
-    table.add_column("picture", overflow="fold")
-    for hit in answer.hits:
-        parts = (hit.score, hit.text_score, hit.image_score, hit.hubness)
-        scores = (f"{part:.2f}" for part in parts)
-        table.add_row(Text(hit.category), *scores, Text(hit.source or hit.id))
-    Console().print(table)

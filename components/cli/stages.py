@@ -111,8 +111,17 @@ def evaluate() -> None:
 
 
 @verbs.command(rich_help_panel=PANEL)
+def calibrate() -> None:
+    """Stage 9: fit when to say that nothing in the gallery fits (artifacts/confidence)."""
+    from components.confidence.calibrate import calibrate as stage
+    from components.confidence.report import lines
+
+    print("\n".join(lines(stage(config.load()))))
+
+
+@verbs.command(rich_help_panel=PANEL)
 def bundle() -> None:
-    """Stage 9: collect what is registered and served (artifacts/bundle)."""
+    """Stage 10: collect what is registered and served (artifacts/bundle)."""
     from components.serving.bundle import bundle
 
     info = bundle(config.load())

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+from components.config.calibrating import Calibrate
 from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import MEMORY_SHARE
 from components.config.imagining import Encoders, Generator, Validate
 from components.config.params import PARAMS, Params, load
-from components.config.retrieval import Bundle, Evaluate, Gate, Index, Serve, Train
+from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
+from components.config.serving import Serve
 
 __all__ = [
     "MEMORY_SHARE",
     "PARAMS",
     "Bundle",
+    "Calibrate",
     "Dataset",
     "Encoders",
     "Evaluate",

@@ -110,6 +110,12 @@ class Validate(Section):
         description="CLIP similarity of a picture to its own prompt, less that to the best other"
         " one, at least.",
     )
+    min_agreement: float = Field(
+        ge=-100,
+        le=100,
+        description="CLIP similarity of a picture to its text, in standard deviations above that to"
+        " the categories' names, at least; for texts that are no category.",
+    )
     min_view_distance: Share = Field(
         description="Colour difference at equal brightness and contrast; two pictures closer than"
         " this are copies."

@@ -8,10 +8,12 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from components.config.calibrating import Calibrate
 from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import Section
 from components.config.imagining import Encoders, Generator, Validate
-from components.config.retrieval import Bundle, Evaluate, Gate, Index, Serve, Train
+from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
+from components.config.serving import Serve
 from components.errors import EidolonError
 
 PARAMS = Path("params.yaml")
@@ -41,6 +43,9 @@ class Params(Section):
     train: Train = Field(description="How the aggregator and the fusion weight λ are trained.")
     index: Index = Field(description="How the gallery is indexed.")
     evaluate: Evaluate = Field(description="How mean average precision (mAP) is estimated.")
+    calibrate: Calibrate = Field(
+        description="How the confidence of answers is fitted, and measured."
+    )
     gate: Gate = Field(description="When a challenger may replace the champion.")
     bundle: Bundle = Field(description="What is packed to be served.")
     serve: Serve = Field(description="How a Bento is checked and served.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.config.fields import Count, Section, Seed, Step
+from components.config.fields import Count, PositiveShare, Section, Seed, Step
 
 
 class Train(Section):
@@ -77,27 +77,17 @@ class Bundle(Section):
         le=2048,
         description="Pixels of the longer side of the pictures that are shown beside results.",
     )
-
-
-class Serve(Section):
-    """The section `serve`. Its defaults are those of a service that runs outside a Bento."""
-
-    golden_queries: Count = Field(
-        default=8,
-        description="Known categories that a new Bento must answer before it is deployed.",
+    check_content: bool = Field(
+        default=False,
+        description="Whether a content classifier judges the pictures that are served, those that"
+        " are imagined for texts included; it needs the extra `content`.",
     )
-    remembered_texts: Count = Field(
-        default=256,
-        description="Imagined texts whose pictures the service keeps in memory, the latest ones.",
+    content_threshold: PositiveShare = Field(
+        default=0.8,
+        description="A picture with this score or more of the content classifier is left out.",
     )
-    concurrent_requests: int = Field(
-        default=64,
-        ge=1,
-        le=10_000,
-        description="Requests that the service answers at once; it refuses more with status 429.",
-    )
-    timeout_seconds: float = Field(
-        default=120,
-        gt=0,
-        description="The service gives a request up after this many seconds, with status 504.",
+    originals: bool = Field(
+        default=False,
+        description="Whether the bundle holds the gallery's own files too, so that people can open"
+        " them; it grows by their size.",
     )

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 
 from components import config
-from components.imagining.seeds import seed_of
 from components.models.batches import ON_CPU, Batches
 from components.models.checkpoints import (
     check_tokenizer,
@@ -34,6 +33,13 @@ ON_CPU_PIXELS = 2**20
 
 Order = tuple[str, int]
 """A picture to draw: its prompt and its seed."""
+
+
+class Picture(NamedTuple):
+    """A picture, and whether the model's own safety checker withheld it: then it is black."""
+
+    image: Image.Image
+    withheld: bool
 
 
 def identity(params: config.Generator) -> dict[str, str | int | float]:
@@ -86,27 +92,26 @@ class Generator:
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One RGB picture per prompt, ``size`` pixels on each side."""
+        return [picture.image for picture in self.draw_all(prompts, seeds)]
+
+    def draw_all(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
+        """As :meth:`draw`, and whether the model's own safety checker withheld each picture."""
         orders = list(zip(prompts, seeds, strict=True))
-        return [image for images in self._batches(orders) for image in images]
+        return [picture for pictures in self._batches(orders) for picture in pictures]
 
     @torch.inference_mode()
-    def _draw(self, orders: Sequence[Order]) -> list[Image.Image]:
+    def _draw(self, orders: Sequence[Order]) -> list[Picture]:
         # the noise comes from the CPU, where a seed gives the same numbers on every machine
-        images: list[Image.Image] = self._pipe(
+        output = self._pipe(
             prompt=[prompt for prompt, _ in orders],
             num_inference_steps=self.params.steps,
             guidance_scale=self.params.guidance,
             height=self.params.size,
             width=self.params.size,
             generator=[torch.Generator().manual_seed(seed) for _, seed in orders],
-        ).images
-        return images
-
-    def imagine(self, text: str, count: int) -> tuple[list[Image.Image], list[int]]:
-        """Draw ``count`` pictures of ``text`` with the configured prompt; gives their seeds too."""
-        prompt = self.params.prompt_for(text)
-        seeds = [seed_of(prompt, k, self.params.seed) for k in range(count)]
-        return self.draw([prompt] * count, seeds), seeds
+        )
+        withheld = getattr(output, "nsfw_content_detected", None) or [False] * len(orders)
+        return [Picture(*both) for both in zip(output.images, map(bool, withheld), strict=True)]
 
 
 def _kinds(model: str, **options: Any) -> dict[str, Any]:
@@ -114,8 +119,15 @@ def _kinds(model: str, **options: Any) -> dict[str, Any]:
     kinds = {}
     for name, part in _library().DiffusionPipeline.load_config(model, **options).items():
         match part:
-            case ["diffusers" | "transformers" as library, str(called)]:
-                kind = getattr(import_module(library), called, None)
+            case [str(library), str(called)]:
+                known = library in ("diffusers", "transformers")
+                # other names are folders of diffusers, such as that of the safety checker
+                home = (
+                    import_module(library)
+                    if known
+                    else getattr(_library().pipelines, library, None)
+                )
+                kind = getattr(home, called, None)
                 if isinstance(kind, type) and issubclass(kind, torch.nn.Module):
                     kinds[name] = kind
     return kinds

@@ -102,6 +102,23 @@ class Aggregator(nn.Module):
             cls, _ = layer(cls, tokens, tokens, key_padding_mask=ignored, need_weights=False)
         return normalize(cls.squeeze(1), dim=-1) * (count > 0)
 
+    @torch.inference_mode()
+    def shares(self, features: Tensor) -> Tensor:
+        """The share of each of the K ``features`` (K, d) in the attention: (K,), which sums to 1.
+
+        The CLS token of a layer attends to itself and to the features, and its own part goes back
+        to those of the layer before, down to the mean of the features. This is the attention
+        rollout of Abnar and Zuidema (ACL 2020), without residuals, which this network has not.
+        """
+        cls = features.mean(0, keepdim=True)
+        share = torch.full((len(features),), 1 / len(features))
+        for layer in self.self_attn.layers:
+            tokens = torch.cat([cls, features])[None]
+            moved, weights = layer(cls[None], tokens, tokens, need_weights=True)
+            own, others = weights[0, 0, 0], weights[0, 0, 1:]
+            cls, share = moved[0], own * share + others
+        return share
+
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Aggregator:
         """The network with the weights ``state``, in float32 and evaluation mode.

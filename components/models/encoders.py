@@ -153,6 +153,10 @@ class ClipEncoder(_PictureEncoder):
         texts = [fill(template, name) for name in names for template in templates]
         return self.texts(texts).reshape(len(names), len(templates), -1).mean(axis=1)
 
+    def truncates(self, text: str) -> bool:
+        """Whether ``text`` is longer than the model's context, so that its end is not read."""
+        return len(self._tokenizer(text)["input_ids"]) > self._length
+
     def _check_kind(self, model: str) -> None:
         if not hasattr(self._model, "get_text_features"):
             raise EidolonError(

@@ -3,11 +3,15 @@
     bundle.json               what everything was made from, and the hash of every other file
     aggregator.safetensors    the aggregator network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
-    queries.safetensors       text (C, d), aggregated (C, d): the known categories' embeddings
-    gallery.csv               path, category, source of each gallery row
-    categories.csv            category, split, pictures (the imagined ones: paths in pictures.zip),
-                              seeds (of these pictures, in the same order)
+    queries.safetensors       of the known categories: text (C, d), aggregated (C, d), and imagined
+                              (C, K, d) with accepted (C, K)
+    gallery.csv               path, category, source, split and dhash of each gallery row, and any
+                              other column of the dataset's manifest
+    categories.csv            category, split, and of its imagined pictures, in the same order:
+                              pictures (paths in pictures.zip), seeds, addresses, agreements
     pictures.zip              thumbnails of gallery and imagined pictures, to show with results
+    originals.zip             the gallery's own files, if bundle.originals asks for them
+    confidence.json           when to say that nothing in the gallery fits
 
 Loading checks every hash. The bundle contains no pickle.
 """
@@ -15,14 +19,21 @@ Loading checks every hash. The bundle contains no pickle.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from safetensors.numpy import save_file
 
 from components import config, manifest, tables
 from components.features.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
+from components.images.content import ContentClassifier
+from components.images.decoding import decode
 from components.images.encoding import encode
 from components.images.thumbnails import thumbnail
 from components.index.build import build_index
@@ -32,11 +43,13 @@ from components.paths import (
     ACCEPTED,
     AGGREGATOR,
     BUNDLE,
+    CONFIDENCE,
     DATASET,
     EVALUATION,
     FEATURES,
     VALIDATION,
 )
+from components.progress import track
 from components.serving.integrity import FORMAT
 from components.versioning.lock import dataset_hash
 
@@ -50,28 +63,27 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     features = Features.load(FEATURES)
     weights = AGGREGATOR / "aggregator.safetensors"
     model = Aggregator.load(weights)
-    drawn = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    drawn: pd.DataFrame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    threshold = params.bundle.content_threshold if params.bundle.check_content else None
+    if threshold is not None:
+        features, drawn = _decent(features, drawn, threshold)
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
         aggregated = aggregate(model, features)
         gallery = build_index(features, aggregated, params.index.hubness_temperature)
         save_file(vars(gallery), aside / "gallery.safetensors")
-        save_file({"text": features.text, "aggregated": aggregated}, aside / "queries.safetensors")
-        tables.write(aside / "gallery.csv", features.gallery)
-        of = drawn.groupby("category")
-        shown = of["path"].agg(lambda p: " ".join("imagined/" + p))
-        seeds = of["seed"].agg(lambda s: " ".join(map(str, s)))
-        names = features.categories["category"]
-        categories = features.categories.assign(
-            pictures=names.map(shown).fillna(""), seeds=names.map(seeds).fillna("")
-        )
-        tables.write(aside / "categories.csv", categories)
-        side = params.bundle.thumbnail_pixels
-        with zipfile.ZipFile(aside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
-            for path in features.gallery["path"]:
-                _add(archive, path, DATASET / path, side)
-            for path in drawn["path"]:
-                _add(archive, f"imagined/{path}", ACCEPTED / path, side)
+        queries = {
+            "text": features.text,
+            "aggregated": aggregated,
+            "imagined": features.imagined,
+            "accepted": features.accepted,
+        }
+        save_file(queries, aside / "queries.safetensors")
+        tables.write(aside / "gallery.csv", _gallery(features))
+        tables.write(aside / "categories.csv", _categories(features, drawn))
+        confidence = (CONFIDENCE / "confidence.json").read_bytes()
+        (aside / "confidence.json").write_bytes(confidence)
+        _pack(aside, features.gallery["path"], drawn["path"], params.bundle)
         generator, encoders = params.generator, params.encoders
         info = {
             "format": FORMAT,
@@ -84,6 +96,12 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             },
             "generator": generator.model_dump(mode="json"),
             "encoders": encoders.model_dump(mode="json"),
+            "validate": params.validation.model_dump(mode="json"),
+            "ingest": {
+                "max_hamming": params.ingest.max_hamming,
+                "near_duplicate_distance": params.ingest.near_duplicate_distance,
+            },
+            "content_threshold": threshold,
             "lambda": model.fusion_weight,
             "metrics": read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`"),
             "validation": read_json(VALIDATION / "report.json", "run `dvc repro validate`"),
@@ -91,6 +109,75 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         }
         write_json(aside / "bundle.json", info)
     return info
+
+
+def _pack(
+    folder: Path, gallery: Iterable[str], imagined: Iterable[str], params: config.Bundle
+) -> None:
+    """Write pictures.zip into ``folder``, and originals.zip if it is asked for."""
+    side, paths = params.thumbnail_pixels, list(gallery)
+    with zipfile.ZipFile(folder / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
+        for path in paths:
+            _add(archive, path, DATASET / path, side)
+        for path in imagined:
+            _add(archive, f"imagined/{path}", ACCEPTED / path, side)
+    if params.originals:
+        with zipfile.ZipFile(folder / "originals.zip", "w", zipfile.ZIP_STORED) as archive:
+            for path in paths:
+                archive.writestr(zipfile.ZipInfo(path), (DATASET / path).read_bytes())
+
+
+def _decent(
+    features: Features, drawn: pd.DataFrame, threshold: float
+) -> tuple[Features, pd.DataFrame]:
+    """``features`` and ``drawn`` without the pictures that the content classifier scores at
+    ``threshold`` or more."""
+    classifier = ContentClassifier()
+
+    def fine(files: Sequence[Path], what: str) -> npt.NDArray[np.bool_]:
+        images = (decode(file) for file in track(files, what, "pictures"))
+        return np.array(classifier.judge(images)) < threshold
+
+    shown = fine([DATASET / path for path in features.gallery["path"]], "check gallery")
+    kept = fine([ACCEPTED / path for path in drawn["path"]], "check imagined")
+    accepted = features.accepted.copy()
+    row = pd.Index(features.categories["category"]).get_indexer(pd.Index(drawn["category"]))
+    accepted[row, drawn.groupby("category").cumcount().to_numpy()] = kept
+    decent = replace(
+        features,
+        gallery=features.gallery[shown].reset_index(drop=True),
+        gallery_clip=features.gallery_clip[shown],
+        gallery_vision=features.gallery_vision[shown],
+        accepted=accepted,
+    )
+    return decent, drawn[kept]
+
+
+def _gallery(features: Features) -> pd.DataFrame:
+    """The rows of the gallery, in their order, with what the dataset's manifest says of each."""
+    known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    rows = features.gallery.merge(known.drop(columns=["category", "source"]), on="path", how="left")
+    return rows.drop(columns=["subset", "pixels"])
+
+
+def _categories(features: Features, drawn: pd.DataFrame) -> pd.DataFrame:
+    """The categories, each with lists of what is known of its imagined pictures."""
+    measured = tables.read(
+        VALIDATION / "measurements.csv", ("address", "agreement"), "run `dvc repro validate`"
+    ).drop_duplicates("address", keep="last")
+    agreement = drawn["address"].map(measured.set_index("address")["agreement"])
+    columns = {
+        "pictures": "imagined/" + drawn["path"],
+        "seeds": drawn["seed"].astype(str),
+        "addresses": drawn["address"],
+        "agreements": agreement.astype(str),
+    }
+    names = features.categories["category"]
+    lists = {
+        column: names.map(values.groupby(drawn["category"]).agg(" ".join)).fillna("")
+        for column, values in columns.items()
+    }
+    return features.categories.assign(**lists)
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path, side: int) -> None:

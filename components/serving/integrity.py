@@ -8,7 +8,7 @@ from typing import Any
 from components.errors import EidolonError
 from components.files import read_json, sha256
 
-FORMAT = 4
+FORMAT = 5
 """The format of bundle.json that this release reads and writes."""
 
 

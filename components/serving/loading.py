@@ -13,17 +13,21 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from components import tables
+from components.confidence.confidence import Confidence
 from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import checked
 
+GALLERY = ("path", "category", "source", "split", "dhash")
+CATEGORIES = ("category", "split", "pictures", "seeds", "addresses", "agreements")
 REMEDY = "get the bundle from the registry again, or run `dvc repro bundle`"
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A loaded bundle. Row i of ``text`` and ``aggregated`` holds the embeddings of row i of
-    ``categories``."""
+    ``categories``, and of ``imagined`` (C, K, d) those of its imagined pictures, as far as
+    ``accepted`` (C, K) says."""
 
     folder: Path
     info: dict[str, Any]
@@ -31,18 +35,39 @@ class Bundle:
     gallery: Gallery
     text: np.ndarray
     aggregated: np.ndarray
+    imagined: np.ndarray
+    accepted: np.ndarray
     pictures: pd.DataFrame
     categories: pd.DataFrame
+    confidence: Confidence
 
     def picture(self, path: str) -> bytes:
         """The bytes of the picture ``path`` in pictures.zip.
 
         Raises :class:`KeyError` if there is no such picture.
         """
-        return self._archive.read(path)
+        return self._thumbnails.read(path)
+
+    def original(self, path: str) -> bytes:
+        """The bytes of the file that the picture ``path`` of the gallery was made from.
+
+        Raises :class:`KeyError` if there is no such picture, or if the bundle has no originals.
+        """
+        return self._originals.read(path)
+
+    @property
+    def has_originals(self) -> bool:
+        """Whether the bundle holds the gallery's own files."""
+        return "originals.zip" in self.info["files"]
 
     @cached_property
-    def _archive(self) -> zipfile.ZipFile:
+    def _originals(self) -> zipfile.ZipFile:
+        if not self.has_originals:
+            raise KeyError("originals.zip")
+        return zipfile.ZipFile(self.folder / "originals.zip")
+
+    @cached_property
+    def _thumbnails(self) -> zipfile.ZipFile:
         # kept open: listing thousands of members takes longer than reading a picture
         return zipfile.ZipFile(self.folder / "pictures.zip")
 
@@ -63,8 +88,9 @@ def load(folder: Path) -> Bundle:
         gallery=Gallery(**gallery),
         text=queries["text"],
         aggregated=queries["aggregated"],
-        pictures=tables.read(folder / "gallery.csv", ("path", "category", "source"), REMEDY),
-        categories=tables.read(
-            folder / "categories.csv", ("category", "split", "pictures", "seeds"), REMEDY
-        ),
+        imagined=queries["imagined"],
+        accepted=queries["accepted"],
+        pictures=tables.read(folder / "gallery.csv", GALLERY, REMEDY),
+        categories=tables.read(folder / "categories.csv", CATEGORIES, REMEDY),
+        confidence=Confidence.load(folder / "confidence.json"),
     )

@@ -1,27 +1,68 @@
-"""Answers queries: for a known category from the bundle, for any other text by imagining it."""
+"""Ranks the gallery for queries, with what a bundle holds and a text encoder. It draws nothing."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import torch
 
 from components import config, names
+from components.confidence.confidence import Known, features
 from components.errors import QueryError
-from components.images.encoding import encode
-from components.imagining.generator import Generator
-from components.index.gallery import top
-from components.models.encoders import ClipEncoder, VisionEncoder
+from components.index.gallery import Gallery, top
+from components.models.encoders import ClipEncoder
+from components.models.vocabulary import Vocabulary
 from components.serving.loading import Bundle
+from components.serving.near_duplicates import DEEPEST, Group, NearDuplicates
+from components.vectors import Array
 
 MAX_QUERY = 300  # characters
-MAX_K = 1000
+EXCLUSION = 0.6
+"""How much of the similarity to an excluded text is subtracted: `python -m benchmarks.exclude`."""
+
 DIGITS = 6  # decimals of a score in an answer
-Imagination = tuple[np.ndarray, list[bytes], list[int]]
-"""The aggregated embedding (d_vision,) of a text, its imagined pictures as PNG, and their seeds."""
+_SHOWN = ("path", "category", "split", "source")
+_HIDDEN = ("path", "dhash")
+
+Rows = npt.NDArray[np.intp]
+Filter = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text that can be searched with.
+
+    ``words`` is what the models get. ``row`` is that of the known category it names, if any.
+    ``vector`` (d_clip,) is its text embedding. ``unknown`` are the words that the text encoder was
+    not trained on, and ``truncated`` says that it did not read the end.
+    """
+
+    query: str
+    words: str
+    row: int | None
+    vector: Array
+    unknown: tuple[str, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class How:
+    """How to rank: which of the best pictures to give, and among which.
+
+    ``excluded`` (d_clip,) is the text embedding of what the pictures must not show.
+    """
+
+    k: int = 20
+    offset: int = 0
+    fusion_weight: float | None = None
+    filter: Filter = field(default_factory=dict)
+    group: bool = False
+    excluded: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -31,108 +72,206 @@ class ScoredPicture:
     ``score`` fuses ``text_score`` and ``image_score``, minus ``hubness``
     (:mod:`components.index.gallery`), which is 0 unless the query is a known category. Numbers have
     :data:`DIGITS` decimals. ``source`` is the owner's name for the picture, empty for a picture
-    that was drawn.
+    that was drawn. ``count`` is the number of near-duplicates that it stands for.
     """
 
     rank: int
     id: str
     category: str
+    split: str
     source: str
+    metadata: dict[str, str]
     score: float
     text_score: float
     image_score: float
     hubness: float
+    count: int
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to a query.
+class Ranking:
+    """The pictures of one page. ``total`` counts the pictures that pass the filter. ``confidence``
+    is how likely it is that the gallery, whatever the filter, has what was asked for, and
+    ``relevant`` whether that is likely enough."""
 
-    ``known`` tells whether the query is a known category. ``imagined`` are the imagined pictures
-    behind the answer, as ids in the bundle or as PNG bytes, and ``seeds`` are their seeds.
-    """
-
-    query: str
-    known: bool
     fusion_weight: float
     hits: list[ScoredPicture]
-    imagined: list[str | bytes]
-    seeds: list[int]
+    total: int
+    confidence: float
+    relevant: bool
 
 
 class Retriever:
-    """Searches a bundle, with the models that it was made with."""
+    """Searches a bundle, with the text encoder that it was made with."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        generator: config.Generator,
-        encoders: config.Encoders,
-        remembered: int = 1,
-    ) -> None:
-        """``remembered`` is the number of imagined texts whose vectors and pictures are kept."""
+    def __init__(self, bundle: Bundle, encoders: config.Encoders) -> None:
         self.bundle = bundle
         self._templates = encoders.text_templates
         self._clip = ClipEncoder(encoders.clip, encoders.clip_revision, share=encoders.memory_share)
-        self._vision = VisionEncoder(
-            encoders.vision, encoders.vision_revision, share=encoders.memory_share
-        )
-        self._generator = Generator(generator)
-        self._imagining = threading.Lock()  # there is one pipeline: one generation at a time
-        self._imagined = lru_cache(remembered)(self._imagine)
+        words = Path(encoders.clip) / "tokenizer.json"
+        self._vocabulary = Vocabulary(words) if words.is_file() else None
         known = bundle.categories["category"]
         self._known = {names.fold(name): row for row, name in enumerate(known)}
+        self._rows = {path: row for row, path in enumerate(bundle.pictures["path"])}
+        self._categories = Known(bundle.text, bundle.aggregated)
+        self._near_duplicates = NearDuplicates(bundle)
+        table = bundle.pictures
+        self.columns = [str(column) for column in table if column not in _HIDDEN]
+        self._values = {str(column): table[column].to_numpy(dtype=object) for column in table}
+        self._codes = {column: pd.factorize(table[column]) for column in self.columns}
+        self._extra = [column for column in self.columns if column not in _SHOWN]
 
-    def search(self, query: str, k: int) -> Answer:
-        """Find the ``k`` best gallery pictures for ``query``.
+    def ask(self, query: str) -> Asked:
+        """``query`` in the form that can be searched with.
 
-        Raises :class:`QueryError` for a query that is empty or too long, and for a ``k`` out of
-        range.
+        Raises :class:`QueryError` for a text that is empty or too long.
         """
         words = names.query_text(query)
         if not words or len(words) > MAX_QUERY:
             raise QueryError(f"a query has 1 to {MAX_QUERY} characters")
-        if not 1 <= k <= MAX_K:
-            raise QueryError(f"k is between 1 and {MAX_K}, not {k}")
-        imagined: list[str | bytes]
         row = self._known.get(names.fold(query))
-        if row is not None:
-            gallery = self.bundle.gallery
-            text, aggregated = self.bundle.text[row], self.bundle.aggregated[row]
-            imagined = list(self.bundle.categories["pictures"][row].split())
-            seeds = [int(s) for s in self.bundle.categories["seeds"][row].split()]
-        else:
-            gallery = self.bundle.gallery.uncorrected
-            text = self._clip.describe([words], self._templates)[0]
-            with self._imagining:  # so that equal queries at the same time share one generation
-                aggregated, pictures, seeds = self._imagined(words)
-            imagined = list(pictures)
-        fusion_weight = self.bundle.aggregator.fusion_weight
-        scores = gallery.score(text[None], aggregated[None], fusion_weight)
-        table = self.bundle.pictures
-        hits = [
-            ScoredPicture(
-                rank=rank,
-                id=table["path"][i],
-                category=table["category"][i],
-                source=table["source"][i],
-                score=_clean(scores.fused[0, i]),
-                text_score=_clean(scores.text[0, i]),
-                image_score=_clean(scores.image[0, i]),
-                hubness=_clean(scores.hubness[0, i]),
-            )
-            for rank, i in enumerate(top(scores.fused[0], k).tolist(), 1)
-        ]
-        return Answer(query, row is not None, fusion_weight, hits, imagined, seeds)
+        unknown = self._vocabulary.unknown(words) if self._vocabulary else []
+        return Asked(
+            query=query,
+            words=words,
+            row=row,
+            vector=self.embed(words) if row is None else self.bundle.text[row],
+            unknown=() if row is not None else tuple(unknown),
+            truncated=self._clip.truncates(names.fill(max(self._templates, key=len), words)),
+        )
 
-    def _imagine(self, words: str) -> Imagination:
-        """The aggregated embedding (d,), the pictures as PNG, and their seeds, for a text."""
-        count = self._generator.params.images_per_category
-        pictures, seeds = self._generator.imagine(words, count)
-        features = torch.from_numpy(self._vision.images(pictures))
+    def embed(self, words: str) -> Array:
+        """The text embedding (d_clip,) of ``words``."""
+        vector: Array = self._clip.describe([words], self._templates)[0]
+        return vector
+
+    def aggregate(self, vision: Array) -> tuple[Array, list[float]]:
+        """The aggregated embedding (d_vision,) of K imagined pictures, and the share of each.
+
+        ``vision`` (K, d_vision) has rows of length one; K is at least 1.
+        """
+        features = torch.from_numpy(vision)
+        model = self.bundle.aggregator
         with torch.inference_mode():
-            aggregated = self.bundle.aggregator(features[None])[0].numpy()
-        return aggregated, [encode(picture, "PNG") for picture in pictures], seeds
+            aggregated: Array = model(features[None])[0].numpy()
+        return aggregated, [round(float(s), DIGITS) for s in model.shares(features)]
+
+    def rank(self, asked: Asked, aggregated: Array | None, how: How) -> Ranking:
+        """The best pictures for a text. Without ``aggregated`` (d_vision,) they are ranked by text
+        alone. Raises :class:`QueryError` for a filter or a page that there is not.
+        """
+        gallery = self.bundle.gallery if asked.row is not None else self.bundle.gallery.uncorrected
+        if aggregated is None:
+            aggregated = np.zeros(gallery.vision.shape[1], dtype=np.float32)
+        weight = self.bundle.aggregator.fusion_weight
+        weight = weight if how.fusion_weight is None else how.fusion_weight
+        scores = gallery.score(asked.vector[None], aggregated[None], weight)
+        fused = scores.fused[0]
+        if how.excluded is not None:
+            fused = fused - np.float32(EXCLUSION) * (
+                gallery.clip @ beyond(how.excluded, asked.vector)
+            )
+        parts = [fused, scores.text[0], scores.image[0], scores.hubness[0]]
+        hits, total = self._page(parts, how)
+        found = features(
+            asked.vector,
+            scores.text[0],
+            scores.image[0] if aggregated.any() else None,
+            gallery,
+            self._categories,
+            asked.row,
+        )
+        confidence, relevant = self.bundle.confidence(found)
+        return Ranking(weight, hits, total, confidence, relevant)
+
+    def similar(
+        self, vector: Array, how: How, but: int | None = None
+    ) -> tuple[list[ScoredPicture], int]:
+        """The pictures most similar to ``vector`` (d_vision,), without that of the row ``but``, and
+        how many pass the filter."""
+        gallery: Gallery = self.bundle.gallery.uncorrected
+        scores = gallery.vision @ vector
+        nothing = np.zeros_like(scores)
+        hits, total = self._page([scores, nothing, scores, nothing], how, but)
+        return hits, total
+
+    def row_of(self, path: str) -> int:
+        """The row of a picture of the gallery. Raises :class:`QueryError` if there is none."""
+        if path not in self._rows:
+            raise QueryError(f"the gallery has no picture {path[:100]!r}: give the id of a hit")
+        return self._rows[path]
+
+    def _page(
+        self, parts: Sequence[Array], how: How, but: int | None = None
+    ) -> tuple[list[ScoredPicture], int]:
+        among = self._among(how.filter, but)
+        total = len(self.bundle.pictures) if among is None else len(among)
+        fused = parts[0] if among is None else parts[0][among]
+        last = how.offset + how.k
+        if how.group and last > DEEPEST:
+            raise QueryError(f"with group, offset and k reach {DEEPEST} pictures, not {last}")
+        best = top(fused, DEEPEST if how.group else last)
+        rows = (best if among is None else among[best]).tolist()
+        groups = (
+            self._near_duplicates.groups(rows) if how.group else [Group(row, 1) for row in rows]
+        )
+        page = list(enumerate(groups, 1))[how.offset : last]
+        return [self._hit(rank, group, parts) for rank, group in page], total
+
+    def _hit(self, rank: int, group: Group, parts: Sequence[Array]) -> ScoredPicture:
+        row, values = group.row, self._values
+        score, text_score, image_score, hubness = (_clean(part[row]) for part in parts)
+        return ScoredPicture(
+            rank=rank,
+            id=values["path"][row],
+            category=values["category"][row],
+            split=values["split"][row],
+            source=values["source"][row],
+            metadata={column: values[column][row] for column in self._extra},
+            score=score,
+            text_score=text_score,
+            image_score=image_score,
+            hubness=hubness,
+            count=group.count,
+        )
+
+    def _among(self, wanted: Filter, but: int | None) -> Rows | None:
+        """The rows that pass the filter; ``None`` when all do."""
+        if not wanted and but is None:
+            return None
+        passing = np.ones(len(self.bundle.pictures), dtype=bool)
+        if but is not None:
+            passing[but] = False
+        for column, given in wanted.items():
+            if column not in self.columns:
+                raise QueryError(
+                    f"filter: there is no column {column[:100]!r}, only {', '.join(self.columns)}"
+                )
+            values = {given} if isinstance(given, str) else set(given)
+            passing &= np.isin(self._codes[column][0], self._numbered(column, values))
+        return np.flatnonzero(passing)
+
+    def _numbered(self, column: str, values: set[str]) -> list[int]:
+        """The codes of ``values`` in a column. A category may be written as a query may."""
+        found = []
+        for value in values:
+            row = self._known.get(names.fold(value)) if column == "category" else None
+            name = value if row is None else self.bundle.categories["category"][row]
+            (code,) = self._codes[column][1].get_indexer(pd.Index([name]))
+            if code < 0:
+                raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")
+            found.append(int(code))
+        return found
+
+
+def beyond(excluded: Array, query: Array) -> Array:
+    """The part of ``excluded`` (d,) that has nothing of ``query`` (d,): the rest at a right angle.
+
+    So "a striped star" can be excluded from "star" without a loss for stars. It is zero when the
+    two texts are the same.
+    """
+    along = float(excluded @ query) / max(float(query @ query), 1e-12)
+    return excluded - np.float32(along) * query
 
 
 def _clean(score: np.floating) -> float:

@@ -23,7 +23,13 @@ class Limit:
 
     def broken(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whether each row is outside the range: (N,)."""
-        values = rows[self.column].to_numpy(dtype=np.float64)
+        return self._outside(rows[self.column].to_numpy(dtype=np.float64))
+
+    def excludes(self, value: float) -> bool:
+        """Whether one value is outside the range."""
+        return bool(self._outside(np.array(value)))
+
+    def _outside(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low = -np.inf if self.low is None else self.low
         high = np.inf if self.high is None else self.high
         result: npt.NDArray[np.bool_] = (values < low) | (values > high)

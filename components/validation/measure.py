@@ -32,10 +32,11 @@ class Measured:
     """N pictures, row by row: their files, a table of measurements, and their features.
 
     ``rows`` has the columns that identify a picture, then ``decodes``, ``intact`` (the file has the
-    manifest's hash), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin`` and
-    ``resembles``, the category of the best other prompt (see :func:`clip_margin`). ``clip`` (N, d)
-    and ``vision`` (N, d) have rows of length one. ``views`` is (N, 24, 96), see :func:`views`. A
-    picture that does not decode has no measurements, and its features are zero.
+    manifest's hash), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin``,
+    ``agreement``, and ``resembles``, the category of the best other prompt (see :func:`clip_margin`
+    and :func:`agreement`). ``clip`` (N, d) and ``vision`` (N, d) have rows of length one. ``views``
+    is (N, 24, 96), see :func:`views`. A picture that does not decode has no measurements, and its
+    features are zero.
     """
 
     files: tuple[Path, ...]
@@ -73,6 +74,20 @@ def clip_margin(
     similar[rows, own] = -np.inf
     best = similar.argmax(axis=1)
     return np.round(mine - similar[rows, best], DIGITS), best
+
+
+def agreement(clip: Array, text: Array, known: Array) -> npt.NDArray[np.float64]:
+    """How much nearer each picture is to its text than to the categories' names: (N,).
+
+    It is the similarity to the picture's own row of ``text`` (N, d_clip), in standard deviations
+    above the mean of the similarities to all ``known`` (C, d_clip), rounded to :data:`DIGITS`. All
+    rows have length one. Unlike the margin, it does not count against a picture that it also fits
+    a category, as that of "red star" does.
+    """
+    similar = clip.astype(np.float64) @ known.astype(np.float64).T
+    own = (clip.astype(np.float64) * text.astype(np.float64)).sum(axis=1)
+    spread = np.maximum(similar.std(axis=1), 1e-6)
+    return np.round((own - similar.mean(axis=1)) / spread, DIGITS)
 
 
 def views(image: Image.Image) -> Array:
@@ -155,6 +170,8 @@ class Meter:
             clip, vision = self._clip.images(images), self._vision.images(images)
             margin, other = clip_margin(clip, self.text, own[chunk])
             table["clip_margin"] = np.where(fine, margin, np.nan)
+            agreed = agreement(clip, self.text[own[chunk]], self.text)
+            table["agreement"] = np.where(fine, agreed, np.nan)
             table["resembles"] = np.where(fine, self.categories[other], "")
             tables.append(table)
             chunk_views = np.stack([views(image) for image in images])

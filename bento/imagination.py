@@ -1,0 +1,226 @@
+"""Gets the imagined pictures of a text: from the memory on disk, or from the Imaginer.
+
+Looking up never waits for drawing. Equal pictures that are asked for at once are drawn once. Only
+so many texts may wait; a further one, and any while the Imaginer is away, is answered without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Protocol
+
+import aiohttp
+import numpy as np
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
+
+from bento.imaginer import Delivered, Ordered
+from bento.metrics import Metrics
+from bento.tracing import span
+from components import config
+from components.api.messages import Degraded
+from components.imagining.memory import Drawn, Memory, Seen
+from components.imagining.recipes import Wanted, address_of, recipe_of
+
+log = logging.getLogger("bentoml.eidolon")
+
+_RETRY = 2.0  # seconds between questions whether the Imaginer is back
+_WATCH = 10.0  # seconds between such questions while it is there, and until one counts as failed
+
+Compute = Callable[..., Awaitable[Any]]
+
+
+class Remote(Protocol):
+    """The Imaginer, as BentoML's client reaches it."""
+
+    async def draw(self, *, orders: list[Ordered]) -> list[Delivered]: ...
+    async def about(self) -> dict[str, str]: ...
+    async def encode(self, *, png: str) -> list[float]: ...
+
+
+class DegradedError(Exception):
+    """No picture can be had now. ``why`` is the reason that the answer gives."""
+
+    def __init__(self, why: Degraded) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Imagination:
+    """The pictures of texts, for all searches of one process."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        memory: Memory,
+        generator: config.Generator,
+        model: str,
+        serve: config.Serve,
+        compute: Compute,
+        metrics: Metrics,
+    ) -> None:
+        """``model`` is the generator's fingerprint in the bundle. ``compute`` runs blocking work
+        beside the event loop."""
+        self._remote, self._memory, self._serve = remote, memory, serve
+        self._compute, self._metrics = compute, metrics
+        self._identity: dict[str, str | int | float] = {
+            "model": model,
+            "steps": generator.steps,
+            "guidance": generator.guidance,
+            "size": generator.size,
+        }
+        self._most = -(-serve.waiting_texts // serve.api_workers)
+        self._waiting = 0
+        self._drawing: dict[str, asyncio.Task[dict[str, Seen]]] = {}
+        self._up = False
+        self._lost_now = asyncio.Event()
+
+    @property
+    def up(self) -> bool:
+        """Whether the Imaginer answers."""
+        return self._up
+
+    def addresses(self, wanted: Sequence[Wanted]) -> list[str]:
+        """The addresses of pictures. Raises :class:`DegradedError` before the Imaginer has said
+        how it draws."""
+        if "dtype" not in self._identity:
+            raise DegradedError("unavailable")
+        return [address_of(recipe_of(w.prompt, w.seed, self._identity)) for w in wanted]
+
+    async def pictures(self, wanted: Sequence[Wanted]) -> AsyncIterator[list[tuple[Wanted, Seen]]]:
+        """The pictures in groups, as they arrive: first those that are remembered.
+
+        Raises :class:`DegradedError` when some cannot be had.
+        """
+        of = dict(zip(self.addresses(wanted), wanted, strict=True))
+        found = await self._compute(self._memory.get, list(of))
+        if found:
+            yield [(of[address], one) for address, one in found.items()]
+        missing = [address for address in of if address not in found]
+        if not missing:
+            self._metrics.found("memory")
+            return
+        self._metrics.found("shared" if self._drawing.keys() >= set(missing) else "drawn")
+        with self._place():
+            async for arrived in self._arriving({address: of[address] for address in missing}):
+                yield [(of[address], one) for address, one in arrived.items() if address in of]
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places of texts that wait. Raises :class:`DegradedError` if all are taken."""
+        if not self._up:
+            raise DegradedError("unavailable")
+        if self._waiting >= self._most:
+            raise DegradedError("saturated")
+        self._waiting += 1
+        self._metrics.waiting(self._waiting)
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting(self._waiting)
+
+    async def _arriving(self, missing: dict[str, Wanted]) -> AsyncIterator[dict[str, Seen]]:
+        until = time.time() + self._serve.imagine_seconds
+        tasks = {self._drawing[a] for a in missing if a in self._drawing}
+        new = [address for address in missing if address not in self._drawing]
+        size = self._serve.drawing_batch
+        for i in range(0, len(new), size):
+            group = new[i : i + size]
+            orders = [
+                Ordered(prompt=missing[a].prompt, seed=missing[a].seed, address=a, until=until)
+                for a in group
+            ]
+            task = asyncio.create_task(self._draw(orders))
+            tasks.add(task)
+            for address in group:
+                self._drawing[address] = task
+            task.add_done_callback(partial(self._finished, group))
+        failed: DegradedError | None = None
+        # shielded: others may wait for the same pictures, and the memory keeps them anyway
+        for next_done in asyncio.as_completed([asyncio.shield(task) for task in tasks]):
+            try:
+                yield await next_done
+            except DegradedError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _finished(self, group: list[str], task: asyncio.Task[dict[str, Seen]]) -> None:
+        for address in group:
+            self._drawing.pop(address, None)
+        if not task.cancelled():
+            task.exception()  # so that asyncio does not complain when nobody waits any more
+
+    async def _draw(self, orders: list[Ordered]) -> dict[str, Seen]:
+        """What the Imaginer draws, which is then remembered."""
+        patience = self._serve.imagine_seconds
+        try:
+            with span("draw", pictures=len(orders)):
+                found = await asyncio.wait_for(self._remote.draw(orders=orders), patience)
+        except TimeoutError:
+            raise DegradedError("slow") from None
+        except ServiceUnavailable:
+            raise DegradedError("saturated") from None
+        except (aiohttp.ClientError, OSError) as error:
+            self._lost(error)
+            raise DegradedError("unavailable") from None
+        except BentoMLException as error:
+            log.error("the Imaginer failed: %s", error)
+            raise DegradedError("saturated" if error.error_code == 429 else "failed") from None
+        drawn = [_drawn(one) for one in found if not one.undrawn]
+        await self._compute(self._memory.put, drawn)
+        if len(drawn) < len(found):
+            late = any(one.undrawn == "late" for one in found)
+            raise DegradedError("slow" if late else "failed")
+        return {one.address: one for one in drawn}
+
+    async def encode(self, png: str) -> np.ndarray:
+        """The vector (d_vision,) of a picture, given as PNG in base64. Raises
+        :class:`DegradedError`."""
+        with self._place():
+            try:
+                values = await asyncio.wait_for(
+                    self._remote.encode(png=png), self._serve.imagine_seconds
+                )
+            except TimeoutError:
+                raise DegradedError("slow") from None
+            except (aiohttp.ClientError, OSError) as error:
+                self._lost(error)
+                raise DegradedError("unavailable") from None
+            except BentoMLException as error:
+                log.error("the Imaginer failed: %s", error)
+                raise DegradedError("failed") from None
+        return np.array(values, dtype=np.float32)
+
+    async def watch(self) -> None:
+        """Ask for ever whether the Imaginer is there. Cancelling it ends it."""
+        while True:
+            try:
+                about = await asyncio.wait_for(self._remote.about(), _WATCH)
+            except Exception as error:  # whatever it is, the next question may be answered
+                self._lost(error)
+            else:
+                self._identity |= about
+                if not self._up:
+                    log.info("the Imaginer is there")
+                self._up = True
+            self._metrics.imaginer(self._up)
+            self._lost_now.clear()
+            with suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._lost_now.wait(), _WATCH if self._up else _RETRY)
+
+    def _lost(self, error: Exception) -> None:
+        if self._up:
+            log.error("the Imaginer is away: %s", str(error) or type(error).__name__)
+            self._lost_now.set()
+        self._up = False
+
+
+def _drawn(one: Delivered) -> Drawn:
+    vision, clip = (np.frombuffer(part, dtype=np.float32) for part in (one.vision, one.clip))
+    return Drawn(one.address, vision, clip, one.contrast, one.sharpness, one.refused, png=one.png)

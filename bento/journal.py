@@ -1,0 +1,124 @@
+"""The logs of queries and of feedback: JSON lines in a file for each day, for monitoring later.
+
+BentoML's own monitor was not taken, because it never deletes a file, anyone may read its files, and
+the second log of a process takes over the file of the first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from components.api.messages import Answer, Feedback
+
+HITS = 10  # of an answer, that are recorded
+_FILE = re.compile(r"(queries|feedback)-(\d{4}-\d\d-\d\d)\.jsonl")
+
+Name = Literal["queries", "feedback"]
+log = logging.getLogger("bentoml.eidolon")
+
+
+class Journal:
+    """Appends to the logs in ``folder``, from any number of processes.
+
+    The files of the last ``days`` days stay, today's included; older ones are removed. With 0
+    nothing is written, and nothing is removed. A disk that is full or read-only is reported once,
+    and fails no request.
+    """
+
+    def __init__(self, folder: Path, days: int) -> None:
+        self._folder, self._days = folder, days
+        self._swept: date | None = None
+        self._failing = False
+
+    def answered(self, answer: Answer) -> None:
+        """Record a search by text and what it found."""
+        self._append(
+            "queries",
+            {
+                "request": answer.request,
+                "query": answer.query,
+                "known": answer.known,
+                "mode": answer.mode,
+                "degraded": answer.degraded,
+                "confidence": answer.confidence,
+                "relevant": answer.relevant,
+                "unknown_words": len(answer.unknown_words),
+                "hits": [hit.id for hit in answer.hits[:HITS]],
+                "ms": answer.timings.total,
+                "bundle": answer.bundle.version,
+            },
+        )
+
+    def judged(self, feedback: Feedback, bundle: int) -> None:
+        """Record what a person said of a picture, while the version ``bundle`` was served."""
+        self._append("feedback", feedback.model_dump() | {"bundle": bundle})
+
+    def _append(self, name: Name, record: dict[str, Any]) -> None:
+        if not self._days:
+            return
+        now = datetime.now(UTC)
+        line = json.dumps({"time": now.isoformat(timespec="milliseconds")} | record) + "\n"
+        if self._failing:
+            line = "\n" + line  # the last line may have been cut short
+        try:
+            self._sweep(now.date())
+            _write(self._folder / f"{name}-{now.date()}.jsonl", line.encode())
+        except OSError as error:
+            if not self._failing:
+                log.error("%s is not recorded in %s: %s", name, self._folder, error)
+            self._failing = True
+            return
+        self._failing = False
+
+    def _sweep(self, today: date) -> None:
+        """Remove what is too old, once a day."""
+        if self._swept == today:
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file, day in _files(self._folder):
+            if day <= today - timedelta(days=self._days):
+                with suppress(FileNotFoundError):  # another process removed it
+                    file.unlink()
+        self._swept = today
+
+
+def read(folder: Path, name: Name, since: date) -> Iterator[dict[str, Any]]:
+    """The records of a log from the day ``since`` on, oldest first. Damaged lines are skipped."""
+    for file, day in _files(folder):
+        if day < since or not file.name.startswith(f"{name}-"):
+            continue
+        with file.open("rb") as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict):
+                        yield record
+
+
+def _files(folder: Path) -> list[tuple[Path, date]]:
+    """The files of all logs with their days, oldest first."""
+    found = []
+    for file in folder.glob("*.jsonl"):
+        if named := _FILE.fullmatch(file.name):
+            with suppress(ValueError):
+                found.append((file, date.fromisoformat(named[2])))
+    return sorted(found, key=lambda one: (one[1], one[0]))
+
+
+def _write(file: Path, line: bytes) -> None:
+    """Append ``line`` in one write, so that the lines of several processes do not mix."""
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        written = os.write(handle, line)
+    finally:
+        os.close(handle)
+    if written < len(line):
+        raise OSError(f"only {written} of {len(line)} bytes were written")

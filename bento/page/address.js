@@ -1,0 +1,68 @@
+// The search in the page's address, so that it can be shared: only what differs from the default.
+
+export const DEFAULTS = {
+  q: "", like: "", k: 24, page: 1, mode: "auto", weight: null, images: null, seed: null,
+  drop: [], exclude: "", filter: {}, group: false, compare: false,
+};
+export const COUNTS = [12, 24, 60];
+export const MODES = ["auto", "text", "image", "fused"];
+export const MOST_IMAGES = 16;
+const MOST_PAGES = 1000; // the service passes over 100,000 pictures at most
+
+function number(text, least, most, whole = true) {
+  const value = text === null || text.trim() === "" ? NaN : Number(text);
+  const fits = value >= least && value <= most && (!whole || Number.isInteger(value));
+  return fits ? value : null;
+}
+
+export function read(search) {
+  const given = new URLSearchParams(search);
+  const text = (name) => given.get(name) ?? "";
+  const filter = {};
+  for (const one of given.getAll("filter")) {
+    const [, column, value] = one.match(/^([^:]+):(.+)$/s) ?? [];
+    if (column) (filter[column] ??= []).push(value);
+  }
+  const k = number(given.get("k"), 1, 1000);
+  return {
+    q: text("q"),
+    like: text("like"),
+    k: COUNTS.includes(k) ? k : DEFAULTS.k,
+    page: number(given.get("page"), 1, MOST_PAGES) ?? 1,
+    mode: MODES.includes(text("mode")) ? text("mode") : "auto",
+    weight: number(given.get("weight"), 0, 1, false),
+    images: number(given.get("images"), 1, MOST_IMAGES),
+    seed: number(given.get("seed"), 0, 2 ** 31 - 1),
+    drop: given.getAll("drop").slice(0, 100),
+    exclude: text("exclude"),
+    filter,
+    group: given.has("group"),
+    compare: given.has("compare"),
+  };
+}
+
+export function write(state) {
+  const given = new URLSearchParams();
+  for (const [name, usual] of Object.entries(DEFAULTS)) {
+    const value = state[name];
+    if (name === "filter") {
+      for (const [column, values] of Object.entries(value)) {
+        for (const one of values) given.append("filter", `${column}:${one}`);
+      }
+    } else if (name === "drop") value.forEach((id) => given.append("drop", id));
+    else if (value !== usual) given.set(name, value === true ? "1" : value);
+  }
+  const text = given.toString();
+  return text ? `?${text}` : location.pathname;
+}
+
+// The search as the service takes it.
+export function body(state) {
+  const { q, k, page, mode, weight, images, seed, drop, exclude, filter, group, like } = state;
+  const common = { k, ...(page > 1 && { offset: (page - 1) * k }), ...(group && { group }),
+    ...(Object.keys(filter).length && { filter }) };
+  if (like) return { id: like, ...common };
+  return { query: q, ...common, ...(mode !== "auto" && { mode }),
+    ...(weight !== null && { weight }), ...(images !== null && { images }),
+    ...(seed !== null && { seed }), ...(drop.length && { drop }), ...(exclude && { exclude }) };
+}

@@ -1,0 +1,42 @@
+// What is searched now. Every part of the page reads it here, and changes it by `go` alone.
+
+import { DEFAULTS, read, write } from "./address.js";
+
+export const state = { ...DEFAULTS };
+const pictures = []; // pictures of the person's own: the history holds their number, no address can
+let search = () => {};
+
+// `search(quiet)` answers every change.
+export function onChange(answer) {
+  search = answer;
+  addEventListener("popstate", restore);
+}
+
+export const ownPicture = () => pictures[history.state?.picture] ?? null;
+
+export function restore() {
+  Object.assign(state, read(location.search));
+  search(false);
+}
+
+// Change how an answer is shown. Nothing is asked again.
+export function keep(changes) {
+  Object.assign(state, changes);
+  history.pushState(history.state, "", write(state));
+}
+
+// Change the search. `quiet`: what is shown stays until the new answer has come; `replace`: no new
+// step in the history; `picture`: search by this file.
+export function go(changes, { quiet = false, replace = false, picture = null } = {}) {
+  Object.assign(state, changes);
+  const other = "q" in changes; // another subject, no longer the picture
+  const kept = picture ? { picture: pictures.push(picture) - 1 } : other ? null : history.state;
+  history[replace ? "replaceState" : "pushState"](kept, "", write(state));
+  search(quiet);
+}
+
+// Search for pictures like the one of the gallery with this id.
+export const like = (id) => go({ ...newWords(""), like: id });
+
+// Other words are another search: what was dropped or drawn for the old ones does not count.
+export const newWords = (q) => ({ q, like: "", page: 1, drop: [], images: null, seed: null });

@@ -1,0 +1,306 @@
+"""Answers a query step by step: text first, then each imagined picture, then both together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+
+from bento.imagination import Compute, DegradedError, Imagination
+from bento.journal import Journal
+from bento.logs import noted
+from bento.metrics import metrics
+from bento.tracing import span
+from components import config
+from components.api import messages
+from components.api.messages import Answer, BundleName, Imagined, Query, Timings
+from components.imagining.memory import Seen
+from components.imagining.recipes import Wanted
+from components.imagining.seeds import seed_of
+from components.serving.fitness import Fitness
+from components.serving.retriever import Asked, How, Ranking, Retriever, ScoredPicture
+from components.vectors import Array
+
+DROPPED = "was dropped"
+Step = tuple[Literal["text", "imagined", "fused"], Answer | Imagined]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The ``k``-th picture that was imagined for the query, and its address relative to the page.
+
+    ``clip`` (d_clip,) is None for a picture of the bundle, which does not hold it. ``why`` says why
+    the picture is not used, and is empty if it is.
+    """
+
+    k: int
+    address: str
+    picture: str
+    seed: int
+    vision: Array
+    clip: Array | None
+    agreement: float | None
+    why: str
+
+
+@dataclass
+class Clock:
+    """Milliseconds of the steps of one answer."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time of this block to the step ``name``."""
+        since = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = 1000 * (time.perf_counter() - since)
+            self.spent[name] = self.spent.get(name, 0) + took
+
+    def timings(self) -> Timings:
+        """What was spent so far, in milliseconds."""
+        total = 1000 * (time.perf_counter() - self.began)
+        return Timings(**{k: round(v, 2) for k, v in (self.spent | {"total": total}).items()})
+
+
+@dataclass(frozen=True)
+class Served:
+    """What every answer names: the bundle, and the models that made it."""
+
+    bundle: BundleName
+    models: dict[str, str]
+
+    def picture(self, path: str) -> str:
+        """The address of one of the bundle's pictures, relative to the page. It holds the digest,
+        so it can be cached for ever."""
+        return f"images/{quote(path)}?v={self.bundle.digest}"
+
+    def hits(self, found: Sequence[ScoredPicture]) -> list[messages.Hit]:
+        """The pictures of a ranking, with their addresses."""
+        return [messages.Hit(**asdict(hit), picture=self.picture(hit.id)) for hit in found]
+
+
+class Search:
+    """The searches of one process."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        imagination: Imagination,
+        generator: config.Generator,
+        validate: config.Validate,
+        served: Served,
+        journal: Journal,
+        compute: Compute,
+    ) -> None:
+        """``compute`` runs blocking work beside the event loop."""
+        self._retriever, self._imagination = retriever, imagination
+        self._generator, self._served, self._compute = generator, served, compute
+        self._journal = journal
+        self._fitness = Fitness(validate, generator.size, retriever.bundle.text)
+
+    async def steps(self, query: Query) -> AsyncIterator[Step]:
+        """The steps of the answer; the last one is `fused`, whatever happens to the generator.
+
+        Raises :class:`QueryError` for a query that must be changed.
+        """
+        clock = Clock()
+        with span("text"), clock.step("text"):
+            asked: Asked = await self._compute(self._retriever.ask, query.query)
+            how = await self._how(query)
+        with span("rank by text"), clock.step("rank"):
+            by_text: Ranking = await self._compute(
+                self._retriever.rank, asked, None, replace(how, fusion_weight=0.0)
+            )
+        answer = self._text_answer(asked, by_text, clock)
+        yield "text", answer
+        if self._mode(query, asked) == "text":
+            await self._note(answer)
+            yield "fused", answer
+            return
+        found: list[Candidate] = []
+        with clock.step("imagine"):  # no span: a stream goes on in another task
+            try:
+                async for candidate in self._candidates(asked, query):
+                    found.append(candidate)
+                    yield "imagined", self._imagined(candidate)
+            except DegradedError as error:
+                answer.degraded = error.why
+        answer = await self._fused(asked, query, how, found, answer, clock)
+        await self._note(answer)
+        yield "fused", answer
+
+    async def answer(self, query: Query) -> Answer:
+        """The last step alone."""
+        *_, (_, final) = [step async for step in self.steps(query)]
+        assert isinstance(final, Answer)
+        return final
+
+    async def _note(self, answer: Answer) -> None:
+        """Count and record the final answer."""
+        notes = noted()
+        notes.degraded, notes.bundle = answer.degraded, answer.bundle.version
+        metrics().searched(answer)
+        if not answer.known:
+            metrics().judged(answer.imagined)
+        await self._compute(self._journal.answered, answer)
+
+    async def _how(self, query: Query) -> How:
+        excluded = None
+        if query.exclude is not None:
+            asked: Asked = await self._compute(self._retriever.ask, query.exclude)
+            excluded = asked.vector
+        weight = 1.0 if query.mode == "image" else query.weight
+        return How(query.k, query.offset, weight, query.filter, query.group, excluded)
+
+    def _mode(self, query: Query, asked: Asked) -> messages.Mode:
+        if query.mode != "auto":
+            return query.mode
+        nonsense = asked.unknown and len(asked.unknown) == len(asked.words.split())
+        return "text" if nonsense else "fused"
+
+    async def _candidates(self, asked: Asked, query: Query) -> AsyncIterator[Candidate]:
+        """The imagined pictures as they arrive. Raises :class:`DegradedError` when some cannot be
+        had."""
+        known = self._known(asked, query)
+        for candidate in known:
+            yield candidate
+        count = query.images or self._generator.images_per_category
+        if asked.row is not None and query.seed is None and query.images is None:
+            count = len(known)  # fewer where some were not fit: validation said so
+        name = asked.words
+        if asked.row is not None:
+            name = self._retriever.bundle.categories["category"][asked.row]
+        prompt = self._generator.prompt_for(name)
+        base = self._generator.seed if query.seed is None else query.seed
+        wanted = [
+            Wanted(name, k, prompt, seed_of(prompt, k, base)) for k in range(len(known), count)
+        ]
+        again = []
+        async for group in self._imagination.pictures(wanted):
+            for want, seen in group:
+                candidate = self._judged(want, seen, asked, query)
+                if candidate.why in ("", DROPPED):
+                    yield candidate
+                else:
+                    again.append(want.again(base))
+        if again:
+            async for group in self._imagination.pictures(again):
+                for want, seen in group:
+                    yield self._judged(want, seen, asked, query)
+
+    def _known(self, asked: Asked, query: Query) -> list[Candidate]:
+        """The pictures of a known category, from the bundle; none if another seed is asked for."""
+        if asked.row is None or query.seed is not None:
+            return []
+        bundle, row = self._retriever.bundle, asked.row
+        listed = bundle.categories.iloc[row]
+        columns = ("addresses", "pictures", "seeds", "agreements")
+        lists = zip(*(listed[column].split() for column in columns), strict=True)
+        vision = bundle.imagined[row][bundle.accepted[row]]
+        found = [
+            Candidate(
+                k=k,
+                address=address,
+                picture=self._served.picture(path),
+                seed=int(seed),
+                vision=vision[k],
+                clip=None,
+                agreement=float(agreement),
+                why=DROPPED if address in query.drop else "",
+            )
+            for k, (address, path, seed, agreement) in enumerate(lists)
+        ]
+        return found[: query.images]
+
+    def _judged(self, want: Wanted, seen: Seen, asked: Asked, query: Query) -> Candidate:
+        agreement = self._fitness.agreement(seen, asked.vector)
+        why = self._fitness.objection(seen, agreement)
+        return Candidate(
+            k=want.k,
+            address=seen.address,
+            picture=f"images/{seen.address}",
+            seed=want.seed,
+            vision=seen.vision,
+            clip=seen.clip,
+            agreement=agreement if np.isfinite(agreement) else None,
+            why=DROPPED if seen.address in query.drop else why,
+        )
+
+    async def _fused(
+        self,
+        asked: Asked,
+        query: Query,
+        how: How,
+        found: list[Candidate],
+        answer: Answer,
+        clock: Clock,
+    ) -> Answer:
+        """The last answer: of ``found`` and the text, or ``answer``, by text alone."""
+        found = sorted(found, key=lambda one: one.k)
+        used = [one for one in found if not one.why]
+        shares: list[float] = []
+        changes: dict[str, Any] = {}
+        if used:
+            with span("rank"), clock.step("rank"):
+                vision = np.stack([one.vision for one in used])
+                aggregated, shares = await self._compute(self._retriever.aggregate, vision)
+                ranking = await self._compute(self._retriever.rank, asked, aggregated, how)
+            changes |= {
+                "mode": "image" if query.mode == "image" else "fused",
+                "fusion_weight": ranking.fusion_weight,
+                "hits": self._served.hits(ranking.hits),
+                "confidence": ranking.confidence,
+                "relevant": ranking.relevant,
+                "degraded": None,
+            }
+        elif answer.degraded is None and not any(one.why == DROPPED for one in found):
+            changes["degraded"] = "unfit"
+        weights = iter(shares)
+        imagined = [self._imagined(one, None if one.why else next(weights)) for one in found]
+        changes |= {
+            "imagined": imagined,
+            "seeds": [one.seed for one in found],
+            "timings": clock.timings(),
+        }
+        return answer.model_copy(update=changes)
+
+    def _text_answer(self, asked: Asked, ranking: Ranking, clock: Clock) -> Answer:
+        return Answer(
+            request=noted().request,
+            query=asked.query,
+            known=asked.row is not None,
+            mode="text",
+            fusion_weight=0.0,
+            hits=self._served.hits(ranking.hits),
+            total=ranking.total,
+            imagined=[],
+            confidence=ranking.confidence,
+            relevant=ranking.relevant,
+            unknown_words=list(asked.unknown),
+            truncated=asked.truncated,
+            degraded=None,
+            timings=clock.timings(),
+            bundle=self._served.bundle,
+            models=self._served.models,
+            seeds=[],
+        )
+
+    def _imagined(self, one: Candidate, weight: float | None = None) -> Imagined:
+        return Imagined(
+            id=one.address,
+            picture=one.picture,
+            seed=one.seed,
+            weight=weight,
+            agreement=one.agreement,
+            kept=not one.why,
+            why=one.why or None,
+        )

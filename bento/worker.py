@@ -1,0 +1,83 @@
+"""What one worker of the API holds: the bundle, and everything that answers from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from bento.homes import eidolon_home
+from bento.imagination import Imagination, Remote
+from bento.journal import Journal
+from bento.metrics import metrics
+from bento.parts import parts
+from bento.search import Search, Served
+from components import config
+from components.api.messages import BundleName
+from components.files import sha256
+from components.imagining.memory import Memory
+from components.serving.loading import Bundle, load
+from components.serving.retriever import Retriever
+
+log = logging.getLogger("bentoml.eidolon")
+
+
+class Beside:
+    """Runs blocking work beside the event loop: one piece at a time, so that each has a core."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
+
+    async def __call__(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``work`` returns for the ``arguments``, or the exception that it raises."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, partial(work, *arguments))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The parts that answer requests."""
+
+    served: Served
+    bundle: Bundle
+    retriever: Retriever
+    imagination: Imagination
+    memory: Memory
+    search: Search
+    journal: Journal
+    beside: Beside
+
+
+def worker(remote: Remote) -> Worker:
+    """Load the bundle of this Bento. ``remote`` is its Imaginer.
+
+    Raises :class:`EidolonError` when the bundle or a model is missing or damaged.
+    """
+    torch.set_num_threads(1)  # many small products: more threads only wait for each other
+    found = parts()
+    serve = found.pins.serve
+    bundle = load(found.bundle)
+    models = bundle.info["models"]
+    digest = sha256(bundle.folder / "bundle.json")[:12]
+    served = Served(BundleName(version=found.pins.version, digest=digest), models)
+    retriever, beside = Retriever(bundle, found.encoders), Beside()
+    memory = Memory(
+        eidolon_home() / "texts.sqlite",
+        f"{models['vision']} {models['clip']}",
+        serve.remembered_bytes,
+    )
+    imagination = Imagination(
+        remote, memory, found.generator, models["generator"], serve, beside, metrics()
+    )
+    validate = config.Validate.model_validate(bundle.info["validate"])
+    journal = Journal(eidolon_home() / "journal", serve.journal_days)
+    search = Search(retriever, imagination, found.generator, validate, served, journal, beside)
+    metrics().serves(served.bundle)
+    log.info("bundle %s, code %s, library %s", served.bundle, __file__, config.__file__)
+    return Worker(served, bundle, retriever, imagination, memory, search, journal, beside)

@@ -1,0 +1,1 @@
+"""The search API: its messages, and a client for Python."""

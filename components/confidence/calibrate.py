@@ -1,0 +1,219 @@
+"""The stage `calibrate`: fits the confidence to texts whose answer is known, and measures it.
+
+Known categories are asked as if they were any text: with their pictures in the gallery, and, as the
+hardest nonsense, with their pictures taken out. Other texts are imagined here. Everything is fitted
+on training and validation categories, in a gallery of these alone. Everything is measured on unseen
+categories and on other texts, in the whole gallery.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from components import config, tables
+from components.confidence import texts as written
+from components.confidence.confidence import FEATURES as COLUMNS
+from components.confidence.confidence import OF_TEXT, Confidence, Floats, Known, features
+from components.confidence.fit import fitted, flat
+from components.confidence.report import judged, plot, summary
+from components.confidence.texts import Text
+from components.errors import EidolonError
+from components.features.embed import encode
+from components.features.features import Features
+from components.files import folder_aside, write_json
+from components.imagining.drawing import draw
+from components.imagining.recipes import wanted
+from components.imagining.store import Store
+from components.index.gallery import Gallery
+from components.learning.aggregator import Aggregator, aggregate
+from components.models.encoders import load_encoders
+from components.paths import AGGREGATOR, CONFIDENCE, FEATURES
+from components.vectors import Array
+
+MODELS = {"full": COLUMNS, "text": COLUMNS[:OF_TEXT]}
+"""The features of each model."""
+
+CONTROL = COLUMNS[0]
+"""The similarity that ``flat`` has a threshold on: what the models must beat."""
+
+NAMES = ("trained", "known")
+"""The kinds of texts that are names of categories: those of training, and others."""
+
+REMOVED = "_removed"
+"""The end of the kind of a text whose pictures were taken out of the gallery."""
+
+_DIGITS = 6  # decimals of a feature
+Rows = npt.NDArray[np.intp]
+
+
+class Asked(NamedTuple):
+    """A text, its text embedding (d_clip,) and its aggregated embedding (d_vision,), which is zero
+    where nothing is imagined."""
+
+    text: Text
+    vector: Array
+    aggregated: Array
+
+
+@dataclass(frozen=True)
+class World:
+    """A gallery. ``labels`` (N,) are the categories of its pictures, as rows of ``known``. The rows
+    ``outside`` do not exist in this world."""
+
+    gallery: Gallery
+    labels: Rows
+    known: Known
+    outside: Rows
+
+    def without(self, gone: Sequence[int]) -> Gallery:
+        """The gallery without the pictures of the categories ``gone``."""
+        kept = ~np.isin(self.labels, gone)
+        return Gallery(self.gallery.clip[kept], self.gallery.vision[kept])
+
+
+def calibrate(
+    params: config.Params,
+    source: Path = FEATURES,
+    aggregator: Path = AGGREGATOR,
+    out: Path = CONFIDENCE,
+) -> dict[str, Any]:
+    """Fit the confidence, and write it with its metrics, its texts and a plot to ``out``.
+
+    Returns the content of ``metrics.json``. Raises :class:`EidolonError` when a file is missing or
+    damaged, and when no training or validation category has gallery pictures.
+    """
+    found = Features.load(source)
+    model = Aggregator.load(aggregator / "aggregator.safetensors")
+    aggregated = aggregate(model, found)
+    trained, validation, unseen = map(found.rows, ("train", "validation", "unseen"))
+    categories = found.categories["category"].tolist()
+    to_fit, to_measure = texts(categories, [*trained, *validation], list(unseen), params.calibrate)
+    asked = imagined([*to_fit, *to_measure], params, model)
+
+    def known(kind: str, rows: Rows) -> list[Asked]:
+        return [
+            Asked(Text(kind, categories[i], (int(i),)), found.text[i], aggregated[i]) for i in rows
+        ]
+
+    fit = table(
+        world(found, aggregated, unseen),
+        [*known(NAMES[0], trained), *known(NAMES[1], validation), *asked[: len(to_fit)]],
+    )
+    if not fit["relevant"].any():
+        raise EidolonError(
+            "no training or validation category has gallery pictures, so the confidence cannot be"
+            " fitted: add pictures to the dataset"
+        )
+    held = table(
+        world(found, aggregated, unseen[:0]), [*known(NAMES[1], unseen), *asked[len(to_fit) :]]
+    )
+    models = {
+        name: fitted(fit, columns, params.calibrate.recall) for name, columns in MODELS.items()
+    }
+    held = judged(held, models, MODELS)
+    metrics = {name: summary(held, name, model.threshold) for name, model in models.items()}
+    metrics["flat"] = summary(held, CONTROL, flat(fit, CONTROL, params.calibrate.recall))
+    with folder_aside(out) as aside:
+        Confidence(models["text"], models["full"]).save(aside / "confidence.json")
+        write_json(aside / "metrics.json", metrics)
+        tables.write(aside / "fitted.csv", fit)
+        tables.write(aside / "measured.csv", held)
+        plot(held, models["full"].threshold, aside / "confidence.png")
+    return metrics
+
+
+def texts(
+    categories: Sequence[str], seen: Sequence[int], unseen: Sequence[int], params: config.Calibrate
+) -> tuple[list[Text], list[Text]]:
+    """The texts to imagine: those to fit the confidence to, and those to measure it by.
+
+    Descriptions of the categories ``seen`` are for the one, of ``unseen`` for the other. Those of
+    both, such as "star", are shared out.
+    """
+    rng, half = random.Random(params.seed), params.texts // 2
+    to_fit, to_measure = [], []
+    for kind in written.DESCRIPTIONS:
+        one, other = (
+            [text for text in written.descriptions(categories, rows) if text.kind == kind]
+            for rows in (seen, unseen)
+        )
+        shared = rng.sample(both := [text for text in one if text in other], len(both))
+        one = [text for text in one if text not in shared[::2]]
+        other = [text for text in other if text not in shared[1::2]]
+        to_fit += rng.sample(one, min(half, len(one)))
+        to_measure += rng.sample(other, min(half, len(other)))
+    nonsense = written.letters(categories, 2 * half, rng)
+    nonsense += written.foreign(categories)
+    for kind in written.NONSENSE:
+        some = [text for text in nonsense if text.kind == kind]
+        chosen = rng.sample(some, min(2 * half, len(some)))
+        to_fit, to_measure = to_fit + chosen[::2], to_measure + chosen[1::2]
+    return to_fit, to_measure
+
+
+def imagined(listed: Sequence[Text], params: config.Params, model: Aggregator) -> list[Asked]:
+    """Embed and imagine the texts ``listed``. Each gets the pictures that a user's query gets."""
+    words, store = [text.words for text in listed], Store()
+    clip, vision = load_encoders(params.encoders)
+    pictures = wanted(params.generator, words)
+    at = draw(pictures, params.generator, store, what="calibrate")
+    (vectors,) = encode([store.path(at[w]) for w in pictures], "imagined", vision)
+    grid = vectors.reshape(params.generator.images_per_category, len(words), -1)
+    with torch.inference_mode():
+        aggregated = model(torch.from_numpy(grid).transpose(0, 1)).numpy()
+    by_text = clip.describe(words, params.encoders.text_templates)
+    return list(map(Asked, listed, by_text, aggregated))
+
+
+def world(found: Features, aggregated: Array, outside: Rows) -> World:
+    """The gallery without the categories ``outside``, as a world of its own."""
+    labels = found.labels(found.gallery)
+    kept = ~np.isin(labels, outside)
+    gallery = Gallery(found.gallery_clip[kept], found.gallery_vision[kept])
+    return World(gallery, labels[kept], Known(found.text, aggregated), outside)
+
+
+def table(on: World, asked: Sequence[Asked]) -> pd.DataFrame:
+    """The features of all texts in the world ``on``: a row for each, with its kind, its words,
+    whether the gallery has pictures of it (``relevant``, 0 or 1), and its features.
+
+    The name of a category is asked as if it were not known. A text with pictures is also asked
+    without these, and without the names of their categories; its kind then ends in
+    :data:`REMOVED`.
+    """
+    rows = []
+    for text, vector, aggregated in asked:
+        for kind, relevant, gallery, own in _cases(on, text):
+            by_text = _similar(gallery.clip, vector)
+            by_image = _similar(gallery.vision, aggregated) if aggregated.any() else None
+            found = features(vector, by_text, by_image, gallery, on.known, own)
+            rows.append((kind, text.words, relevant, *found.round(_DIGITS)))
+    return pd.DataFrame(rows, columns=["kind", "words", "relevant", *COLUMNS])
+
+
+def _similar(pictures: Array, vector: Array) -> Floats:
+    """In double precision, so that the rounded features are equal on every processor."""
+    found: Floats = pictures.astype(np.float64) @ vector.astype(np.float64)
+    return found
+
+
+def _cases(on: World, text: Text) -> Iterator[tuple[str, int, Gallery, Rows]]:
+    """The kind, the answer, the gallery, and the rows that are not other categories."""
+    if not text.covers:
+        yield text.kind, 0, on.gallery, on.outside
+        return
+    without = np.union1d(on.outside, text.covers)
+    if np.isin(on.labels, text.covers).any():
+        yield text.kind, 1, on.gallery, without if text.kind in NAMES else on.outside
+    rest = on.without(text.covers)
+    if len(rest.clip):
+        yield text.kind + REMOVED, 0, rest, without

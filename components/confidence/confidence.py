@@ -1,0 +1,189 @@
+"""How likely it is that the gallery has what a text asks for.
+
+Every search gives a list, and a similarity alone does not say whether the list is worth anything:
+nonsense has neighbours too. So eight features of a query are put into one probability. A logistic
+regression weighs them and their products, and the stage `calibrate` fits it to texts whose answer
+is known.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import EidolonError
+from components.files import read_json
+from components.index.gallery import Gallery, top
+from components.vectors import Array, normalized
+
+Floats = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.floating]
+
+FEATURES = (
+    "text_top",
+    "text_mean",
+    "text_peak",
+    "text_margin",
+    "text_near",
+    "text_length",
+    "image_top",
+    "image_margin",
+)
+"""What :func:`features` measures, in this order."""
+
+OF_TEXT = 6
+"""How many of :data:`FEATURES` need no imagined picture; these come first."""
+
+DIGITS = 4  # decimals of a confidence
+_BEST = 5  # gallery pictures that count as the top
+_FARTHEST = 3.0  # standard deviations
+_WIDEST = 30.0  # logit beyond which a probability is 0 or 1 in any case
+
+
+@dataclass(frozen=True)
+class Known:
+    """The known categories: ``text`` (C, d_clip), and ``aggregated`` (C, d_vision), zero where a
+    category has no accepted picture."""
+
+    text: Array
+    aggregated: Array
+
+
+def features(
+    text: Array,
+    by_text: Reals,
+    by_image: Reals | None,
+    gallery: Gallery,
+    known: Known,
+    own: int | npt.NDArray[np.intp] | None = None,
+) -> Floats:
+    """The eight :data:`FEATURES` of one query: (8,), NaN for what cannot be measured.
+
+    ``text`` (d_clip,) is the text embedding. ``by_text`` (N,) and ``by_image`` (N,) are the
+    similarities of ``gallery`` to it and to the aggregated embedding, without a correction for
+    hubness; ``by_image`` is None without imagined pictures. ``own`` are the rows of ``known`` that
+    the query is itself, which do not count as others.
+
+    "The top" are the five pictures with the largest similarity. ``*_top`` is their mean similarity,
+    and ``text_mean`` that of the whole gallery, which is large for broad texts such as "star".
+    ``text_peak`` is how many standard deviations of the gallery lie between the two.
+    ``*_margin`` is how much nearer the top is to this query than each picture of it is to the
+    nearest known category: the inverted softmax of :mod:`components.index.hubness` at temperature
+    zero. ``text_near`` is the cosine to the nearest known category. ``text_length`` is the length
+    of the text embedding: the mean of unit vectors is long when all templates agree.
+    """
+    exact = text.astype(np.float64)
+    names = normalized(np.delete(known.text, [] if own is None else own, axis=0).astype(np.float64))
+    near = float((names @ normalized(exact)).max()) if len(names) else math.nan
+    length = float(np.linalg.norm(exact))
+    mean, spread = float(by_text.mean(dtype=np.float64)), float(by_text.std(dtype=np.float64))
+    top_text, margin_text = _top(by_text, gallery.clip, known.text, own)
+    peak = (top_text - mean) / spread if spread > 0 else 0.0
+    found = [top_text, mean, peak, margin_text, near, length]
+    if by_image is None:
+        return np.array([*found, math.nan, math.nan])
+    return np.array([*found, *_top(by_image, gallery.vision, known.aggregated, own)])
+
+
+def _top(
+    scores: Reals, pictures: Array, known: Array, own: int | npt.NDArray[np.intp] | None
+) -> tuple[float, float]:
+    """The mean of the best ``scores`` (N,), and how far those are on average above the similarity
+    of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d)."""
+    best = top(scores, _BEST)
+    others = np.asarray(known.any(axis=1))
+    if own is not None:
+        others[own] = False
+    found = scores[best].astype(np.float64)
+    if not others.any():
+        return float(found.mean()), math.nan
+    similar = pictures[best].astype(np.float64) @ known[others].astype(np.float64).T
+    return float(found.mean()), float((found - similar.max(axis=1)).mean())
+
+
+def terms(standard: Floats) -> Floats:
+    """The terms that a regression weighs: features (Q, F) and all products of two of them, squares
+    included: (Q, F + F·(F+1)/2)."""
+    one, other = np.triu_indices(standard.shape[1])
+    return np.concatenate([standard, standard[:, one] * standard[:, other]], axis=1)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression on standardised features, and the least value that counts as relevant.
+
+    The value is ``1 / (1 + exp(-(bias + Σ weight·term)))``, with the :func:`terms` of
+    ``(feature - mean) / scale``.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+    threshold: float
+
+    def standard(self, found: Floats) -> Floats:
+        """The features ``found`` (Q, F), standardised: (Q, F), at most 3 away from 0. So a text
+        unlike all others is not extrapolated to. A feature that is not a number counts as average.
+        """
+        with np.errstate(over="ignore"):
+            away = (found - np.array(self.mean)) / np.array(self.scale)
+        return np.clip(np.where(np.isnan(away), 0.0, away), -_FARTHEST, _FARTHEST)
+
+    def __call__(self, found: Floats) -> Floats:
+        """The probabilities (Q,) of queries with the features ``found`` (Q, F)."""
+        logit = self.bias + (terms(self.standard(found)) * np.array(self.weights)).sum(axis=1)
+        value: Floats = 1 / (1 + np.exp(-np.clip(logit, -_WIDEST, _WIDEST)))
+        return value
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The fitted confidence: ``text`` for a query that nothing was imagined for, ``full`` else."""
+
+    text: Logistic
+    full: Logistic
+
+    def __call__(self, found: Floats) -> tuple[float, bool]:
+        """The confidence, from 0 to 1, that the gallery has what was asked for, and whether that
+        is enough to call the answer relevant. ``found`` (8,) is the result of :func:`features`."""
+        imagined = bool(np.isfinite(found[OF_TEXT:]).any())
+        model, used = (self.full, found) if imagined else (self.text, found[:OF_TEXT])
+        value = round(float(model(used[None])[0]), DIGITS)
+        return value, value >= model.threshold
+
+    def save(self, path: Path) -> None:
+        """Write this as JSON."""
+        path.write_text(json.dumps({"features": FEATURES, **asdict(self)}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Confidence:
+        """Read what :meth:`save` wrote.
+
+        Raises :class:`EidolonError` when the file is missing, damaged, or of other features.
+        """
+        remedy = "run `dvc repro calibrate`"
+        read = read_json(path, remedy)
+        try:
+            if tuple(read["features"]) != FEATURES:
+                raise ValueError
+            return cls(_logistic(read["text"], OF_TEXT), _logistic(read["full"], len(FEATURES)))
+        except (KeyError, TypeError, ValueError):
+            raise EidolonError(f"{path} holds no confidence: {remedy}") from None
+
+
+def _logistic(read: dict[str, Any], count: int) -> Logistic:
+    """Raises :class:`ValueError` unless it is for ``count`` features, and every number finite."""
+    mean, scale, weights = (tuple(map(float, read[name])) for name in ("mean", "scale", "weights"))
+    bias, threshold = float(read["bias"]), float(read["threshold"])
+    lengths = [len(mean), len(scale), len(weights)]
+    finite = all(map(math.isfinite, (*mean, *scale, *weights, bias, threshold)))
+    if lengths != [count, count, count + count * (count + 1) // 2] or not finite or not all(scale):
+        raise ValueError
+    return Logistic(mean, scale, weights, bias, threshold)

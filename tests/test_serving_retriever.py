@@ -1,0 +1,125 @@
+"""Ranking from a bundle: known and new texts, pages, filters, near-duplicates, odd input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components import config
+from components.errors import QueryError
+from components.paths import BUNDLE
+from components.serving import loading
+from components.serving.near_duplicates import NearDuplicates
+from components.serving.retriever import How, Retriever, beyond
+from tests.toy import NAMES
+
+
+@pytest.fixture(scope="module")
+def retriever(built_toy: Path) -> Retriever:
+    params = config.load(built_toy / "params.yaml")
+    return Retriever(loading.load(built_toy / BUNDLE), params.encoders)
+
+
+@pytest.mark.numeric
+def test_a_known_category_is_corrected_for_hubness_and_a_new_text_is_not(
+    retriever: Retriever,
+) -> None:
+    known = retriever.ask("Red  Plain Star")
+    assert known.row == NAMES.index("red plain star") or known.row is not None
+    corrected = retriever.rank(known, retriever.bundle.aggregated[known.row], How(k=3)).hits
+    assert [h.score for h in corrected] == sorted((h.score for h in corrected), reverse=True)
+    assert any(hit.hubness for hit in corrected)
+    new = retriever.ask("a purple zebra")
+    assert new.row is None
+    every = retriever.rank(new, None, How(k=100))
+    assert {hit.hubness for hit in every.hits} == {0.0}
+    assert len(every.hits) == every.total == len(retriever.bundle.pictures)
+    for hit in (*corrected, *every.hits):
+        for score in (hit.score, hit.text_score, hit.image_score, hit.hubness):
+            assert len(str(abs(score)).split("e")[0].split(".")[-1]) <= 6
+
+
+def test_shares_of_imagined_pictures_sum_to_one(retriever: Retriever) -> None:
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 7):
+        vision = rng.normal(size=(count, retriever.bundle.imagined.shape[2])).astype(np.float32)
+        aggregated, shares = retriever.aggregate(vision)
+        assert np.isclose(np.linalg.norm(aggregated), 1, atol=1e-5)
+        assert len(shares) == count and sum(shares) == pytest.approx(1, abs=1e-5)
+        assert min(shares) >= 0
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    k=st.integers(1, 40),
+    offset=st.integers(0, 40),
+    names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True),
+    weight=st.floats(0, 1),
+)
+def test_a_page_is_a_part_of_the_filtered_ranking(
+    retriever: Retriever, k: int, offset: int, names: list[str], weight: float
+) -> None:
+    asked = retriever.ask("a blue thing")
+    aggregated = retriever.bundle.aggregated[0]
+    whole = retriever.rank(asked, aggregated, How(k=1000, fusion_weight=weight)).hits
+    wanted = [hit for hit in whole if hit.category in names]
+    how = How(k, offset, weight, {"category": names})
+    page = retriever.rank(asked, aggregated, how)
+    assert page.total == len(wanted)
+    assert [hit.id for hit in page.hits] == [hit.id for hit in wanted[offset : offset + k]]
+    assert [hit.rank for hit in page.hits] == list(range(offset + 1, offset + 1 + len(page.hits)))
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(query=st.text(max_size=400))
+def test_any_text_is_ranked_or_refused_in_one_sentence(retriever: Retriever, query: str) -> None:
+    try:
+        asked = retriever.ask(query)
+    except QueryError as error:
+        assert "1 to 300 characters" in str(error)
+        return
+    ranking = retriever.rank(asked, None, How(k=5))
+    assert len(ranking.hits) == 5
+    assert all(np.isfinite(hit.score) for hit in ranking.hits)
+    assert 0 <= ranking.confidence <= 1
+
+
+def test_near_duplicates_are_one_hit(retriever: Retriever, built_toy: Path) -> None:
+    bundle = retriever.bundle
+    groups = NearDuplicates(bundle)
+    rows = list(range(len(bundle.pictures)))
+    assert [group.row for group in groups.groups(rows)] == rows  # all differ
+    twice = groups.groups([3, 5, 3, 3, 5, 8])  # a copy of a picture is as near as can be
+    assert [(group.row, group.count) for group in twice] == [(3, 3), (5, 2), (8, 1)]
+    page = retriever.rank(retriever.ask("star"), None, How(k=4, offset=2, group=True))
+    assert [hit.rank for hit in page.hits] == [3, 4, 5, 6]
+    with pytest.raises(QueryError, match="with group, offset and k reach 2000"):
+        retriever.rank(retriever.ask("star"), None, How(k=1000, offset=1001, group=True))
+
+
+def test_filters_name_what_there_is(retriever: Retriever) -> None:
+    asked = retriever.ask("star")
+    assert retriever.columns[:2] == ["category", "source"] or "split" in retriever.columns
+    with pytest.raises(QueryError, match=r"no column 'colour', only .*category"):
+        retriever.rank(asked, None, How(filter={"colour": "red"}))
+    with pytest.raises(QueryError, match="no picture has the category 'fox'"):
+        retriever.rank(asked, None, How(filter={"category": ["fox"]}))
+    with pytest.raises(QueryError, match="the gallery has no picture"):
+        retriever.row_of("nothing.png")
+
+
+def test_an_excluded_text_keeps_what_was_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    query, excluded = rng.normal(size=(2, 16)).astype(np.float32)
+    left = beyond(excluded, query)
+    assert abs(left @ query) < 1e-5
+    np.testing.assert_allclose(beyond(query * 3, query), 0, atol=1e-5)
+    assert np.isfinite(beyond(excluded, np.zeros_like(query))).all()
