@@ -7,6 +7,7 @@ eight, or the service at rest instead of while it draws.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import tempfile
 import time
@@ -135,6 +136,7 @@ async def measure(url: str, names: Sequence[str], texts: Texts, table: Table) ->
     async with httpx.AsyncClient(base_url=url, timeout=300, trust_env=False, limits=limits) as one:
         await load(one, search, [*known[:50], *texts(8)], 4)  # warm up
         alone = in_process(known)
+        gc.freeze()  # or this process would wait for its own garbage while it measures
         table.add_row("known queries, in this process", "", str(alone), "")
         rest = None
         for callers in (1, 8, 32):

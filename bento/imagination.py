@@ -91,8 +91,11 @@ class Imagination:
             raise DegradedError("unavailable")
         return [address_of(recipe_of(w.prompt, w.seed, self._identity)) for w in wanted]
 
-    async def pictures(self, wanted: Sequence[Wanted]) -> AsyncIterator[list[tuple[Wanted, Seen]]]:
-        """The pictures in groups, as they arrive: first those that are remembered.
+    async def pictures(
+        self, wanted: Sequence[Wanted], until: float
+    ) -> AsyncIterator[list[tuple[Wanted, Seen]]]:
+        """The pictures in groups, as they arrive: first those that are remembered. Nobody waits for
+        them after the time ``until``, in seconds since 1970.
 
         Raises :class:`DegradedError` when some cannot be had.
         """
@@ -106,7 +109,7 @@ class Imagination:
             return
         self._metrics.found("shared" if self._drawing.keys() >= set(missing) else "drawn")
         with self._place():
-            async for arrived in self._arriving({address: of[address] for address in missing}):
+            async for arrived in self._arriving({a: of[a] for a in missing}, until):
                 yield [(of[address], one) for address, one in arrived.items() if address in of]
 
     @contextmanager
@@ -124,8 +127,9 @@ class Imagination:
             self._waiting -= 1
             self._metrics.waiting(self._waiting)
 
-    async def _arriving(self, missing: dict[str, Wanted]) -> AsyncIterator[dict[str, Seen]]:
-        until = time.time() + self._serve.imagine_seconds
+    async def _arriving(
+        self, missing: dict[str, Wanted], until: float
+    ) -> AsyncIterator[dict[str, Seen]]:
         tasks = {self._drawing[a] for a in missing if a in self._drawing}
         new = [address for address in missing if address not in self._drawing]
         size = self._serve.drawing_batch
@@ -158,7 +162,7 @@ class Imagination:
 
     async def _draw(self, orders: list[Ordered]) -> dict[str, Seen]:
         """What the Imaginer draws, which is then remembered."""
-        patience = self._serve.imagine_seconds
+        patience = orders[0].until - time.time()
         try:
             with span("draw", pictures=len(orders)):
                 found = await asyncio.wait_for(self._remote.draw(orders=orders), patience)

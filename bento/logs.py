@@ -63,11 +63,11 @@ def start() -> None:
 class RequestLog:
     """ASGI middleware: gives every request an id, logs it when it is answered, and counts it.
 
-    ``routes`` are the addresses of the service below ``prefix``; `{` begins a part that varies.
+    ``routes`` are the addresses of the service; `{` begins a part that varies.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[str], prefix: str = "") -> None:
-        self.app, self._prefix = app, prefix
+    def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
+        self.app = app
         self._fixed = {route for route in routes if "{" not in route}
         self._varying = {route.partition("{")[0]: route for route in routes if "{" in route}
 
@@ -113,7 +113,6 @@ class RequestLog:
         log.log(logging.ERROR if status >= 500 else logging.INFO, "", extra={"fields": fields})
 
     def _route(self, path: str) -> str:
-        path = path.removeprefix(self._prefix) or "/"
         if path in self._fixed or path in QUIET:
             return path
         return next((r for stem, r in self._varying.items() if path.startswith(stem)), OTHER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -34,8 +34,7 @@ Step = tuple[Literal["text", "imagined", "fused"], Answer | Imagined]
 class Candidate:
     """The ``k``-th picture that was imagined for the query, and its address relative to the page.
 
-    ``clip`` (d_clip,) is None for a picture of the bundle, which does not hold it. ``why`` says why
-    the picture is not used, and is empty if it is.
+    ``why`` says why the picture is not used, and is empty if it is.
     """
 
     k: int
@@ -43,7 +42,6 @@ class Candidate:
     picture: str
     seed: int
     vision: Array
-    clip: Array | None
     agreement: float | None
     why: str
 
@@ -85,7 +83,7 @@ class Served:
 
     def hits(self, found: Sequence[ScoredPicture]) -> list[messages.Hit]:
         """The pictures of a ranking, with their addresses."""
-        return [messages.Hit(**asdict(hit), picture=self.picture(hit.id)) for hit in found]
+        return [messages.Hit(**vars(hit), picture=self.picture(hit.id)) for hit in found]
 
 
 class Search:
@@ -99,12 +97,13 @@ class Search:
         validate: config.Validate,
         served: Served,
         journal: Journal,
+        serve: config.Serve,
         compute: Compute,
     ) -> None:
         """``compute`` runs blocking work beside the event loop."""
         self._retriever, self._imagination = retriever, imagination
         self._generator, self._served, self._compute = generator, served, compute
-        self._journal = journal
+        self._journal, self._patience = journal, serve.imagine_seconds
         self._fitness = Fitness(validate, generator.size, retriever.bundle.text)
 
     async def steps(self, query: Query) -> AsyncIterator[Step]:
@@ -184,8 +183,11 @@ class Search:
         wanted = [
             Wanted(name, k, prompt, seed_of(prompt, k, base)) for k in range(len(known), count)
         ]
+        if not wanted:
+            return
         again = []
-        async for group in self._imagination.pictures(wanted):
+        until = time.time() + self._patience
+        async for group in self._imagination.pictures(wanted, until):
             for want, seen in group:
                 candidate = self._judged(want, seen, asked, query)
                 if candidate.why in ("", DROPPED):
@@ -193,7 +195,7 @@ class Search:
                 else:
                     again.append(want.again(base))
         if again:
-            async for group in self._imagination.pictures(again):
+            async for group in self._imagination.pictures(again, until):
                 for want, seen in group:
                     yield self._judged(want, seen, asked, query)
 
@@ -213,7 +215,6 @@ class Search:
                 picture=self._served.picture(path),
                 seed=int(seed),
                 vision=vision[k],
-                clip=None,
                 agreement=float(agreement),
                 why=DROPPED if address in query.drop else "",
             )
@@ -230,7 +231,6 @@ class Search:
             picture=f"images/{seen.address}",
             seed=want.seed,
             vision=seen.vision,
-            clip=seen.clip,
             agreement=agreement if np.isfinite(agreement) else None,
             why=DROPPED if seen.address in query.drop else why,
         )

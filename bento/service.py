@@ -33,7 +33,6 @@ web = Web(serve)
 
 @bentoml.service(
     name="eidolon",
-    path_prefix=serve.path_prefix,
     workers=serve.api_workers,
     traffic={"timeout": serve.timeout_seconds, "max_concurrency": serve.concurrent_requests},
     http={"host": "127.0.0.1", "port": 3000},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +78,10 @@ def worker(remote: Remote) -> Worker:
     )
     validate = config.Validate.model_validate(bundle.info["validate"])
     journal = Journal(eidolon_home() / "journal", serve.journal_days)
-    search = Search(retriever, imagination, found.generator, validate, served, journal, beside)
+    search = Search(
+        retriever, imagination, found.generator, validate, served, journal, serve, beside
+    )
     metrics().serves(served.bundle)
+    gc.freeze()  # what was loaded stays: collecting it again and again held answers up for 0.3 s
     log.info("bundle %s, code %s, library %s", served.bundle, __file__, config.__file__)
     return Worker(served, bundle, retriever, imagination, memory, search, journal, beside)

@@ -60,7 +60,14 @@ class Searching:
             remote, memory, generator, models["generator"], params.serve, _beside, metrics()
         )
         search = Search(
-            retriever, imagination, generator, params.validation, served, journal, _beside
+            retriever,
+            imagination,
+            generator,
+            params.validation,
+            served,
+            journal,
+            params.serve,
+            _beside,
         )
         beside: Any = _beside
         self.worker = Worker(

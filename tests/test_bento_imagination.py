@@ -67,6 +67,7 @@ class Scene:
         from components.config import profiles
 
         self.remote = Away()
+        self.patience = limits.get("imagine_seconds", 60)
         self.imagination = Imagination(
             self.remote,
             Memory(folder / "texts.sqlite", "encoders", 2**30),
@@ -82,9 +83,12 @@ class Scene:
         self._watch = asyncio.create_task(self.imagination.watch())
         await asyncio.sleep(0.05)
 
+    def until(self) -> float:
+        return time.time() + self.patience
+
     async def get(self, text: str, count: int = 3) -> list[Seen]:
         found = []
-        async for group in self.imagination.pictures(wanted(text, count)):
+        async for group in self.imagination.pictures(wanted(text, count), self.until()):
             found += [seen for _, seen in group]
         return found
 
@@ -130,7 +134,9 @@ def test_where_one_is_drawn_at_a_time_each_arrives_by_itself(tmp_path: Path) -> 
     async def work() -> None:
         scene = Scene(tmp_path, drawing_batch=1)
         await scene.begin()
-        groups = [group async for group in scene.imagination.pictures(wanted("fox", 4))]
+        groups = [
+            group async for group in scene.imagination.pictures(wanted("fox", 4), scene.until())
+        ]
         assert [len(group) for group in groups] == [1, 1, 1, 1]
 
     run(work)
@@ -241,7 +247,7 @@ def test_some_pictures_that_came_are_given_before_the_reason(tmp_path: Path) -> 
         scene.remote.does = fail_for_one
         found = []
         with pytest.raises(DegradedError, match="failed"):
-            async for group in scene.imagination.pictures(wanted("fox", 4)):
+            async for group in scene.imagination.pictures(wanted("fox", 4), scene.until()):
                 found += group
         assert sorted(want.k for want, _ in found) == [0, 2, 3]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config.fields import Count, Section
 
@@ -112,6 +112,15 @@ class Serve(Section):
     path_prefix: str = Field(
         default="",
         pattern="^(/[A-Za-z0-9._~-]+)*$",
-        description="The path under which the service answers, such as /search, for a proxy that"
-        " does not remove it.",
+        description="A path under which the service answers too, such as /pictures, for a proxy"
+        " that does not remove it.",
     )
+
+    @model_validator(mode="after")
+    def _answers_in_time(self) -> Serve:
+        if self.imagine_seconds >= self.timeout_seconds:
+            raise ValueError(
+                f"imagine_seconds {self.imagine_seconds:g} must be less than timeout_seconds"
+                f" {self.timeout_seconds:g}: the answer by text alone comes after it"
+            )
+        return self

@@ -24,7 +24,7 @@ log = logging.getLogger("bentoml.eidolon")
 
 WITHHELD = "was withheld by the generator's safety checker"
 INDECENT = "was withheld by the content classifier"
-_RECENT = 1024  # pictures; two callers that ask for the same at nearly the same time share them
+_RECENT = 128  # pictures; two callers that ask for the same at nearly the same time share them
 
 
 @dataclass(frozen=True)
