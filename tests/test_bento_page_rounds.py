@@ -179,7 +179,7 @@ def test_filters_are_chips_that_can_be_removed(free: Page, complaints: list[str]
     assert complaints == []
     free.get_by_label("Value", exact=True).fill("no such category")
     free.keyboard.press("Enter")
-    expect(free.get_by_role("alert")).to_contain_text("No picture has the category")
+    expect(free.get_by_role("alert")).to_contain_text("no picture has the category")
     free.get_by_role("button", name="Remove category: no such").click()
     expect(free.locator("#hits > li")).to_have_count(4)
 
