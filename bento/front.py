@@ -37,7 +37,7 @@ class Prefix:
             await RedirectResponse(to)(scope, receive, send)
             return
         if path.startswith(f"{self._prefix}/"):
-            scope = scope | {"path": path.removeprefix(self._prefix)}
+            scope = {**scope, "path": path.removeprefix(self._prefix)}
         await self.app(scope, receive, send)
 
 

@@ -44,7 +44,7 @@ ANYWHERE = (401, 403, 429, 500, 503, 504)
 BODY = (400, 408, 413, 415)
 REFERENCE = "#/components/schemas/{model}"
 STREAM = {
-    "schema": {"type": "string"},
+    "schema": {"description": "server-sent events; the data of each is JSON"},
     "example": 'event: text\ndata: {"hits": [...]}\n\n'
     'event: imagined\ndata: {"id": "..."}\n\n'
     'event: fused\ndata: {"hits": [...]}\n\n'

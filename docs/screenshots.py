@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from components.errors import one_sentence
 from tests import browser
 
 FOLDER = Path("docs/images")
-DESKTOP = {"width": 1180, "height": 1080}
-PHONE = {"width": 375, "height": 812}
+DESKTOP: ViewportSize = {"width": 1180, "height": 1080}
+PHONE: ViewportSize = {"width": 375, "height": 812}
 QUERY = "a star with red stripes"
 
 
