@@ -179,8 +179,10 @@ async def _first_events(client: httpx.AsyncClient, texts: Texts, table: Table) -
 def memory(url: str) -> list[tuple[str, float]]:
     """MiB of each process of the server at ``url``, by what it does."""
     port = int(url.rsplit(":", 1)[1])
-    listening = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port}
-    main = psutil.Process(min(pid for pid in listening if pid is not None))
+    found_by = (c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port)
+    main = psutil.Process(next(pid for pid in found_by if pid is not None))
+    while (parent := main.parent()) is not None and parent.name() == "circusd":
+        main = parent
     found = []
     for process in (main, *main.children(recursive=True)):
         words = " ".join(process.cmdline())

@@ -43,7 +43,7 @@ def main(
         page.screenshot(path=FOLDER / "page.png")
         ask(page, url, "&compare=1")
         page.screenshot(path=FOLDER / "page-compare.png")
-        phone = started.new_page(viewport=PHONE, color_scheme="dark", device_scale_factor=2)
+        phone = started.new_page(viewport=PHONE, color_scheme="dark")
         ask(phone, url)
         phone.screenshot(path=FOLDER / "page-phone.png")
         started.close()

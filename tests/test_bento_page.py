@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.pages import EVENLY, FREE, Proxy, answered, asked, ids, opened, search
 from tests.toy import NAMES
@@ -105,6 +105,28 @@ def test_example_and_free_phrase_by_keyboard(page: Page, complaints: list[str]) 
         expect(page.locator("#imagined img")).to_have_count(2)
         page.reload()
     assert complaints == []
+
+
+def test_what_is_typed_or_asked_while_the_page_loads_counts(page: Page, served: Served) -> None:
+    held: list[Route] = []
+
+    def let_go() -> None:
+        while not held:
+            page.wait_for_timeout(20)
+        held.pop().continue_()
+        expect(page.locator("#lineage")).to_contain_text("bundle version 3")
+
+    page.route("**/bundle", lambda route: held.append(route))
+    page.goto(f"{served.url}/{EVENLY}")
+    page.get_by_label("What to look for").fill(NAMES[1])
+    let_go()
+    expect(page.get_by_label("What to look for")).to_have_value(NAMES[1])
+    bodies = asked(page)
+    page.reload()
+    search(page, NAMES[2])
+    let_go()
+    answered(page, NAMES[2])
+    assert bodies == [{"query": NAMES[2], "k": 24, "weight": 0.5}]
 
 
 def test_address_keeps_the_search(page: Page) -> None:

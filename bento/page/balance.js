@@ -12,7 +12,6 @@ const usual = () => bundle().lambda ?? 0.5;
 function label(value) {
   at("lambda").textContent = `λ = ${Number(value).toFixed(2)}`;
   at("weight").setAttribute("aria-valuetext", `${Math.round(100 * value)} percent imagination`);
-  at("weight").style.setProperty("--at", value);
 }
 
 export function showBalance(answer) {

@@ -44,7 +44,7 @@ function details(one, place, node) {
       make("p", { className: "place" }, one.why ? reason(one) : "Used to rank", markButtons(one.id, `imagined picture ${place}`)),
       facts([
         ["share of attention", one.weight === null ? "" : percent(one.weight)],
-        ["agreement", one.agreement === null ? "" : `${one.agreement.toFixed(3)}: how much better it fits its own text than any category`],
+        ["agreement", one.agreement === null ? "" : `${one.agreement.toFixed(1)} standard deviations nearer to its text than to the categories’ names`],
         ["seed", String(one.seed)],
         ["address", one.id],
       ]),

@@ -12,8 +12,10 @@ import { loadBundle } from "./lineage.js";
 import { clearError, refused, say, showError } from "./notices.js";
 import { listen as listenOptions, offer, showOptions } from "./options.js";
 import { search, stop } from "./search.js";
-import { go, newWords, onChange, ownPicture, restore, state } from "./state.js";
+import { go, newWords, onChange, ownPicture, recall, state } from "./state.js";
 import { listen as listenUpload, showAsked } from "./upload.js";
+
+let ready = false; // once the bundle is known, `start` follows what was asked until then
 
 function submit(text) {
   const words = text.trim();
@@ -33,9 +35,8 @@ function welcome() {
   say("Nothing searched yet: type a description, take an example, or drop a picture.");
 }
 
-function changed(quiet) {
+function follow(quiet) {
   const asked = Boolean(state.q || state.like || ownPicture());
-  if (at("query").value.trim() !== state.q) at("query").value = state.q;
   document.title = state.q ? `${state.q} · Eidolon` : "Eidolon";
   document.body.classList.toggle("fresh", !asked);
   document.body.classList.toggle("by-picture", asked && !state.q);
@@ -43,6 +44,11 @@ function changed(quiet) {
   showOptions();
   if (asked) search(quiet);
   else welcome();
+}
+
+function changed(quiet) {
+  if (at("query").value.trim() !== state.q) at("query").value = state.q;
+  if (ready) follow(quiet);
 }
 
 async function share() {
@@ -55,6 +61,8 @@ async function share() {
 }
 
 async function start() {
+  recall();
+  if (state.q) at("query").value = state.q; // else a person may be typing already
   document.body.classList.toggle("fresh", !location.search); // an answer will follow
   try {
     const { columns } = await loadBundle(submit);
@@ -66,7 +74,8 @@ async function start() {
     }
     at("lineage").textContent = "The lineage cannot be read.";
   }
-  restore();
+  ready = true;
+  follow(false);
 }
 
 at("form").addEventListener("submit", (event) => {

@@ -14,8 +14,11 @@ export function onChange(answer) {
 
 export const ownPicture = () => pictures[history.state?.picture] ?? null;
 
-export function restore() {
-  Object.assign(state, read(location.search));
+// Take the search from the address.
+export const recall = () => Object.assign(state, read(location.search));
+
+function restore() {
+  recall();
   search(false);
 }
 
