@@ -80,6 +80,8 @@ class BodyGuard:
             async with asyncio.timeout(self._seconds):
                 body = await _read(Request(scope, receive), limit) if allowed else None
         except ClientDisconnect:
+            # nobody reads this; without an answer BentoML would keep the request until its timeout
+            await refusal(499, "the caller broke off", _CLOSE)(scope, receive, send)
             return
         except TimeoutError:
             late = f"the request body did not arrive within {self._seconds:g} seconds"
