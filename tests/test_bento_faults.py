@@ -28,8 +28,8 @@ from tests.toy import NAMES
 pytestmark = pytest.mark.slow
 
 KNOWN = NAMES[0]
-PATIENCE = 10.0  # seconds for pictures
-ASLEEP = 16.0  # seconds of the planted delay
+PATIENCE = 25.0  # seconds for pictures
+ASLEEP = 35.0  # seconds of the planted delay
 PLACES = 3  # texts that may wait
 AT_ONCE = 64  # requests that are answered at once
 
@@ -143,7 +143,7 @@ def test_more_texts_than_there_are_places_are_answered_by_text(client: httpx.Cli
             assert (known["mode"], known["degraded"]) == ("fused", None)
         assert not all(one.done() for one in asked)
         reasons = [one.result()["degraded"] for one in asked]
-    assert max(took) < PATIENCE
+    assert max(took) < 10  # seconds, on any machine
     assert reasons.count("saturated") == 3 * PLACES and reasons.count("slow") == PLACES
 
 

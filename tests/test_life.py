@@ -52,7 +52,7 @@ def test_make_run(tmp_path: Path) -> None:
     set_params(clone, changed)
     assert clone.ops("run").returncode == 0
     second = summary_of(clone)
-    assert cached(second) == stages_of(clone) - {"train", "evaluate", "bundle"}
+    assert cached(second) == stages_of(clone) - {"train", "evaluate", "calibrate", "bundle"}
     assert second["mlflow"]["version"] == clone.champion() == "2"
     assert second["bento"]["tag"] != tag
 
