@@ -7,20 +7,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import httpx
-import numpy as np
 
 from benchmarks import bad
 from benchmarks.sending import BUSY, objection, send
-from components.index.gallery import top
+from bento.golden import as_offline
+from components.api.messages import Degraded
 from components.serving.loading import Bundle
 
 K = 20
-ROUNDING = 1e-5  # equal products differ by up to this between processes
 FAULTS = ("pitch black", "partly black", "not a number", "failing", "asleep")
-REASONS = ("saturated", "slow", "unavailable", "failed", "unfit")
 PAGES = ("/", "/docs", "/docs.json", "/bundle", "/categories", "/health", "/metrics")
 KEPT = 2000  # texts and hits that are asked for again
 
@@ -38,12 +36,8 @@ class Asking:
         self._client, self._port, self._rng = client, port, Random(seed)
         self._names = list(bundle.categories["category"])
         self._paths = list(bundle.pictures["path"])
-        fused = bundle.gallery.score(
-            bundle.text, bundle.aggregated, bundle.aggregator.fusion_weight
-        ).fused
-        self._best = {name: row[top(row, K)] for name, row in zip(self._names, fused, strict=True)}
-        self._scores = dict(zip(self._names, fused, strict=True))
-        self._row = {path: i for i, path in enumerate(self._paths)}
+        self._bundle = bundle
+        self._row = {name: row for row, name in enumerate(self._names)}
         self._asked: list[str] = []
         self._marks: list[dict[str, str]] = []
         self._ranked: dict[tuple[str, ...], list[str]] = {}
@@ -106,13 +100,10 @@ class Asking:
         mode = "fused" if kept else "text"
         _check(answer["mode"] == mode, f"{query!r}: by {answer['mode']}, not by {mode}")
         _check((degraded is None) == bool(kept), f"{query!r}: {degraded} with {len(kept)} pictures")
-        _check(degraded in (None, *REASONS), f"{query!r}: the reason {degraded}")
-        if query in self._best:
+        _check(degraded in (None, *get_args(Degraded)), f"{query!r}: the reason {degraded}")
+        if query in self._row:
             _check(answer["known"] and degraded is None, f"{query!r}: known, and {degraded}")
-            rows = [self._row[hit["id"]] for hit in hits]
-            offline = self._scores[query][rows]
-            # scores are compared, not pictures: pictures with equal scores may change places
-            same = all(np.allclose(s, self._best[query], atol=ROUNDING) for s in (offline, scores))
+            same = as_offline(self._bundle, self._row[query], hits)
             _check(same, f"{query!r}: not what the bundle gives offline")
         found = [hit["id"] for hit in hits]
         before = self._ranked.setdefault((query, *kept), found)

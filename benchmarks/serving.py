@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
-import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import faults
 from components import config
 from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
@@ -176,22 +176,6 @@ async def _first_events(client: httpx.AsyncClient, texts: Texts, table: Table) -
     )
 
 
-def memory(url: str) -> list[tuple[str, float]]:
-    """MiB of each process of the server at ``url``, by what it does."""
-    port = int(url.rsplit(":", 1)[1])
-    found_by = (c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port)
-    main = psutil.Process(next(pid for pid in found_by if pid is not None))
-    while (parent := main.parent()) is not None and parent.name() == "circusd":
-        main = parent
-    found = []
-    for process in (main, *main.children(recursive=True)):
-        words = " ".join(process.cmdline())
-        kind = "Imaginer" if "eidolon-imaginer" in words else "API"
-        kind = kind if "worker.service" in words else "BentoML"
-        found.append((kind, process.memory_full_info().uss / 2**20))
-    return found
-
-
 def main() -> None:
     """Measure the service on what `make run` left (docs/benchmarks.md)."""
     if not BUNDLE.is_dir():
@@ -214,7 +198,9 @@ def main() -> None:
             listed = httpx.get(f"{url}/categories", trust_env=False).json()["categories"]
             names: list[Any] = [row["category"] for row in listed]
             asyncio.run(measure(url, names, Texts(names), table))
-            for kind, used in memory(url):
+            for process in faults.server_at(int(url.rpartition(":")[2])):
+                used = process.memory_full_info().uss / 2**20
+                kind = faults.kind_of(process)
                 table.add_row(f"memory of a process: {kind}", "", f"{used:.0f} MiB", "")
     Console(width=150).print(table)
 

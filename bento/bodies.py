@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from components.api.messages import what_is_wrong
 from components.errors import QueryError
 
 M = TypeVar("M", bound=BaseModel)
@@ -17,7 +18,4 @@ async def json_body(request: Request, model: type[M]) -> M:
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
-        wrong = (
-            f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors()
-        )
-        raise QueryError("; ".join(wrong)) from None
+        raise QueryError(what_is_wrong(error.errors())) from None

@@ -6,6 +6,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,22 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
             why = response.json()["degraded"]
             raise CheckError(f"{query!r}: nothing was imagined ({why})")
         return
-    fusion_weight = bundle.aggregator.fusion_weight
-    fused = bundle.gallery.score(
-        bundle.text[row][None], bundle.aggregated[row][None], fusion_weight
-    ).fused[0]
-    best = fused[top(fused, K)]
-    offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))
-    found = [offline.get(hit["id"], math.nan) for hit in hits]
-    # scores are compared, not pictures: pictures with equal scores may change places
-    if not (np.allclose(found, best, atol=ROUNDING) and np.allclose(scores, best, atol=ROUNDING)):
+    if not as_offline(bundle, row, hits):
         raise CheckError(
             f"{query!r}: the pictures or scores differ from those that the bundle gives offline"
         )
+
+
+def as_offline(bundle: Bundle, row: int, hits: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether ``hits`` are the best that ``bundle`` gives for the known category in ``row``.
+
+    Scores are compared, not pictures: pictures with equal scores may change places.
+    """
+    fused = bundle.gallery.score(
+        bundle.text[row][None], bundle.aggregated[row][None], bundle.aggregator.fusion_weight
+    ).fused[0]
+    best = fused[top(fused, len(hits))]
+    offline = dict(zip(bundle.pictures["path"], fused.tolist(), strict=True))
+    found = [offline.get(hit["id"], math.nan) for hit in hits]
+    scores = [hit["score"] for hit in hits]
+    return np.allclose(found, best, atol=ROUNDING) and np.allclose(scores, best, atol=ROUNDING)

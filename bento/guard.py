@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from components.api.messages import what_is_wrong
+
 MAX_BODY = 64 * 1024  # bytes of a body that is no upload
 MAX_UPLOAD = 20 * 2**20  # bytes of an upload, unless the settings say otherwise
 MAX_UPLOADS = 8  # uploads that one process holds at once, since each is in memory as a whole
@@ -161,7 +163,4 @@ def _sentence(error: Any) -> str:
         error = error[0]
     if not isinstance(error, dict):
         return str(error)
-    details = [
-        f"{'.'.join(map(str, d['loc'])) or 'the body'}: {d['msg']}" for d in error.get("detail", [])
-    ]
-    return "; ".join(details) or str(error.get("error", error))
+    return what_is_wrong(error.get("detail", [])) or str(error.get("error", error))

@@ -12,32 +12,33 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import numpy as np
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
-from bento.imaginer import Delivered, Ordered
+from bento.imaginer import Delivered
 from bento.metrics import Metrics
 from bento.tracing import span
 from components import config
 from components.api.messages import Degraded
 from components.imagining.memory import Drawn, Memory, Seen
-from components.imagining.recipes import Wanted, address_of, recipe_of
+from components.imagining.recipes import Order, Wanted, address_of, recipe_of
 
 log = logging.getLogger("bentoml.eidolon")
 
 _RETRY = 2.0  # seconds between questions whether the Imaginer is back
 _WATCH = 10.0  # seconds between such questions while it is there, and until one counts as failed
 
+T = TypeVar("T")
 Compute = Callable[..., Awaitable[Any]]
 
 
 class Remote(Protocol):
     """The Imaginer, as BentoML's client reaches it."""
 
-    async def draw(self, *, orders: list[Ordered]) -> list[Delivered]: ...
+    async def draw(self, *, orders: list[Order]) -> list[Delivered]: ...
     async def about(self) -> dict[str, str]: ...
     async def encode(self, *, png: str) -> list[float]: ...
 
@@ -84,13 +85,6 @@ class Imagination:
         """Whether the Imaginer answers."""
         return self._up
 
-    def addresses(self, wanted: Sequence[Wanted]) -> list[str]:
-        """The addresses of pictures. Raises :class:`DegradedError` before the Imaginer has said
-        how it draws."""
-        if "dtype" not in self._identity:
-            raise DegradedError("unavailable")
-        return [address_of(recipe_of(w.prompt, w.seed, self._identity)) for w in wanted]
-
     async def pictures(
         self, wanted: Sequence[Wanted], until: float
     ) -> AsyncIterator[list[tuple[Wanted, Seen]]]:
@@ -99,7 +93,7 @@ class Imagination:
 
         Raises :class:`DegradedError` when some cannot be had.
         """
-        of = dict(zip(self.addresses(wanted), wanted, strict=True))
+        of = dict(zip(self._addresses(wanted), wanted, strict=True))
         found = await self._compute(self._memory.get, list(of))
         if found:
             yield [(of[address], one) for address, one in found.items()]
@@ -111,6 +105,13 @@ class Imagination:
         with self._place():
             async for arrived in self._arriving({a: of[a] for a in missing}, until):
                 yield [(of[address], one) for address, one in arrived.items() if address in of]
+
+    def _addresses(self, wanted: Sequence[Wanted]) -> list[str]:
+        """The addresses of pictures. Raises :class:`DegradedError` before the Imaginer has said
+        how it draws."""
+        if "dtype" not in self._identity:
+            raise DegradedError("unavailable")
+        return [address_of(recipe_of(w.prompt, w.seed, self._identity)) for w in wanted]
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -136,7 +137,7 @@ class Imagination:
         for i in range(0, len(new), size):
             group = new[i : i + size]
             orders = [
-                Ordered(prompt=missing[a].prompt, seed=missing[a].seed, address=a, until=until)
+                Order(prompt=missing[a].prompt, seed=missing[a].seed, address=a, until=until)
                 for a in group
             ]
             task = asyncio.create_task(self._draw(orders))
@@ -160,22 +161,12 @@ class Imagination:
         if not task.cancelled():
             task.exception()  # so that asyncio does not complain when nobody waits any more
 
-    async def _draw(self, orders: list[Ordered]) -> dict[str, Seen]:
+    async def _draw(self, orders: list[Order]) -> dict[str, Seen]:
         """What the Imaginer draws, which is then remembered."""
-        patience = orders[0].until - time.time()
-        try:
-            with span("draw", pictures=len(orders)):
-                found = await asyncio.wait_for(self._remote.draw(orders=orders), patience)
-        except TimeoutError:
-            raise DegradedError("slow") from None
-        except ServiceUnavailable:
-            raise DegradedError("saturated") from None
-        except (aiohttp.ClientError, OSError) as error:
-            self._lost(error)
-            raise DegradedError("unavailable") from None
-        except BentoMLException as error:
-            log.error("the Imaginer failed: %s", error)
-            raise DegradedError("saturated" if error.error_code == 429 else "failed") from None
+        with span("draw", pictures=len(orders)):
+            found = await self._call(
+                self._remote.draw(orders=orders), orders[0].until - time.time()
+            )
         drawn = [_drawn(one) for one in found if not one.undrawn]
         await self._compute(self._memory.put, drawn)
         if len(drawn) < len(found):
@@ -187,19 +178,23 @@ class Imagination:
         """The vector (d_vision,) of a picture, given as PNG in base64. Raises
         :class:`DegradedError`."""
         with self._place():
-            try:
-                values = await asyncio.wait_for(
-                    self._remote.encode(png=png), self._serve.imagine_seconds
-                )
-            except TimeoutError:
-                raise DegradedError("slow") from None
-            except (aiohttp.ClientError, OSError) as error:
-                self._lost(error)
-                raise DegradedError("unavailable") from None
-            except BentoMLException as error:
-                log.error("the Imaginer failed: %s", error)
-                raise DegradedError("failed") from None
+            values = await self._call(self._remote.encode(png=png), self._serve.imagine_seconds)
         return np.array(values, dtype=np.float32)
+
+    async def _call(self, answer: Awaitable[T], patience: float) -> T:
+        """What the Imaginer answers within ``patience`` seconds. Raises :class:`DegradedError`."""
+        try:
+            return await asyncio.wait_for(answer, patience)
+        except TimeoutError:
+            raise DegradedError("slow") from None
+        except ServiceUnavailable:
+            raise DegradedError("saturated") from None
+        except (aiohttp.ClientError, OSError) as error:
+            self._lost(error)
+            raise DegradedError("unavailable") from None
+        except BentoMLException as error:
+            log.error("the Imaginer failed: %s", error)
+            raise DegradedError("saturated" if error.error_code == 429 else "failed") from None
 
     async def watch(self) -> None:
         """Ask for ever whether the Imaginer is there. Cancelling it ends it."""
@@ -215,7 +210,7 @@ class Imagination:
                 self._up = True
             self._metrics.imaginer(self._up)
             self._lost_now.clear()
-            with suppress(TimeoutError, asyncio.TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._lost_now.wait(), _WATCH if self._up else _RETRY)
 
     def _lost(self, error: Exception) -> None:

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bentoml
-import numpy as np
 from bentoml.exceptions import ServiceUnavailable
 from pydantic import BaseModel, ConfigDict
 
@@ -24,6 +23,7 @@ from bento.batching import Batching, FullError
 from bento.metrics import metrics
 from bento.pins import settings
 from components.api.messages import MAX_IMAGES
+from components.imagining.recipes import Order
 
 serve = settings()
 STEADY = {"max_requests": 1_000_000_000, "max_age": 1e9}
@@ -38,15 +38,6 @@ QUIET: Any = {
 """What BentoML's part of both services does not do."""
 
 WAITING = 2 * MAX_IMAGES * serve.waiting_texts  # pictures; the API admits fewer
-
-
-class Ordered(BaseModel):
-    """The message form of :class:`components.serving.imaginer.Order`."""
-
-    prompt: str
-    seed: int
-    address: str
-    until: float
 
 
 class Delivered(BaseModel):
@@ -97,20 +88,17 @@ class Imaginer:
         self._batching = Batching(self._drawn, serve.drawing_batch, WAITING)
 
     @bentoml.api
-    async def draw(self, orders: list[Ordered]) -> list[Delivered]:
+    async def draw(self, orders: list[Order]) -> list[Delivered]:
         """Draw pictures, in one batch with those of other callers."""
         try:
             return await self._batching(orders)
         except FullError:
             raise ServiceUnavailable("too many pictures wait to be drawn") from None
 
-    async def _drawn(self, orders: Sequence[Ordered]) -> list[Delivered]:
-        from components.serving.imaginer import Order
-
+    async def _drawn(self, orders: Sequence[Order]) -> list[Delivered]:
         began = time.perf_counter()
-        wanted = [Order(**order.model_dump()) for order in orders]
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, self._work.draw, wanted)
+        found = await loop.run_in_executor(self._thread, self._work.draw, orders)
         metrics().drew(len(orders), time.perf_counter() - began)
         return [_delivered(one) for one in found]
 
@@ -136,8 +124,8 @@ def _delivered(one: Any) -> Delivered:
     return Delivered(
         address=one.address,
         png=one.png,
-        vision=np.ascontiguousarray(one.vision).tobytes(),
-        clip=np.ascontiguousarray(one.clip).tobytes(),
+        vision=one.vision.tobytes(),
+        clip=one.clip.tobytes(),
         contrast=one.contrast,
         sharpness=one.sharpness,
         refused=one.refused,

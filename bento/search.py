@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -18,7 +18,7 @@ from bento.metrics import metrics
 from bento.tracing import span
 from components import config
 from components.api import messages
-from components.api.messages import Answer, BundleName, Imagined, Query, Timings
+from components.api.messages import Answer, BundleName, Degraded, Imagined, Query, Timings
 from components.imagining.memory import Seen
 from components.imagining.recipes import Wanted
 from components.imagining.seeds import seed_of
@@ -106,42 +106,58 @@ class Search:
         self._journal, self._patience = journal, serve.imagine_seconds
         self._fitness = Fitness(validate, generator.size, retriever.bundle.text)
 
-    async def steps(self, query: Query) -> AsyncIterator[Step]:
+    async def steps(self, query: Query, first: bool = True) -> AsyncIterator[Step]:
         """The steps of the answer; the last one is `fused`, whatever happens to the generator.
 
-        Raises :class:`QueryError` for a query that must be changed.
+        Without ``first`` there is no step `text`, and nothing is ranked for it. Raises
+        :class:`QueryError` for a query that must be changed.
         """
         clock = Clock()
         with span("text"), clock.step("text"):
             asked: Asked = await self._compute(self._retriever.ask, query.query)
             how = await self._how(query)
-        with span("rank by text"), clock.step("rank"):
-            by_text: Ranking = await self._compute(
-                self._retriever.rank, asked, None, replace(how, fusion_weight=0.0)
-            )
-        answer = self._text_answer(asked, by_text, clock)
-        yield "text", answer
-        if self._mode(query, asked) == "text":
-            await self._note(answer)
-            yield "fused", answer
-            return
+        by_text = await self._by_text(asked, how, clock) if first else None
+        if by_text is not None:
+            yield "text", self._answer(asked, by_text, clock)
         found: list[Candidate] = []
-        with clock.step("imagine"):  # no span: a stream goes on in another task
-            try:
-                async for candidate in self._candidates(asked, query):
-                    found.append(candidate)
-                    yield "imagined", self._imagined(candidate)
-            except DegradedError as error:
-                answer.degraded = error.why
-        answer = await self._fused(asked, query, how, found, answer, clock)
+        degraded: Degraded | None = None
+        if (mode := self._mode(query, asked)) != "text":
+            with clock.step("imagine"):  # no span: a stream goes on in another task
+                try:
+                    async for candidate in self._candidates(asked, query):
+                        found.append(candidate)
+                        yield "imagined", self._imagined(candidate)
+                except DegradedError as error:
+                    degraded = error.why
+        found.sort(key=lambda one: one.k)
+        used = [one for one in found if not one.why]
+        if used:
+            with span("rank"), clock.step("rank"):
+                vision = np.stack([one.vision for one in used])
+                aggregated, shares = await self._compute(self._retriever.aggregate, vision)
+                ranking = await self._compute(self._retriever.rank, asked, aggregated, how)
+            mode = "image" if mode == "image" else "fused"
+            answer = self._answer(asked, ranking, clock, found, shares, mode=mode)
+        else:
+            if mode != "text" and not any(one.why == DROPPED for one in found):
+                degraded = degraded or "unfit"
+            ranking = by_text or await self._by_text(asked, how, clock)
+            answer = self._answer(asked, ranking, clock, found, degraded=degraded)
         await self._note(answer)
         yield "fused", answer
 
     async def answer(self, query: Query) -> Answer:
         """The last step alone."""
-        *_, (_, final) = [step async for step in self.steps(query)]
+        *_, (_, final) = [step async for step in self.steps(query, first=False)]
         assert isinstance(final, Answer)
         return final
+
+    async def _by_text(self, asked: Asked, how: How, clock: Clock) -> Ranking:
+        with span("rank by text"), clock.step("rank"):
+            ranking: Ranking = await self._compute(
+                self._retriever.rank, asked, None, replace(how, fusion_weight=0.0)
+            )
+        return ranking
 
     async def _note(self, answer: Answer) -> None:
         """Count and record the final answer."""
@@ -235,63 +251,38 @@ class Search:
             why=DROPPED if seen.address in query.drop else why,
         )
 
-    async def _fused(
+    def _answer(
         self,
         asked: Asked,
-        query: Query,
-        how: How,
-        found: list[Candidate],
-        answer: Answer,
+        ranking: Ranking,
         clock: Clock,
+        found: Sequence[Candidate] = (),
+        shares: Sequence[float] = (),
+        *,
+        mode: messages.Mode = "text",
+        degraded: Degraded | None = None,
     ) -> Answer:
-        """The last answer: of ``found`` and the text, or ``answer``, by text alone."""
-        found = sorted(found, key=lambda one: one.k)
-        used = [one for one in found if not one.why]
-        shares: list[float] = []
-        changes: dict[str, Any] = {}
-        if used:
-            with span("rank"), clock.step("rank"):
-                vision = np.stack([one.vision for one in used])
-                aggregated, shares = await self._compute(self._retriever.aggregate, vision)
-                ranking = await self._compute(self._retriever.rank, asked, aggregated, how)
-            changes |= {
-                "mode": "image" if query.mode == "image" else "fused",
-                "fusion_weight": ranking.fusion_weight,
-                "hits": self._served.hits(ranking.hits),
-                "confidence": ranking.confidence,
-                "relevant": ranking.relevant,
-                "degraded": None,
-            }
-        elif answer.degraded is None and not any(one.why == DROPPED for one in found):
-            changes["degraded"] = "unfit"
+        """An answer from a ranking. ``shares`` are those of the pictures ``found`` that are used,
+        in the same order."""
         weights = iter(shares)
-        imagined = [self._imagined(one, None if one.why else next(weights)) for one in found]
-        changes |= {
-            "imagined": imagined,
-            "seeds": [one.seed for one in found],
-            "timings": clock.timings(),
-        }
-        return answer.model_copy(update=changes)
-
-    def _text_answer(self, asked: Asked, ranking: Ranking, clock: Clock) -> Answer:
         return Answer(
             request=noted().request,
             query=asked.query,
             known=asked.row is not None,
-            mode="text",
-            fusion_weight=0.0,
+            mode=mode,
+            fusion_weight=ranking.fusion_weight,
             hits=self._served.hits(ranking.hits),
             total=ranking.total,
-            imagined=[],
+            imagined=[self._imagined(one, None if one.why else next(weights)) for one in found],
             confidence=ranking.confidence,
             relevant=ranking.relevant,
             unknown_words=list(asked.unknown),
             truncated=asked.truncated,
-            degraded=None,
+            degraded=degraded,
             timings=clock.timings(),
             bundle=self._served.bundle,
             models=self._served.models,
-            seeds=[],
+            seeds=[one.seed for one in found],
         )
 
     def _imagined(self, one: Candidate, weight: float | None = None) -> Imagined:

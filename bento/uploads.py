@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from components.api.messages import Count, Offset
+from components.api.messages import Count, Offset, what_is_wrong
 from components.errors import EidolonError, QueryError
 from components.images.decoding import TooManyPixelsError, decode
 
@@ -113,8 +113,7 @@ async def _checked(form: FormData) -> Upload:
     try:
         fields = _Fields.model_validate({name: _number(text) for name, text in texts.items()})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise QueryError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise QueryError(what_is_wrong(error.errors()[:1])) from None
     return Upload(data, fields.k, fields.offset)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from bento.metrics import exposition
 from bento.reference import PATHS, openapi
 from components import config
 from components.errors import QueryError
+from components.imagining.recipes import is_address
 
 if TYPE_CHECKING:
     from bento.worker import Worker
@@ -30,7 +30,6 @@ HEADERS = {
 }
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 PNG = b"\x89PNG"
-ADDRESS = re.compile("[0-9a-f]{64}")
 SHOWN = 5  # known categories among the examples
 
 
@@ -60,33 +59,30 @@ class Web:
 
     def show(self, worker: Worker) -> None:
         """Serve what this worker holds."""
-        from bento.feedback import Marks
-        from bento.similar import SimilarPictures
-
-        self._bundle, self._served, self._retriever = worker.bundle, worker.served, worker.retriever
-        self._imagination, self._memory = worker.imagination, worker.memory
-        self._beside = worker.beside
-        self._similar = SimilarPictures(worker, self._settings.upload_pixels)
-        self._marks = Marks(worker)
+        self._worker = worker
 
     async def similar(self, request: Request) -> Response:
         """The pictures most like one."""
-        return await self._similar(request)
+        from bento.similar import similar
+
+        return await similar(request, self._worker, self._settings.upload_pixels)
 
     async def feedback(self, request: Request) -> Response:
         """What a person says of a picture."""
-        return await self._marks(request)
+        from bento.feedback import feedback
+
+        return await feedback(request, self._worker)
 
     def reference(self, request: Request) -> Response:
         """The OpenAPI text, instead of BentoML's."""
-        image = str(self._bundle.pictures["path"].iloc[0])
-        return JSONResponse(openapi(self._served.bundle.version, self._settings, image))
+        image = str(self._worker.bundle.pictures["path"].iloc[0])
+        return JSONResponse(openapi(self._worker.served.bundle.version, self._settings, image))
 
     def health(self, request: Request) -> Response:
         """Which bundle is served, and whether the Imaginer is there."""
-        up = self._imagination.up
+        up = self._worker.imagination.up
         return JSONResponse(
-            {"bundle": self._served.bundle.model_dump(), "imaginer": "up" if up else "away"}
+            {"bundle": self._worker.served.bundle.model_dump(), "imaginer": "up" if up else "away"}
         )
 
     def metrics(self, request: Request) -> Response:
@@ -96,19 +92,19 @@ class Web:
 
     def lineage(self, request: Request) -> Response:
         """bundle.json without the hashes of its files, and what the page offers."""
-        info: dict[str, Any] = {k: v for k, v in self._bundle.info.items() if k != "files"}
+        info: dict[str, Any] = {k: v for k, v in self._worker.bundle.info.items() if k != "files"}
         offered = {
-            "examples": _examples(list(self._bundle.categories["category"])),
-            "columns": self._retriever.columns,
-            "originals": self._bundle.has_originals,
+            "examples": _examples(list(self._worker.bundle.categories["category"])),
+            "columns": self._worker.retriever.columns,
+            "originals": self._worker.bundle.has_originals,
             "images": info["generator"]["images_per_category"],
         }
-        return JSONResponse(self._served.bundle.model_dump() | info | offered)
+        return JSONResponse(self._worker.served.bundle.model_dump() | info | offered)
 
     def categories(self, request: Request) -> Response:
         """The known categories, and how many pictures of each the gallery has."""
-        counts = self._bundle.pictures["category"].value_counts()
-        rows = self._bundle.categories[["category", "split"]].to_dict("records")
+        counts = self._worker.bundle.pictures["category"].value_counts()
+        rows = self._worker.bundle.categories[["category", "split"]].to_dict("records")
         listed = [row | {"pictures": int(counts.get(row["category"], 0))} for row in rows]
         return JSONResponse({"categories": listed})
 
@@ -116,14 +112,14 @@ class Web:
         """One picture, of the bundle or imagined for a text. It never changes under an address that
         has the bundle's digest or is the hash of its recipe."""
         path = request.path_params["id"]
-        fixed = request.query_params.get("v") == self._served.bundle.digest
+        fixed = request.query_params.get("v") == self._worker.served.bundle.digest
         original = request.query_params.get("original") == "1"
-        read = self._bundle.original if original else self._bundle.picture
+        read = self._worker.bundle.original if original else self._worker.bundle.picture
         try:
-            if ADDRESS.fullmatch(path):
-                data, fixed = await self._beside(self._memory.picture, path), True
+            if is_address(path):
+                data, fixed = await self._worker.beside(self._worker.memory.picture, path), True
             else:
-                data = await self._beside(read, path)
+                data = await self._worker.beside(read, path)
         except KeyError:
             data = None
         if data is None:

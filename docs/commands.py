@@ -61,7 +61,6 @@ PROGRAMS = (
     Program("python -m benchmarks.soak", "benchmarks.soak"),
     Program("python -m benchmarks.validation", "benchmarks.validation"),
     Program("python -m study", "study.__main__"),
-    Program("python -m docs.screenshots", "docs.screenshots"),
     Program("python -m zoo.clip", "zoo.clip"),
     Program("python -m zoo.dino", "zoo.dino"),
     Program("python -m zoo.vae", "zoo.vae"),

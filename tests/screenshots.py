@@ -1,4 +1,4 @@
-"""Takes the screenshots of the search page that the documents show: `python -m docs.screenshots`.
+"""Takes the screenshots of the search page that the documents show: `python -m tests.screenshots`.
 
 It needs a served bundle of the embedded world (`make serve`), and the browser of the tests
 (`make browser`).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from bento import imaginer as messages
 from bento.imagination import Imagination
-from bento.imaginer import Delivered, Ordered
+from bento.imaginer import Delivered
 from bento.journal import Journal
 from bento.metrics import metrics
 from bento.search import Search, Served
@@ -18,8 +19,10 @@ from bento.worker import Worker
 from components import config
 from components.api.messages import BundleName, Query
 from components.files import sha256
+from components.images.decoding import decode
 from components.imagining.memory import Memory
-from components.serving.imaginer import Imaginer, Order
+from components.imagining.recipes import Order
+from components.serving.imaginer import Imaginer
 from components.serving.loading import load
 from components.serving.retriever import Retriever
 
@@ -30,15 +33,15 @@ class _Remote:
     def __init__(self, params: config.Params) -> None:
         self._work = Imaginer(params.generator, params.encoders)
 
-    async def draw(self, *, orders: list[Ordered]) -> list[Delivered]:
-        found = self._work.draw([Order(**order.model_dump()) for order in orders])
+    async def draw(self, *, orders: list[Order]) -> list[Delivered]:
+        found = self._work.draw(orders)
         return [messages._delivered(one) for one in found]
 
     async def about(self) -> dict[str, str]:
         return {"dtype": "float32"}
 
     async def encode(self, *, png: str) -> list[float]:
-        raise NotImplementedError
+        return self._work.encode(decode(base64.b64decode(png))).tolist()
 
 
 async def _beside(work: Callable[..., Any], *arguments: Any) -> Any:

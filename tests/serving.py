@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bento import server
@@ -69,6 +70,13 @@ def built(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     answer = empty.answer("build", "--bundle", "artifacts/bundle", "--version", "3")
     assert answer["built"] is True
     return Built(empty.home, built_toy, answer["tag"])
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[httpx.Client]:
+    """A client of the served Bento."""
+    with httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ import pytest
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from bento.imagination import DegradedError, Imagination
-from bento.imaginer import Delivered, Ordered
+from bento.imaginer import Delivered
 from bento.metrics import metrics
 from components import config
 from components.imagining.memory import Memory, Seen
-from components.imagining.recipes import Wanted
+from components.imagining.recipes import Order, Wanted
 
 VECTOR = np.ones(4, dtype=np.float32).tobytes()
 
@@ -28,10 +28,10 @@ class Away:
 
     def __init__(self) -> None:
         self.drawn: list[str] = []
-        self.does: Callable[[list[Ordered]], Awaitable[None]] | None = None
+        self.does: Callable[[list[Order]], Awaitable[None]] | None = None
         self.alive = True
 
-    async def draw(self, *, orders: list[Ordered]) -> list[Delivered]:
+    async def draw(self, *, orders: list[Order]) -> list[Delivered]:
         await asyncio.sleep(0.01)
         if self.does is not None:
             await self.does(orders)
@@ -148,7 +148,7 @@ def test_one_text_too_many_is_told_at_once(tmp_path: Path) -> None:
         await scene.begin()
         gate = asyncio.Event()
 
-        async def wait(_: list[Ordered]) -> None:
+        async def wait(_: list[Order]) -> None:
             await gate.wait()
 
         await scene.get("known")
@@ -178,7 +178,7 @@ def test_each_failure_has_its_reason(tmp_path: Path, error: Exception, why: str)
         scene = Scene(tmp_path)
         await scene.begin()
 
-        async def fail(_: list[Ordered]) -> None:
+        async def fail(_: list[Order]) -> None:
             raise error
 
         scene.remote.does = fail
@@ -196,7 +196,7 @@ def test_slow_drawing_is_given_up_and_not_drawn_late(tmp_path: Path) -> None:
         scene = Scene(tmp_path, imagine_seconds=0.2)
         await scene.begin()
 
-        async def sleep(_: list[Ordered]) -> None:
+        async def sleep(_: list[Order]) -> None:
             await asyncio.sleep(5)
 
         scene.remote.does = sleep
@@ -216,7 +216,7 @@ def test_while_it_is_away_nobody_waits_and_it_is_found_again(tmp_path: Path) -> 
         assert scene.imagination.up
         await scene.get("fox")
 
-        async def die(_: list[Ordered]) -> None:
+        async def die(_: list[Order]) -> None:
             scene.remote.alive = False
             raise aiohttp.ServerDisconnectedError
 
@@ -240,7 +240,7 @@ def test_some_pictures_that_came_are_given_before_the_reason(tmp_path: Path) -> 
         scene = Scene(tmp_path, drawing_batch=1)
         await scene.begin()
 
-        async def fail_for_one(orders: list[Ordered]) -> None:
+        async def fail_for_one(orders: list[Order]) -> None:
             if orders[0].seed == 1:
                 raise BentoMLException("broken")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.slow
 
 
 KNOWN = NAMES[0]
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client:
-        yield client
 
 
 def search(client: httpx.Client, **body: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,6 @@ pytest_plugins = ["tests.serving"]
 pytestmark = pytest.mark.slow
 
 KNOWN = NAMES[0]
-
-
-@pytest.fixture(scope="module")
-def client(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client:
-        yield client
 
 
 def search(client: httpx.Client, **body: Any) -> dict[str, Any]:
@@ -229,7 +223,17 @@ def test_an_answer_and_its_log_have_the_callers_request_id(
 ) -> None:
     response = client.post("/search", json={"query": KNOWN}, headers={"X-Request-ID": "mine.42"})
     assert response.headers["x-request-id"] == response.json()["request"] == "mine.42"
-    lines = [json.loads(x) for x in served.log.read_text().splitlines() if x.startswith("{")]
-    (line,) = (line for line in lines if line.get("request") == "mine.42")
+    (line,) = logged(served, "mine.42")
     assert (line["route"], line["status"]) == ("/search", 200)
     assert KNOWN not in json.dumps(line)
+
+
+def logged(served: Served, request: str) -> list[dict[str, Any]]:
+    """The lines of a request, which are written after its answer."""
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 10
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.05)
+        lines = [json.loads(x) for x in served.log.read_text().splitlines() if x.startswith("{")]
+        found = [line for line in lines if line.get("request") == request]
+    return found

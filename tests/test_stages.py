@@ -21,10 +21,11 @@ from components.features import embed
 from components.features.features import Features
 from components.imagining.generator import Generator
 from components.imagining.memory import Drawn
+from components.imagining.recipes import Order
 from components.learning import aggregator, train
 from components.paths import BUNDLE, DATASET, FEATURES, IMAGINED
 from components.serving import loading
-from components.serving.imaginer import Imaginer, Order
+from components.serving.imaginer import Imaginer
 from tests import toy
 from tests.rounding import of_dot
 

@@ -20,6 +20,7 @@ from components.api.messages import (
     Query,
     Similar,
     SimilarAnswer,
+    what_is_wrong,
 )
 from components.errors import EidolonError, TransientError
 
@@ -211,16 +212,11 @@ class Client:
         )
 
 
-def sentence(error: ValidationError) -> str:
-    """What is wrong with a request."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-
-
 def _checked(model: type[T], fields: Any) -> T:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise EidolonError(sentence(error)) from None
+        raise EidolonError(what_is_wrong(error.errors())) from None
 
 
 def _query(query: str, options: Options) -> dict[str, Any]:

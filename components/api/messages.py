@@ -5,6 +5,7 @@ Their types validate what comes in and document what goes out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -222,5 +223,10 @@ class Failure(BaseModel):
 class Event(BaseModel):
     """One server-sent event of a streamed search, as the client gives it."""
 
-    event: Literal["text", "imagined", "fused", "done", "error"]
+    event: Literal["text", "imagined", "fused"]
     data: dict[str, Any]
+
+
+def what_is_wrong(errors: Iterable[Mapping[str, Any]]) -> str:
+    """The errors of pydantic in one sentence: each with the place in the body that it is about."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in errors)

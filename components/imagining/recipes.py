@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,17 @@ class Wanted:
         return replace(self, attempt=attempt, seed=seed_of(self.prompt, self.k, base, attempt))
 
 
+@dataclass(frozen=True)
+class Order:
+    """A picture to draw. ``address`` is the hash of its recipe, and ``until`` the time, in seconds
+    since 1970, after which nobody waits for it any more."""
+
+    prompt: str
+    seed: int
+    address: str
+    until: float
+
+
 def wanted(params: config.Generator, categories: Iterable[str]) -> list[Wanted]:
     """K pictures of each category.
 
@@ -73,6 +85,11 @@ def identity_in(recipe: str) -> Identity:
 def address_of(recipe: str) -> str:
     """The address of the picture with this ``recipe``: the recipe's SHA-256, in hex."""
     return hashlib.sha256(recipe.encode()).hexdigest()
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` has the form of an address."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 def recipe_in(data: bytes) -> str | None:

@@ -30,6 +30,7 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from components import config, manifest, tables
+from components.confidence.confidence import Confidence
 from components.features.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
 from components.images.content import ContentClassifier
@@ -81,8 +82,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         save_file(queries, aside / "queries.safetensors")
         tables.write(aside / "gallery.csv", _gallery(features))
         tables.write(aside / "categories.csv", _categories(features, drawn))
-        confidence = (CONFIDENCE / "confidence.json").read_bytes()
-        (aside / "confidence.json").write_bytes(confidence)
+        Confidence.load(CONFIDENCE / "confidence.json").save(aside / "confidence.json")
         _pack(aside, features.gallery["path"], drawn["path"], params.bundle)
         generator, encoders = params.generator, params.encoders
         info = {

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from components import config
-from components.errors import EidolonError, TransientError
 from components.images.content import ContentClassifier
 from components.images.encoding import encode
 from components.imagining.generator import Generator
 from components.imagining.memory import Drawn
+from components.imagining.recipes import Order
 from components.models.encoders import load_encoders
 from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array
@@ -25,17 +25,6 @@ log = logging.getLogger("bentoml.eidolon")
 WITHHELD = "was withheld by the generator's safety checker"
 INDECENT = "was withheld by the content classifier"
 _RECENT = 128  # pictures; two callers that ask for the same at nearly the same time share them
-
-
-@dataclass(frozen=True)
-class Order:
-    """A picture to draw. ``address`` is the hash of its recipe, and ``until`` the time, in seconds
-    since 1970, after which nobody waits for it any more."""
-
-    prompt: str
-    seed: int
-    address: str
-    until: float
 
 
 @dataclass(frozen=True)
@@ -73,8 +62,8 @@ class Imaginer:
         if wanted:
             try:
                 self._keep(self._drawn(list(wanted.values())))
-            except (EidolonError, TransientError, RuntimeError, MemoryError, ValueError) as error:
-                log.error("nothing was drawn: %s", str(error) or type(error).__name__)
+            except Exception:
+                log.exception("nothing was drawn")
         late = {o.address for o in orders if o.until <= now}
         return [
             self._recent.get(o.address) or Undrawn(o.address, o.address in late) for o in orders
