@@ -119,7 +119,6 @@ def in_process(names: Sequence[str]) -> Took:
         began = time.perf_counter()
         asked = retriever.ask(name)
         row = asked.row or 0
-        retriever.rank(asked, None, How())
         aggregated, _ = retriever.aggregate(bundle.imagined[row][bundle.accepted[row]])
         retriever.rank(asked, aggregated, How())
         return time.perf_counter() - began
