@@ -17,6 +17,7 @@ AGGREGATOR = Path("artifacts/aggregator")
 EVALUATION = Path("artifacts/evaluation")
 CONFIDENCE = Path("artifacts/confidence")
 BUNDLE = Path("artifacts/bundle")
+VERDICT = Path("artifacts/verdict")  # of the gate, on the version that was judged last
 LOCK = Path("dvc.lock")
 
 HOME = Path(".eidolon")

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag, get_current_context, task
 from assets import DATASET
 from perform import perform
-from retries import RETRIES
+from policy import DEFAULTS
 
 from ops import steps
 
@@ -57,7 +57,7 @@ def announced(saved: Any) -> None:
             " EIDOLON_SOURCES; empty: all entries of the inbox",
         )
     },
-    default_args=RETRIES | {"execution_timeout": timedelta(hours=6)},
+    default_args=DEFAULTS | {"execution_timeout": timedelta(hours=6)},
     tags=["eidolon"],
 )
 def ingest() -> None:

@@ -28,10 +28,22 @@ def hide_passwords() -> None:
             mask_secret(password)
 
 
+def run_name() -> str:
+    """The name of the run: its record and its snapshot have it."""
+    return str(os.environ.get("EIDOLON_RUN", get_current_context()["ti"].run_id))
+
+
+def why_failed() -> str:
+    """The sentence of the task of this run that failed last, as the record has it."""
+    events = [event for event, _ in record.follow(record.path(HOME, run_name()))]
+    said = [event.text for event in events if event.kind == "failed"]
+    return said[-1] if said else "a task was stopped"
+
+
 def perform(step: Callable[[Log], Any]) -> Any:
     """Run a step, log and record its output, and translate its outcome for Airflow."""
     instance = get_current_context()["ti"]
-    name, run = instance.task_id, os.environ.get("EIDOLON_RUN", instance.run_id)
+    name, run = instance.task_id, run_name()
     if instance.map_index is not None and instance.map_index >= 0:
         name = f"{name}@{instance.map_index}"  # as DVC calls the stage of a shard
     file = record.path(HOME, run)

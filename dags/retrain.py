@@ -1,8 +1,9 @@
-"""The DAG `retrain`: from the dataset to a deployed champion.
+"""The DAG `retrain`: from the dataset to a new champion.
 
-This file has the order of the tasks and their policy: retries, timeouts, the pool. ops.steps has
-the work of each task, and dvc.yaml says what is computed from what. Nothing broken is promoted: a
-Bento is built and answers golden queries before its version becomes the champion.
+This file has the order of the tasks and their policy: retries, timeouts, the pool. ops.steps and
+ops.rollout have the work of each task, and dvc.yaml says what is computed from what. Nothing broken
+is promoted: a Bento is built and answers golden queries before its version becomes the champion.
+With `gate.approval` the run ends after the gate, and the DAG `approve` goes on.
 
 Airflow parses this file again and again, so it imports nothing heavy.
 """
@@ -13,11 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
-from assets import CHAMPION, DATASET
-from perform import perform
-from retries import RETRIES
+from assets import CHAMPION, DATASET, PASSED
+from perform import perform, run_name
+from policy import DEFAULTS, approval
 
-from ops import steps
+from ops import rollout, steps
 from ops.environment import POOL
 
 HOURS = {
@@ -53,9 +54,16 @@ def stage_task(name: str) -> Any:
 
     @task(**policy(name))
     def stage() -> dict[str, Any]:
-        return perform(lambda log: steps.stage(name, log))
+        return perform(lambda log: steps.stage(name, run_name(), log))
 
     return stage()
+
+
+@task(**policy("dataset"))
+def dataset() -> dict[str, Any]:
+    """Gather the dataset, and pin what this run is of: pictures that come later are the next
+    run's."""
+    return perform(lambda log: steps.dataset(run_name(), log))
 
 
 @task
@@ -67,55 +75,53 @@ def inspect() -> dict[str, Any]:
 @task(**policy("plan"))
 def plan() -> list[int]:
     """Plan the drawing in shards. `imagine` is mapped over them."""
-    shards: list[int] = perform(steps.plan)["shards"]
+    shards: list[int] = perform(lambda log: steps.plan(run_name(), log))["shards"]
     return shards
 
 
 @task(**policy("imagine"))
 def imagine(shard: int) -> dict[str, Any]:
     """Draw the pictures of one shard."""
-    return perform(lambda log: steps.imagine(shard, log))
+    return perform(lambda log: steps.imagine(shard, run_name(), log))
 
 
 @task
 def register() -> dict[str, Any]:
     """Register the bundle as a version of the model, and as the challenger."""
-    return perform(steps.register)
+    return perform(lambda log: rollout.register(run_name(), log))
 
 
 @task
 def gate(registered: Given) -> dict[str, Any]:
-    """Stop a challenger that is worse than the champion."""
-    return perform(lambda log: steps.gate(registered["version"], log))
+    """Compare the challenger with the champion, on the same data. Stop one that is not as good."""
+    return perform(lambda log: rollout.gate(registered["version"], log))
+
+
+@task(outlets=[PASSED])
+def submit(passed: Given, *, outlet_events: Any = None) -> None:
+    """Ask a person to approve the version: the DAG `approve` starts and waits."""
+    perform(lambda log: rollout.submit(passed, log))
+    outlet_events[PASSED].extra = passed
 
 
 @task
 def build(passed: Given) -> dict[str, Any]:
     """Build a Bento of the registered bundle."""
-    return perform(lambda log: steps.build(passed["version"], log))
+    return perform(lambda log: rollout.build_passed(passed, log))
 
 
 @task
 def check(built: Given) -> dict[str, Any]:
     """Ask the Bento golden queries, on a port of its own."""
-    return perform(lambda log: steps.check(built["version"], built["tag"], log))
+    return perform(lambda log: rollout.check(built["tag"], log))
 
 
 @task(outlets=[CHAMPION])
-def promote(registered: Given, built: Given, *, outlet_events: Any = None) -> None:
-    """Move the alias `champion` to the version."""
-    perform(lambda log: steps.promote(built["version"], log))
-    outlet_events[CHAMPION].extra = {
-        "version": built["version"],
-        "run_id": registered["run_id"],
-        "bento": built["tag"],
-    }
-
-
-@task
-def deploy(built: Given) -> dict[str, Any]:
-    """Let the endpoint serve the Bento."""
-    return perform(lambda log: steps.deploy(built["version"], built["tag"], log))
+def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
+    """Move the alias `champion` to the version, unless somebody else moved it meanwhile. The DAG
+    `deploy` brings it to the endpoint."""
+    perform(lambda log: rollout.promote(built["version"], passed, log))
+    outlet_events[CHAMPION].extra = {"version": built["version"], "bento": built["tag"]}
 
 
 @dag(  # without a start_date the first scheduled run waits for its day
@@ -125,17 +131,22 @@ def deploy(built: Given) -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args=RETRIES | {"execution_timeout": timedelta(minutes=30)},
+    default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
+    doc_md=__doc__,
     tags=["eidolon"],
 )
 def retrain() -> None:
-    """Generate, train and register. A better model is promoted and deployed."""
+    """Generate, train and register. A better version becomes the champion."""
     planned, registered = plan(), register()
-    first, *others = [stage_task(name) for name in HOURS if name not in ("plan", "imagine")]
-    built = build(gate(registered))
-    chain(first, inspect(), planned)
+    others = [stage_task(name) for name in HOURS if name not in ("dataset", "plan", "imagine")]
+    passed = gate(registered)
+    chain(dataset(), inspect(), planned)
     chain(imagine.expand(shard=planned), *others, registered)
-    chain(built, check(built), promote(registered, built), deploy(built))
+    if approval() is not None:
+        submit(passed)
+        return
+    built = build(passed)
+    chain(built, check(built), promote(passed, built))
 
 
 retrain()

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -80,13 +80,26 @@ def status() -> None:
 
 
 @app.command()
-def deploy() -> None:
-    """Deploy the version with the alias `champion` (after `eidolon promote`)."""
-    from ops.steps import follow_champion
+def deploy(
+    version: Annotated[
+        str | None,
+        typer.Option(help="if this version is still loaded, serve it without asking the registry"),
+    ] = None,
+) -> None:
+    """Deploy the version with the alias `champion`: after `eidolon promote`, or to repair."""
+    from ops import swap
 
     os.environ.update(added())
-    live = follow_champion(print)
-    print(f"version {live['version']} is deployed as {live['bento']}")
+    if version is None or not swap.go_back(version):
+        from ops.release import ReleaseError
+        from ops.rollout import follow_champion
+
+        try:
+            version = follow_champion(lambda line: print(line, flush=True))["version"]
+        except ReleaseError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+    print(f"version {version} is deployed")
 
 
 @app.command()

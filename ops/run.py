@@ -32,11 +32,10 @@ from ops.airflow import Airflow
 from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
 from ops.progress import Board, Display
-from ops.record import Event
+from ops.record import Event, Kind
 from ops.services import Supervisor
-from ops.summary import facts, figures, outcome, refusal, summarise
+from ops.summary import facts, figures, not_promoted, outcome, summarise
 
-AFTER = ["register", "gate", "build", "check", "promote", "deploy"]
 LOG = HOME / "logs" / "run.log"
 SUMMARY = ROOT / "reports" / "summary.json"
 HITS = 5
@@ -63,7 +62,8 @@ def stage_names() -> list[str]:
 def task_names(stages: list[str]) -> list[str]:
     """The tasks of the DAG in their order, as a person sees them."""
     first, *others = stages
-    return [first, "inspect", *others, *AFTER]
+    after = ["submit"] if config.load().gate.approval else ["build", "check", "promote"]
+    return [first, "inspect", *others, "register", "gate", *after]
 
 
 def prepare_airflow(log: Path) -> None:
@@ -109,6 +109,7 @@ def run(console: Console) -> dict[str, Any]:
                 display.say("preparing Airflow")
                 prepare_airflow(LOG)
                 _follow(display, events, scheduled)
+                _deploy(display, events)
                 display.say("asking the example query")
                 summary = _report(events, stages)
         except (RunError, EidolonError, TransientError) as error:
@@ -118,9 +119,9 @@ def run(console: Console) -> dict[str, Any]:
     if summary["bento"]["tag"] is None:
         then = "see below: nothing can be served yet"
     console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
-    refused = refusal(events)
-    if refused is not None:
-        console.print(refused, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    why_not = not_promoted(events)
+    if why_not is not None:
+        console.print(why_not, style="yellow", highlight=False, markup=False, soft_wrap=True)
     return summary
 
 
@@ -179,6 +180,29 @@ def _on_scheduler(name: str) -> Iterator[Callable[[], bool | None]]:
     yield lambda: {"success": True, "failed": False}.get(airflow.state("retrain", name))
 
 
+def _deploy(display: Display, events: list[Event]) -> None:
+    """Bring the champion, if there is one, to the endpoint: `airflow dags test` starts no other
+    DAG. On a scheduler the DAG `deploy` may do it first, and then there is nothing to do."""
+    display.take(Event("deploy", "started"))
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "deploy"],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or [""]
+    with LOG.open("a") as out:
+        out.write(done.stdout + done.stderr)
+    no_champion = release.deployed() is None and not_promoted(events) is not None
+    kind: Kind = "done" if done.returncode == 0 else "skipped" if no_champion else "failed"
+    display.take(Event("deploy", kind, lines[-1].removeprefix("error: ")))
+    if kind == "failed":
+        raise RunError(f"deploy failed: {lines[-1].removeprefix('error: ')}")
+
+
 def _metrics() -> dict[str, Any]:
     metrics: dict[str, Any] = read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`")
     return metrics
@@ -198,8 +222,6 @@ def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
     query = json.loads(done.stdout.splitlines()[-1])
     live = release.deployed()
     summary = summarise(events, _metrics(), query, stages, live["bento"] if live else None)
-    if live is None and refusal(events) is None:
-        raise RunError("nothing is deployed, though the gate refused nothing: run it again")
     write_json(SUMMARY, summary)
     for picture in EVALUATION.glob("*.png"):
         shutil.copy(picture, SUMMARY.parent)

@@ -1,4 +1,4 @@
-"""The work of the tasks of the DAGs, without Airflow.
+"""The work of the tasks of the DAGs `ingest` and `retrain` up to the bundle, without Airflow.
 
 Each step takes and returns small values (ids, tags, sentences), so that it can be tried again by
 itself. The DAGs decide on the order, and on what happens when a step fails.
@@ -7,7 +7,6 @@ itself. The DAGs decide on the order, and on what happens when a step fails.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,20 +16,17 @@ from typing import Any
 
 from components import config
 from components.errors import EidolonError, TransientError
+from components.lifecycle import snapshot
 from components.paths import INBOX, INSPECTION, VALIDATION
 from components.versioning.remote import has_remote
-from ops import inbox, release
+from ops import inbox
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
-from ops.environment import HOME
 from ops.lock import one_at_a_time
-from ops.services import ENDPOINT, LOGS, Service, Supervisor, current, healthy
 from ops.stage import Log
 
 PAGES = {"validate": VALIDATION / "index.html"}
 """The pages that stages leave for people."""
-
-PATIENCE = 180.0  # seconds until the endpoint must serve a new deployment
 
 
 class NothingToDo(Exception):  # noqa: N818 - not an error
@@ -38,11 +34,32 @@ class NothingToDo(Exception):  # noqa: N818 - not an error
     why."""
 
 
-def stage(name: str, log: Log) -> dict[str, Any]:
-    """Bring one stage of dvc.yaml up to date."""
+def dataset(run: str, log: Log) -> dict[str, Any]:
+    """Bring the stage `dataset` up to date, and pin what the run ``run`` is of."""
+    begun, attempt = snapshot.begin(), 0
     config.load()  # an unknown or absurd parameter stops the run before anything is computed
+    while True:
+        result = asdict(stages.repro("dataset", log))
+        if snapshot.take(run, begun, attempt) is not None:
+            return result
+        log("pictures were ingested meanwhile: the dataset is read again")
+        attempt += 1
+
+
+def stage(name: str, run: str, log: Log) -> dict[str, Any]:
+    """Bring a later stage of dvc.yaml up to date, alone: what the run began with stays as it is."""
+    config.load()
     with _shown(PAGES.get(name), log) as page:
-        return asdict(stages.repro(name, log)) | page
+        return asdict(stages.repro(name, log, alone=_pinned(run))) | page
+
+
+def _pinned(run: str) -> bool:
+    """Whether this clone has what the run began with; if so, that must not have changed. Another
+    clone has the stages before from DVC's shared cache or remote."""
+    pinned = snapshot.of(run)
+    if pinned is not None:
+        pinned.check()
+    return pinned is not None
 
 
 @contextmanager
@@ -82,39 +99,27 @@ def inspect(log: Log) -> dict[str, Any]:
         return {"warnings": len(report["warnings"])} | page
 
 
-def plan(log: Log) -> dict[str, Any]:
+def plan(run: str, log: Log) -> dict[str, Any]:
     """Bring the stage `plan` up to date, and return the shards that it made."""
-    return stage("plan", log) | {"shards": list(config.load().generator.shards)}
+    return stage("plan", run, log) | {"shards": list(config.load().generator.shards)}
 
 
-def imagine(shard: int, log: Log) -> dict[str, Any]:
+def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     """Draw one shard on an accelerator of its own, and push it for the clones that share the
     remote."""
     from components.versioning import dvc
 
     config.load()
-    with one_at_a_time("plan"):  # other shards read what it wrote
-        status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
-        if any(why != ["always changed"] for why in status.values()):
-            stages.repro("plan", log)
+    if not _pinned(run):
+        with one_at_a_time("plan"):  # other shards read what it wrote
+            status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
+            if any(why != ["always changed"] for why in status.values()):
+                stages.repro("plan", log)
     with one_of(accelerators()) as chosen:
         result = asdict(stages.repro(f"imagine@{shard}", log, chosen, alone=True))
     if has_remote():
         dvc.run("push", "--run-cache", f"imagine@{shard}")
     return result
-
-
-def register(log: Log) -> dict[str, Any]:
-    """Push the data of the bundle, then register the bundle in MLflow as `challenger`."""
-    from components.lifecycle import registry
-    from components.versioning import dvc
-
-    params = config.load()
-    if not registry.is_registered():
-        dvc.push_version(log)  # so that every registered version can be restored
-    found = registry.register(params)
-    log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
-    return asdict(found)
 
 
 def collect(source: str | None, log: Log) -> dict[str, Any]:
@@ -167,106 +172,3 @@ def announced(last: str) -> None:
     from components.collection import catalog
 
     catalog.mark_announced(last)
-
-
-def gate(version: str, log: Log) -> dict[str, Any]:
-    """Let ``version`` pass, or raise :class:`NothingToDo` with the reason against it."""
-    from components.lifecycle import registry
-    from components.lifecycle.gate import compare
-    from components.lifecycle.reference import reference, trained
-
-    champion = registry.by_alias(registry.CHAMPION)
-    if champion is not None and str(champion.version) == version:
-        reason = f"unchanged: version {version} is the champion"
-    else:
-        if registry.rolled_back(version):
-            raise NothingToDo(
-                f"version {version} was rolled back: `eidolon promote {version}` lifts that"
-            )
-        params = config.load()
-        against = reference(trained(version), params.inspect.max_lost)
-        if champion is not None and against.version is None:
-            log(against.sentence)
-        before = registry.metrics_of(against.version) if against.version else None
-        verdict = compare(
-            registry.metrics_of(version), before, params.gate, params.evaluate.min_categories
-        )
-        reason = verdict.reason
-        if not verdict.passed:
-            raise NothingToDo(f"version {version} is not promoted: {reason}")
-    log(reason)
-    return {"version": version, "reason": reason}
-
-
-def build(version: str, log: Log) -> dict[str, Any]:
-    """Build the Bento of ``version`` from the bundle in the registry."""
-    from components.lifecycle import registry
-
-    HOME.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME, prefix="bundle-") as folder:
-        built = release.build(registry.download(version, Path(folder)), version, log)
-    return {"version": version, "tag": built["tag"], "built": built["built"]}
-
-
-def check(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Ask ``tag`` golden queries. Raises :class:`NothingToDo` when it is live already: when it is
-    deployed, and the endpoint of `make up`, if that runs, is ready."""
-    from components.lifecycle import registry
-
-    champion, deployed = registry.by_alias(registry.CHAMPION), release.deployed()
-    if (
-        champion is not None
-        and str(champion.version) == version
-        and deployed is not None
-        and (deployed["bento"], str(deployed["version"])) == (tag, version)
-    ):
-        endpoint = _endpoint()
-        if endpoint is None or healthy(endpoint):
-            raise NothingToDo(f"{tag} is live already")
-        log("the endpoint does not answer: it is deployed again")
-    return release.check(tag, config.load().serve.golden_queries, log)
-
-
-def _endpoint() -> Service | None:
-    """The endpoint, if `make up` runs it."""
-    return current()[ENDPOINT] if ENDPOINT in (Supervisor().states() or {}) else None
-
-
-def promote(version: str, log: Log) -> None:
-    """Move the alias `champion` to ``version``."""
-    from components.lifecycle import registry
-
-    registry.promote(version)
-    log(f"version {version} is the champion")
-
-
-def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Point the endpoint at ``tag``. If `make up` runs the endpoint, restart it and wait for it."""
-    pointer = release.deploy(tag, version, log)
-    endpoint = _endpoint()
-    if endpoint is not None:
-        Supervisor().restart(ENDPOINT)
-        deadline = time.monotonic() + PATIENCE
-        while not healthy(endpoint):
-            if time.monotonic() > deadline:
-                raise release.ReleaseError(f"the endpoint does not start: see {LOGS}")
-            time.sleep(0.5)
-        log(f"the endpoint serves {tag}")
-    return pointer
-
-
-def follow_champion(log: Log) -> dict[str, Any]:
-    """Deploy the version with the alias `champion`: after a roll-back or a lost deployment."""
-    from components.lifecycle import registry
-
-    champion = registry.by_alias(registry.CHAMPION)
-    if champion is None:
-        raise EidolonError("no version is the champion yet: `make run` trains and promotes one")
-    version = str(champion.version)
-    tag = build(version, log)["tag"]
-    try:
-        check(version, tag, log)
-    except NothingToDo as reason:
-        log(str(reason))
-        return {"bento": tag, "version": version}
-    return deploy(version, tag, log)

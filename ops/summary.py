@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from components.errors import EidolonError
-from components.paths import VALIDATION
+from components.paths import VALIDATION, VERDICT
 from ops.record import Event
 
+_ENVIRONMENT = '  eval "$(.venv/bin/python -m ops env)"'
 GROUPS = ("seen", "unseen", "unseen_only", "harmonic")
 
 
@@ -94,24 +95,30 @@ def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:
     table.add_row("query", Text(f"“{query['text']}” → {found}"))
     table.add_row("reports", "reports/*.png, reports/summary.json")
     table.add_row("pictures", f"{VALIDATION}/index.html: what validation found")
+    table.add_row("verdict", f"{VERDICT}/index.html: how it compares with the champion")
     table.add_row("took", f"{minutes} min {rest} s" if minutes else f"{rest} s")
     table.add_row("next", then)
     return table
 
 
-def refusal(events: list[Event]) -> str | None:
-    """Why the gate refused the version, with the figure that it missed, and the commands by which a
-    person overrules the gate; ``None`` when the version passed."""
-    gate = outcome(events, "gate")
-    if gate is None or gate.kind != "skipped":
-        return None
-    version = result(events, "register")["version"]
-    return (
-        f"{gate.text}\nto serve it all the same:\n"
-        '  eval "$(.venv/bin/python -m ops env)"\n'
-        f"  eidolon promote {version}\n"
-        "  python -m ops deploy"
-    )
+def not_promoted(events: list[Event]) -> str | None:
+    """Why the version was not promoted, with the command by which a person does it all the same;
+    ``None`` when it was, or when nothing has changed. The gate refused it, or a person shall
+    approve it."""
+    gate, submitted = outcome(events, "gate"), outcome(events, "submit")
+    version = None if gate is None else result(events, "register")["version"]
+    if gate is not None and gate.kind == "skipped":
+        return (
+            f"{gate.text}\nthe verdict with its figures: {VERDICT}/index.html\n"
+            "to serve it all the same, with a reason that is kept:\n"
+            f'{_ENVIRONMENT}\n  eidolon promote {version} --reason "…"'
+        )
+    if submitted is not None and submitted.kind == "done":
+        return (
+            f"version {version} passed the gate, and waits for approval: answer in Airflow (`make"
+            f" up`), or run\n{_ENVIRONMENT}\n  eidolon promote {version}"
+        )
+    return None
 
 
 def _interval(value: Mapping[str, float], sign: str) -> str:

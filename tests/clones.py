@@ -115,10 +115,7 @@ class Clone:
 
     def champion(self) -> str:
         """The version with the alias `champion`, as MLflow tells it."""
-        code = (
-            "from components.lifecycle import registry;"
-            " print(registry.by_alias('champion').version)"
-        )
+        code = "from components.lifecycle import registry; print(registry.version_of('champion'))"
         done = self.shell(sys.executable, "-c", code)
         assert done.returncode == 0, done.stderr
         return done.stdout.split()[-1]

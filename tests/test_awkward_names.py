@@ -80,7 +80,7 @@ def registered(
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
         patch.setenv("EIDOLON_ARTIFACTS", (home / "artifacts").as_uri())
         version = registry.register(config.load())
-        registry.promote(version.version)
+        registry.set_alias(registry.CHAMPION, version.version)
         yield version
 
 

@@ -25,6 +25,7 @@ from components.lifecycle import differences, registry, restore
 from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
 from components.serving import bundle
 from components.versioning import dvc, git, lock
+from ops import rollout
 from tests.clones import Clone
 from tests.ingesting import KNOWN, NEW, tree
 
@@ -40,10 +41,9 @@ def register() -> str:
     """Version the dataset that is here and register it, as the tasks of `retrain` do."""
     dvc.run("repro", "dataset")
     bundle.bundle(config.load())
-    dvc.push_version(print)
-    found = registry.register(config.load())
-    assert found.created
-    return found.version
+    found = rollout.register("a run", print)
+    assert found["created"]
+    return str(found["version"])
 
 
 @pytest.fixture(scope="module")

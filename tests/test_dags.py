@@ -114,7 +114,7 @@ def test_a_task_s_log_shows_no_password(tmp_path: Path) -> None:
 
 def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == []
-    assert parsed["dags"] == ["ingest", "retrain"]
+    assert parsed["dags"] == ["approve", "deploy", "ingest", "retrain"]
     assert parsed["heavy"] == []
 
 
@@ -139,7 +139,7 @@ def test_ingest_looks_every_quarter_of_an_hour_and_announces_the_dataset(
 
 
 def test_its_stages_are_those_of_dvc(parsed: dict[str, Any], stages: dict[str, Any]) -> None:
-    others = {"inspect", "register", "gate", "build", "check", "promote", "deploy"}
+    others = {"inspect", "register", "gate", "build", "check", "promote"}
     always = {name for name, stage in stages.items() if stage.get("always_changed")}
     assert always == {"source"}  # DVC runs it with whatever needs it
     assert set(parsed["tasks"]) - others == set(stages) - always
@@ -189,7 +189,7 @@ def test_every_file_dependency_is_a_path(parsed: dict[str, Any], stages: dict[st
 
 
 def test_nothing_is_promoted_unchecked(parsed: dict[str, Any]) -> None:
-    order = ["bundle", "register", "gate", "build", "check", "promote", "deploy"]
+    order = ["bundle", "register", "gate", "build", "check", "promote"]
     for earlier, later in itertools.pairwise(order):
         assert later in after(parsed["tasks"], earlier)
     assert parsed["tasks"]["promote"]["outlets"] == ["champion"]

@@ -41,12 +41,12 @@ def version(client: MlflowClient, folder: Path) -> registry.Registered:
 
 
 def test_a_version_that_is_not_there_is_bad_input(client: MlflowClient) -> None:
-    assert registry.by_alias("champion") is None
+    assert registry.version_of("champion") is None
     with pytest.raises(EidolonError, match="has no version '99'"):
         registry.registered("99")
-    for ask in (registry.promote, registry.metrics_of, registry.rolled_back):
-        with pytest.raises(EidolonError, match=r"does not have it, or it was deleted .*99"):
-            ask("99")
+    assert not registry.exists("99")
+    with pytest.raises(EidolonError, match=r"does not have it, or it was deleted .*99"):
+        registry.set_alias("champion", "99")
 
 
 def test_a_deleted_run_and_a_deleted_artifact_are_bad_input(
@@ -59,19 +59,19 @@ def test_a_deleted_run_and_a_deleted_artifact_are_bad_input(
     with pytest.raises(EidolonError, match="does not have it, or it was deleted"):
         registry.download(kept.version, tmp_path)
     client.delete_run(kept.run_id)
-    with pytest.raises(EidolonError, match=r"does not accept this .*deleted"), registry._reached():
+    with pytest.raises(EidolonError, match=r"does not accept this .*deleted"), registry.reached():
         client.log_metric(kept.run_id, "a", 1)
 
 
 def test_values_that_mlflow_refuses_are_bad_input(client: MlflowClient) -> None:
     too_long = pytest.raises(EidolonError, match=r"does not accept this .*maximum length of 250")
-    with too_long, registry._reached():
+    with too_long, registry.reached():
         client.set_registered_model_tag(registry.MODEL, "a" * 400, "value")
 
 
 def test_a_conflict_is_tried_again(client: MlflowClient) -> None:
     conflict = pytest.raises(TransientError, match="another process at the same time")
-    with conflict, registry._reached():
+    with conflict, registry.reached():
         client.create_registered_model(registry.MODEL)
 
 

@@ -14,7 +14,7 @@ from ops import record
 from ops.progress import Board
 from ops.record import Event
 from ops.run import explained
-from ops.summary import facts, figures, outcome, refusal, summarise
+from ops.summary import facts, figures, not_promoted, outcome, summarise
 
 STAGES = ["dataset", "train"]
 
@@ -123,15 +123,14 @@ def test_the_summary_has_all_its_keys() -> None:
 def test_a_refused_version_is_reported_with_the_way_to_overrule_it() -> None:
     reason = "version 3 is not promoted: gain over text is at least -0.0300, not above 0.0"
     before = [event for event in events() if event.task != "gate"]
-    told = refusal([*before, Event("gate", "started"), Event("gate", "skipped", reason)])
+    told = not_promoted([*before, Event("gate", "started"), Event("gate", "skipped", reason)])
     assert told is not None
     assert told.splitlines()[0] == reason
-    assert [line.strip() for line in told.splitlines()[-2:]] == [
-        "eidolon promote 3",
-        "python -m ops deploy",
-    ]
-    assert refusal([*before, Event("gate", "done")]) is None
-    assert refusal(before) is None
+    assert told.splitlines()[-1].strip() == 'eidolon promote 3 --reason "…"'
+    assert not_promoted([*before, Event("gate", "done")]) is None
+    waits = not_promoted([*before, Event("gate", "done"), Event("submit", "done")])
+    assert waits is not None and waits.startswith("version 3 passed the gate, and waits")
+    assert not_promoted(before) is None
 
 
 def test_a_task_without_a_result_is_named() -> None:

@@ -145,7 +145,7 @@ def test_the_dataset_is_compared_with_the_champion_s(
     version = registry.register(config.load())
     now = trained(version.version)
     assert now is not None and reference(now, 0.1).rows is None
-    registry.promote(version.version)
+    registry.set_alias(registry.CHAMPION, version.version)
     before = reference(now, 0.1).rows
     assert before == (DATASET / "manifest.csv").read_text()
     report = inspect(config.load().inspect, before, out=tmp_path / "inspection")

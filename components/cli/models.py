@@ -1,9 +1,12 @@
-"""Verbs for models: choosing and promoting them, and tracing an answer."""
+"""Verbs for models: choosing, promoting and rolling back, and tracing an answer."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -12,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from components import config
+
+if TYPE_CHECKING:
+    from components.lifecycle.history import Move
 
 PANEL = "Models"
 verbs = typer.Typer()
@@ -78,12 +84,80 @@ def params(
     Console().print(table)
 
 
+Reason = Annotated[str, typer.Option(help="why; it is kept in the history")]
+Deploy = Annotated[
+    bool, typer.Option(help="whether to bring it to the endpoint now, and not when Airflow does")
+]
+
+
 @verbs.command(rich_help_panel=PANEL)
 def promote(
     version: Annotated[str, typer.Argument(help="a version of the model `eidolon`")],
+    reason: Reason = "",
+    deploy: Deploy = True,
 ) -> None:
-    """Make a registered version the champion. With an older version, this rolls back."""
-    from components.lifecycle import registry
+    """Make a registered version the champion, and serve it. One that did not pass the gate needs a
+    reason."""
+    from components.lifecycle import promotion
 
-    registry.promote_by_hand(version)
-    print(f"version {version} is now the champion")
+    _tell(promotion.promote_by_hand(version, reason), deploy)
+
+
+@verbs.command(rich_help_panel=PANEL)
+def rollback(
+    to: Annotated[
+        str | None, typer.Option(help="a version; by default the champion before this one")
+    ] = None,
+    reason: Reason = "",
+    deploy: Deploy = True,
+) -> None:
+    """Make an earlier version the champion again, and serve it."""
+    from components.lifecycle import promotion
+
+    _tell(promotion.roll_back(to, reason), deploy)
+
+
+@verbs.command(rich_help_panel=PANEL)
+def deploy() -> None:
+    """Bring the champion to the endpoint, if it is not there: to repair, or after `--no-deploy`."""
+    _deploy()
+
+
+@verbs.command(rich_help_panel=PANEL)
+def history(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, the latest first")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List who was live when, why, and who decided it."""
+    from components.lifecycle import history
+
+    moves = history.moves(limit)
+    if as_json:
+        print(json.dumps([asdict(move) for move in moves], indent=2, default=str))
+        return
+    if not moves:
+        print("no version has been the champion yet")
+        return
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("when (UTC)", "what", "version", "before", "by", "why"):
+        table.add_column(column, no_wrap=column != "why")
+    for move in moves:
+        when = move.time.strftime("%Y-%m-%d %H:%M:%S")
+        cells = (move.how, move.version or "none", move.before or "none", move.by, move.reason)
+        table.add_row(when, *map(Text, cells))
+    Console().print(table)
+
+
+def _tell(move: Move, deploy: bool) -> None:
+    before = f", in place of version {move.before}" if move.before else ""
+    print(f"version {move.version} is now the champion{before}", flush=True)
+    if deploy:
+        _deploy("--version", move.version)
+
+
+def _deploy(*arguments: str) -> None:
+    """Deploy by `python -m ops`: the command line and the operating side do not import each
+    other."""
+    done = subprocess.run([sys.executable, "-m", "ops", "deploy", *arguments], check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)

@@ -80,7 +80,7 @@ def trace(subject: str) -> dict[str, Any]:
     stdin. Raises :class:`EidolonError` for an unknown version, for something that is not an answer,
     and for a version of an older release that this one cannot read.
     """
-    if subject != STDIN and (subject.isdecimal() or registry.by_alias(subject)):
+    if subject != STDIN and (subject.isdecimal() or registry.version_of(subject)):
         return of_version(subject)
     try:
         text = sys.stdin.read() if subject == STDIN else Path(subject).read_text()

@@ -76,10 +76,9 @@ def reference(now: Trained | None, max_lost: float) -> Reference:
     This is the champion, unless it has another dataset (:meth:`Trained.follows`). Raises
     :class:`TransientError` when the registry cannot be reached.
     """
-    champion = registry.by_alias(registry.CHAMPION)
-    if champion is None:
-        return Reference(None, None, "compared with nothing, since there is no champion yet")
-    version = str(champion.version)
+    version = registry.version_of(registry.CHAMPION)
+    if version is None:
+        return Reference(None, None, "compared with nothing, since there is no champion")
     before = trained(version)
     if now is None or before is None:
         return Reference(version, None, f"version {version}, the champion, has no dataset stored")

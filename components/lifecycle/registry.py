@@ -1,13 +1,15 @@
-"""MLflow: the registered versions of the model and the two aliases.
+"""MLflow: the registered versions of the model, their aliases and tags.
 
-The alias ``champion`` names the live model. ``challenger`` names the newest candidate.
+The alias ``champion`` names the live version, ``previous`` the one before it, ``challenger`` the
+newest candidate, and ``best`` the best one so far (:mod:`components.lifecycle.gate`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,14 +26,21 @@ from components import config, manifest
 from components.errors import EidolonError
 from components.files import read_json, text_of
 from components.lifecycle import runs
+from components.lifecycle.card import card
+from components.lifecycle.gate import Verdict
 from components.lifecycle.registry_errors import GONE, code_of, translated
-from components.paths import BUNDLE, DATASET, POINTER
+from components.lifecycle.snapshot import HERE
+from components.locks import held
+from components.paths import BUNDLE, DATASET, HOME
 from components.variables import masked
 from components.versioning import git, lock
 
 MODEL = "eidolon"
-CHAMPION, CHALLENGER = "champion", "challenger"
-ROLLED_BACK = "rolled_back"  # a version's tag
+CHAMPION, PREVIOUS, CHALLENGER, BEST = "champion", "previous", "challenger", "best"
+ROLLED_BACK, VERDICT = "rolled_back", "verdict"  # tags of a version
+
+TAG_LENGTH = 5000
+"""Characters that MLflow keeps of a tag."""
 
 _UNKNOWN = {*GONE, "INVALID_PARAMETER_VALUE"}
 """The codes of MLflow's errors for a version, and for an alias, that does not exist."""
@@ -65,7 +74,7 @@ class MissingArtifactError(EidolonError):
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
+def reached() -> Iterator[None]:
     """Turn errors of MLflow into our own.
 
     Raises :class:`EidolonError` for a request that the registry refuses, and for something that it
@@ -97,23 +106,40 @@ def tracking_uri() -> str:
     return masked(mlflow.get_tracking_uri())
 
 
-@_reached()
-def register(params: config.Params) -> Version:
+@reached()
+def register(params: config.Params, pinned: Mapping[str, Path] = HERE) -> Version:
     """Log the bundle as a run and register it as ``challenger``.
 
-    This is idempotent: a dvc.lock that was registered before gives the same version again.
+    ``pinned`` are the files that :func:`components.lifecycle.runs.log` records. This is idempotent:
+    a dvc.lock that was registered before gives the same version again.
     """
     registry, digest = client(), lock.digest()
-    known = _with_digest(registry, digest)
-    if known is not None:
-        registry.set_registered_model_alias(MODEL, CHALLENGER, known.version)
-        return Version(known.run_id or "", MODEL, str(known.version), created=False)
+    with held(HOME / "registry.lock"):  # two processes must not register the same dvc.lock
+        known = _with_digest(registry, digest)
+        created = known is None
+        found = known or _create(registry, digest, params, pinned)
+        registry.set_registered_model_alias(MODEL, CHALLENGER, found.version)
+    return Version(found.run_id or "", MODEL, str(found.version), created)
+
+
+def _create(
+    registry: MlflowClient, digest: str, params: config.Params, pinned: Mapping[str, Path]
+) -> ModelVersion:
+    """A new version with its run, tags and card."""
     info = read_json(BUNDLE / "bundle.json", "run `dvc repro bundle`")
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    tags = {
+        "dvc_lock": digest,
+        "dataset": info["dataset"]["dvc"],
+        "pictures": str(len(rows)),
+        "categories": str(rows["category"].nunique()),
+        "collection": lock.collection_hash(text_of(pinned["pictures.dvc"])),
+        **asdict(git.code()),
+    }
     mlflow.set_experiment(experiment_id=runs.experiment(registry))
     with mlflow.start_run(run_name=f"retrain-{digest[:8]}") as run:
         mlflow.set_tags({"dvc_lock": digest, "profile": params.profile})
-        runs.log(params, info, rows)
+        runs.log(params, info, rows, pinned)
     try:
         registry.create_registered_model(
             MODEL, description="Retrieval bundles: gallery index, aggregator, λ, query vectors"
@@ -121,24 +147,16 @@ def register(params: config.Params) -> Version:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    version = registry.create_model_version(
+    return registry.create_model_version(
         MODEL,
         source=f"{run.info.artifact_uri}/bundle",
         run_id=run.info.run_id,
-        tags={
-            "dvc_lock": digest,
-            "dataset": info["dataset"]["dvc"],
-            "pictures": str(len(rows)),
-            "categories": str(rows["category"].nunique()),
-            "collection": lock.collection_hash(text_of(POINTER)),
-            **asdict(git.code()),
-        },
+        tags=tags,
+        description=card(info, tags),
     )
-    registry.set_registered_model_alias(MODEL, CHALLENGER, version.version)
-    return Version(run.info.run_id, MODEL, str(version.version), created=True)
 
 
-@_reached()
+@reached()
 def keep(folder: Path, why: str) -> str:
     """Log ``folder`` as the artifacts of a failed run, with ``why`` as its description.
 
@@ -156,13 +174,13 @@ def keep(folder: Path, why: str) -> str:
     return f"{tracking_uri()} experiment {runs.EXPERIMENT}, run {run.info.run_id}"
 
 
-@_reached()
+@reached()
 def is_registered() -> bool:
     """Whether the current dvc.lock was registered before."""
     return _with_digest(client(), lock.digest()) is not None
 
 
-@_reached()
+@reached()
 def versions() -> list[Registered]:
     """All versions, oldest first."""
     found = client().search_model_versions(f"name = '{MODEL}'")
@@ -170,14 +188,15 @@ def versions() -> list[Registered]:
     return [_registered(v, aliases) for v in sorted(found, key=lambda v: int(v.version))]
 
 
-@_reached()
+@reached()
 def registered(version: str) -> Registered:
     """One version, by its number or an alias.
 
     Raises :class:`EidolonError` when there is no such version.
     """
-    found = (
-        _if_known(client().get_model_version, version) if version.isdecimal() else by_alias(version)
+    found = _if_known(
+        client().get_model_version if version.isdecimal() else client().get_model_version_by_alias,
+        version,
     )
     if found is None:
         raise EidolonError(
@@ -186,7 +205,7 @@ def registered(version: str) -> Registered:
     return _registered(found, _aliases())
 
 
-@_reached()
+@reached()
 def artifacts(version: Registered, *paths: str) -> dict[str, str]:
     """The texts of a version's artifacts by their path. ``paths`` are files or folders.
 
@@ -215,49 +234,60 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
     return texts
 
 
-@_reached()
-def by_alias(alias: str) -> ModelVersion | None:
-    """The version that ``alias`` names, or None."""
-    return _if_known(client().get_model_version_by_alias, alias)
+@reached()
+def version_of(alias: str) -> str | None:
+    """The number of the version that ``alias`` names, or None."""
+    found = _if_known(client().get_model_version_by_alias, alias)
+    return None if found is None else str(found.version)
 
 
-@_reached()
-def promote(version: str) -> None:
-    """Make ``version`` the champion."""
-    client().set_registered_model_alias(MODEL, CHAMPION, version)
+@reached()
+def exists(version: str) -> bool:
+    """Whether the registry has ``version``: somebody may have deleted it."""
+    return _if_known(client().get_model_version, version) is not None
 
 
-@_reached()
-def promote_by_hand(version: str) -> None:
-    """Make ``version`` the champion at a person's request.
-
-    A newer champion that it replaces is marked as rolled back, so that the next retraining does not
-    promote it again. Promoting a marked version by hand removes its mark. Raises
-    :class:`EidolonError` for a version that does not exist.
-    """
-    registry, before, found = client(), by_alias(CHAMPION), registered(version)
-    promote(found.version)
-    if before is not None and int(before.version) > int(found.version):
-        registry.set_model_version_tag(MODEL, before.version, ROLLED_BACK, f"for {found.version}")
-    if ROLLED_BACK in found.tags:
-        registry.delete_model_version_tag(MODEL, found.version, ROLLED_BACK)
+@reached()
+def set_alias(alias: str, version: str) -> None:
+    """Let ``alias`` name ``version``. The champion moves by
+    :mod:`components.lifecycle.promotion`."""
+    client().set_registered_model_alias(MODEL, alias, version)
 
 
-@_reached()
-def rolled_back(version: str) -> bool:
-    """Whether a person replaced ``version`` by an older one."""
-    return ROLLED_BACK in client().get_model_version(MODEL, version).tags
+@reached()
+def remove_alias(alias: str) -> None:
+    """Let ``alias`` name no version."""
+    client().delete_registered_model_alias(MODEL, alias)
 
 
-@_reached()
-def metrics_of(version: str) -> dict[str, float]:
-    """The final metrics of the run of ``version``, by flat name, such as ``gain.unseen.low``."""
-    registry = client()
-    found = registry.get_model_version(MODEL, version)
-    return dict(registry.get_run(found.run_id or "").data.metrics)
+@reached()
+def tag(version: str, key: str, value: str) -> None:
+    """Set a tag of ``version``; what is too long for MLflow is cut."""
+    client().set_model_version_tag(MODEL, version, key, value[:TAG_LENGTH])
 
 
-@_reached()
+@reached()
+def untag(version: str, key: str) -> None:
+    """Remove a tag of ``version``."""
+    client().delete_model_version_tag(MODEL, version, key)
+
+
+@reached()
+def store_verdict(version: str, folder: Path, verdict: Verdict) -> None:
+    """Keep the gate's ``verdict`` on ``version``: as tags, as metrics of its run, in its card, and
+    the page in ``folder`` as the artifacts `verdict/`."""
+    registry, found = client(), registered(version)
+    registry.log_artifacts(found.run_id, str(folder), "verdict")
+    for name, value in verdict.figures.items():
+        registry.log_metric(found.run_id, f"gate.{name}", value)
+    said = {VERDICT: "passed" if verdict.passed else "refused", "verdict_reason": verdict.reason}
+    for key, value in said.items():
+        tag(version, key, value)
+    kept = artifacts(found, "bundle/bundle.json")["bundle/bundle.json"]
+    registry.update_model_version(MODEL, version, card(json.loads(kept), found.tags | said))
+
+
+@reached()
 def download(version: str, folder: Path) -> Path:
     """Copy the bundle of ``version`` into ``folder``, and return its path."""
     found = client().get_model_version(MODEL, version)

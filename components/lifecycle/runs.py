@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -12,41 +14,36 @@ from mlflow import MlflowClient
 
 from components import config, tables
 from components.files import read_json
+from components.lifecycle.snapshot import HERE
 from components.nested import flat
 from components.paths import (
     ACCEPTED,
     AGGREGATOR,
     BUNDLE,
-    COLLECTION,
     DATASET,
     EVALUATION,
     INSPECTION,
     LOCK,
-    POINTER,
-    SOURCE,
     VALIDATION,
 )
 
 EXPERIMENT = "eidolon-retrain"
 
-KEPT = {
-    "params.yaml": config.PARAMS,
-    "dataset.csv": DATASET / "manifest.csv",
-    "accepted.csv": ACCEPTED / "manifest.csv",
-    "collection.csv": COLLECTION / "manifest.csv",
-    "pictures.dvc": POINTER,
-    "source.json": SOURCE,
-}
-"""The files, besides dvc.lock, from which a version is traced and restored, by their names in the
-run's `lineage/`."""
+_KEPT = {"dataset.csv": DATASET / "manifest.csv", "accepted.csv": ACCEPTED / "manifest.csv"}
 
 
-def log(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None:
+def log(
+    params: config.Params,
+    info: dict[str, Any],
+    rows: pd.DataFrame,
+    pinned: Mapping[str, Path] = HERE,
+) -> None:
     """Log everything about the bundle to the active run.
 
     This is: the parameters, the bundle's metrics, the metrics of each epoch under `train.`, and all
     files that record what the bundle was made from. ``info`` is the content of bundle.json, and
-    ``rows`` is the dataset's manifest.
+    ``rows`` is the dataset's manifest. ``pinned`` are the files of :data:`HERE`, or copies from
+    when the run began. A version is traced and restored from `lineage/` and dvc.lock.
     """
     mlflow.log_params(_params(params))
     trained = read_json(AGGREGATOR / "train.json", "run `dvc repro train`")
@@ -67,24 +64,24 @@ def log(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None
     if INSPECTION.is_dir():
         mlflow.log_artifacts(str(INSPECTION), "inspection")
     mlflow.log_artifact(str(LOCK))
-    for name, file in KEPT.items():
+    for name, file in {**pinned, **_KEPT}.items():
         if file.is_file():
             mlflow.log_text(file.read_text(), f"lineage/{name}")
     mlflow.log_artifacts(str(BUNDLE), "bundle")
 
 
-def experiment(client: MlflowClient) -> str:
-    """The id of the experiment, which is created if needed.
+def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """The id of the experiment ``name``, which is created if needed.
 
     Without a server, its artifacts go to ``EIDOLON_ARTIFACTS``, because the default would depend on
     the working directory. A server has its own place for artifacts.
     """
-    found = client.get_experiment_by_name(EXPERIMENT)
+    found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     served = mlflow.get_tracking_uri().startswith("http")
     place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
-    return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 def _params(params: config.Params) -> dict[str, str]:

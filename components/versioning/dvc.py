@@ -41,9 +41,12 @@ def push(targets: Sequence[str], log: Log) -> None:
         log("no DVC remote is configured: other clones cannot restore this version")
 
 
-def push_version(log: Log) -> None:
-    """Push the dataset and the collection that the version in dvc.lock was trained on."""
-    push(["dataset", *([str(POINTER)] if POINTER.is_file() else [])], log)
+def push_version(hashes: Sequence[str], log: Log) -> None:
+    """Push the folders with these DVC ``hashes``, the dataset and the collection of a version. The
+    collection here may have grown since the version was trained. The caller must hold the lock of
+    the collection."""
+    with _described(hashes) as (descriptions, _):
+        push(descriptions, log)
 
 
 def fetch(hashes: Sequence[str]) -> None:

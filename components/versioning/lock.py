@@ -53,6 +53,20 @@ def dataset_hash(lock: str | None = None) -> str:
         raise EidolonError(f"{LOCK} does not name the dataset ({error}): run `dvc repro`") from None
 
 
+def was_read(stage: str, path: Path) -> bool:
+    """Whether ``stage``, as dvc.lock records it, read the file ``path`` with its present content.
+
+    Raises :class:`EidolonError` when dvc.lock is missing or damaged.
+    """
+    try:
+        deps = yaml.safe_load(LOCK.read_text())["stages"][stage]["deps"]
+        recorded = {dep["path"]: dep["md5"] for dep in deps}[str(path)]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise EidolonError(f"{LOCK} does not name {path} ({error}): run `dvc repro`") from None
+    with path.open("rb") as file:
+        return bool(recorded == hashlib.file_digest(file, "md5").hexdigest())
+
+
 def collection_hash(pointer: str | None) -> str:
     """DVC's hash of a collection's pictures, from the text of its pictures.dvc.
 

@@ -1,0 +1,156 @@
+"""Moves the alias `champion`: by the gate, by a person, back after a failure.
+
+MLflow cannot set an alias on a condition. So each move reads the alias, compares it with what was
+expected, and sets it, under a lock of this checkout. Another machine could still move it in the
+milliseconds between.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from components.errors import EidolonError
+from components.lifecycle import history, registry
+from components.lifecycle.history import Move
+from components.lifecycle.registry import CHAMPION, PREVIOUS, ROLLED_BACK, VERDICT
+from components.locks import held
+from components.paths import HOME
+
+
+class SupersededError(EidolonError):
+    """The champion is no longer the one that a version was judged against."""
+
+
+def promote(version: str, expected: str | None, *, by: str, reason: str) -> None:
+    """Make ``version`` the champion, in place of ``expected`` (``None``: there is no champion).
+
+    A version that is the champion already stays it, so the call can be repeated. Raises
+    :class:`SupersededError` when another version has become the champion meanwhile.
+    """
+    with _alone():
+        now = _champion()
+        if now == version:
+            if not _is_last(version):  # a process was killed before it recorded the move
+                history.record(Move("promoted", version, expected or "", by, reason))
+            return
+        if now != expected:
+            raise SupersededError(
+                f"version {version} is not promoted: it was judged against {_named(expected)}, and"
+                f" {_named(now)} is the champion now; a new run judges it again"
+            )
+        _move(Move("promoted", version, now or "", by, reason))
+
+
+def promote_by_hand(version: str, reason: str = "") -> Move:
+    """Make ``version`` the champion at a person's request.
+
+    A version that did not pass the gate needs a ``reason``, which is kept. A newer champion that it
+    replaces is marked as rolled back, so that the next retraining does not promote it again.
+    Promoting a marked version removes its mark.
+
+    Raises :class:`EidolonError` for a version that does not exist, and for a missing reason.
+    """
+    found = registry.registered(version)
+    verdict = found.tags.get(VERDICT)
+    with _alone():
+        now = _champion()
+        back = now is not None and int(now) > int(found.version)
+        if verdict != "passed" and not reason.strip() and now != found.version and not back:
+            why = found.tags.get(f"{VERDICT}_reason", "no gate has judged it")
+            raise EidolonError(
+                f"version {found.version} did not pass the gate ({why}): give --reason TEXT to"
+                " promote it all the same; the text is kept"
+            )
+        how: history.How = "rolled back" if back else "promoted"
+        move = Move(how, found.version, now or "", person(), reason.strip() or "asked for by hand")
+        if now != found.version:
+            _move(move)
+        if back and now is not None:
+            registry.tag(now, ROLLED_BACK, f"for {found.version}: {move.reason}")
+        if ROLLED_BACK in found.tags:
+            registry.untag(found.version, ROLLED_BACK)
+    return move
+
+
+def roll_back(to: str | None = None, reason: str = "") -> Move:
+    """Make the version ``to`` the champion, or without it the one before the present champion.
+
+    Raises :class:`EidolonError` when there is none to go back to.
+    """
+    now = _champion()
+    target = to or registry.version_of(PREVIOUS)
+    if target is None or target == now:
+        raise EidolonError(
+            "no version was the champion before this one: `eidolon data log` lists the versions;"
+            " name one with --to"
+        )
+    if to is None and ROLLED_BACK in registry.registered(target).tags:
+        raise EidolonError(
+            f"version {target}, the champion before, was itself rolled back: name an older version"
+            f" with --to, or `eidolon promote {target}`"
+        )
+    return promote_by_hand(target, reason or "rolled back")
+
+
+def put_back(failed: str, to: str | None, *, by: str, reason: str) -> bool:
+    """Make ``to``, which is deployed, the champion again, because ``failed`` could not be deployed;
+    without ``to`` there is no champion then. Returns false when ``failed`` is not the champion any
+    more."""
+    with _alone():
+        if _champion() != failed:
+            return False
+        _move(Move("put back", to or "", failed, by, reason))
+        return True
+
+
+def note_found(version: str, before: str | None) -> None:
+    """Record that somebody made ``version`` the champion in MLflow itself, unless the history knows
+    it. ``before`` is the version that was deployed."""
+    with _alone():
+        if _champion() != version or _is_last(version):
+            return
+        if before not in (None, version) and registry.exists(str(before)):
+            registry.set_alias(PREVIOUS, str(before))
+        reason = "the alias was moved in MLflow"
+        history.record(Move("found", version, before or "", "unknown", reason))
+
+
+def person() -> str:
+    """The name of the user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def _champion() -> str | None:
+    return registry.version_of(CHAMPION)
+
+
+def _is_last(version: str) -> bool:
+    latest = history.moves(1)
+    return bool(latest) and latest[0].version == version
+
+
+def _move(move: Move) -> None:
+    """Set the aliases, then record it. ``previous`` comes first: a process that is killed between
+    the two leaves a champion that can be gone back from."""
+    if move.before and move.how != "put back" and registry.exists(move.before):
+        registry.set_alias(PREVIOUS, move.before)
+    if move.version:
+        registry.set_alias(CHAMPION, move.version)
+    else:
+        registry.remove_alias(CHAMPION)
+    history.record(move)
+
+
+def _named(version: str | None) -> str:
+    return "no champion" if version is None else f"version {version}"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with held(HOME / "registry.lock"):
+        yield

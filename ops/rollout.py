@@ -1,0 +1,236 @@
+"""From a bundle to the live version: the work of the tasks of `retrain` after its stages, and of
+`approve` and `deploy`, without Airflow.
+
+A version is registered, judged, built and checked before it becomes the champion. The endpoint then
+follows the champion. Each step can be tried again by itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from components import config
+from components.errors import EidolonError
+from components.lifecycle import snapshot
+from components.paths import VERDICT
+from ops import release, swap
+from ops.environment import HOME
+from ops.stage import Log
+from ops.steps import NothingToDo
+
+BY = "the DAG retrain"
+
+
+def register(run: str, log: Log) -> dict[str, Any]:
+    """Push the data that the run ``run`` was trained on, then register the bundle in MLflow as
+    `challenger`."""
+    from components.collection import catalog
+    from components.files import text_of
+    from components.lifecycle import registry
+    from components.versioning import dvc, lock
+
+    pinned = snapshot.of(run)
+    files, params = snapshot.HERE, config.load()
+    if pinned is not None:
+        pinned.check()
+        files, params = pinned.files(), pinned.params()
+    if not registry.is_registered():
+        collection = lock.collection_hash(text_of(files["pictures.dvc"]))
+        with catalog.locked():  # so that every registered version can be restored
+            dvc.push_version([h for h in (lock.dataset_hash(), collection) if h], log)
+    found = registry.register(params, files)
+    log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
+    return asdict(found)
+
+
+def gate(version: str, log: Log) -> dict[str, Any]:
+    """Let ``version`` pass, or raise :class:`NothingToDo` with the reason against it.
+
+    The result says which ``champion`` it was judged against, and whether it is the ``best`` so far.
+    """
+    from components.lifecycle import registry
+    from components.lifecycle.judging import judge
+
+    champion = registry.version_of(registry.CHAMPION)
+    if champion == version:
+        reason = f"unchanged: version {version} is the champion"
+        log(reason)
+        return {"version": version, "champion": version, "best": False, "reason": reason}
+    tags = registry.registered(version).tags
+    if registry.ROLLED_BACK in tags:
+        raise NothingToDo(
+            f"version {version} was rolled back ({tags[registry.ROLLED_BACK]}):"
+            f" `eidolon promote {version}` lifts that"
+        )
+    with _contenders(version, champion, log) as (challenger, before, best):
+        verdict = judge(challenger, before, best, config.load(), VERDICT)
+    registry.store_verdict(version, VERDICT, verdict)
+    log(f"the verdict: {(VERDICT / 'index.html').absolute().as_uri()}")
+    if not verdict.passed:
+        raise NothingToDo(f"version {version} is not promoted: {verdict.reason}")
+    log(verdict.reason)
+    return {
+        "version": version,
+        "champion": champion,
+        "best": verdict.is_best,
+        "reason": verdict.reason,
+        "page": VERDICT.joinpath("index.html").as_posix(),
+    }
+
+
+@contextmanager
+def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
+    """The challenger, what it is compared with, and the best version so far, each with its bundle.
+
+    A champion of another dataset is not compared with. Without a champion, what is deployed is.
+    """
+    from components.lifecycle import registry
+    from components.lifecycle.judging import Contender
+    from components.lifecycle.reference import reference, trained
+
+    HOME.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HOME, prefix="bundles-") as folder:
+
+        def registered(number: str) -> Contender:
+            place = Path(folder) / number
+            place.mkdir(exist_ok=True)
+            return Contender(f"version {number}", registry.download(number, place))
+
+        before, best = None, None
+        if champion is None:
+            live = release.deployed()
+            if live is not None:
+                log(f"there is no champion: compared with {live['bento']}, which is deployed")
+                bundle = release.bundle(str(live["bento"]), log)
+                before = Contender(f"{live['bento']}, which is deployed", bundle)
+        else:
+            against = reference(trained(version), config.load().inspect.max_lost)
+            if against.version is None:
+                log(against.sentence)
+            else:
+                before, leader = registered(champion), registry.version_of(registry.BEST)
+                if leader not in (None, champion, version):
+                    best = registered(str(leader))
+        yield registered(version), before, best
+
+
+def submit(passed: dict[str, Any], log: Log) -> None:
+    """Hand a version that the gate has let pass to the DAG `approve`. Raises :class:`NothingToDo`
+    for the champion itself."""
+    if passed["champion"] == passed["version"]:
+        raise NothingToDo(passed["reason"])
+    log(
+        f"version {passed['version']} waits for approval in Airflow's DAG `approve`; or run"
+        f" `eidolon promote {passed['version']}`"
+    )
+
+
+def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
+    """The gate's result on the version that a person shall decide about, the latest of ``passed``.
+
+    Raises :class:`NothingToDo` when a newer version has become the challenger.
+    """
+    from components.lifecycle import registry
+
+    latest = passed[-1]
+    challenger = registry.version_of(registry.CHALLENGER)
+    if challenger != latest["version"]:
+        raise NothingToDo(f"version {latest['version']} is superseded by version {challenger}")
+    log(f"version {latest['version']} waits for approval: {latest['reason']}")
+    return latest
+
+
+def build_passed(passed: dict[str, Any], log: Log) -> dict[str, Any]:
+    """Build the Bento of a version that the gate has let pass. Raises :class:`NothingToDo` for the
+    champion itself: the DAG `deploy` sees to it that it is served."""
+    if passed["champion"] == passed["version"]:
+        raise NothingToDo(passed["reason"])
+    return build(passed["version"], log)
+
+
+def build(version: str, log: Log) -> dict[str, Any]:
+    """Build the Bento of ``version`` from the bundle in the registry."""
+    from components.lifecycle import registry
+
+    HOME.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HOME, prefix="bundle-") as folder:
+        built = release.build(registry.download(version, Path(folder)), version, log)
+    return {"version": version, "tag": built["tag"], "built": built["built"]}
+
+
+def check(tag: str, log: Log) -> dict[str, Any]:
+    """Ask ``tag`` golden queries, unless it answered them before: a tag names its content."""
+    return release.check(tag, config.load().serve.golden_queries, log)
+
+
+def promote(version: str, passed: dict[str, Any], log: Log, *, by: str = BY) -> None:
+    """Move the alias `champion` to ``version``, which the gate has ``passed``.
+
+    Raises :class:`EidolonError` when another version has become the champion meanwhile, or a newer
+    one the challenger.
+    """
+    from components.lifecycle import promotion, registry
+
+    promotion.promote(version, passed["champion"], by=by, reason=passed["reason"])
+    if passed["best"]:
+        registry.set_alias(registry.BEST, version)
+    log(f"version {version} is the champion")
+
+
+def follow(log: Log) -> dict[str, Any]:
+    """Build the Bento of the version with the alias `champion`, which the endpoint shall serve.
+
+    Raises :class:`NothingToDo` when it serves that already.
+    """
+    from components.lifecycle import promotion, registry
+
+    version, before = registry.version_of(registry.CHAMPION), release.deployed()
+    if version is None:
+        raise EidolonError("no version is the champion: `make run` trains and promotes one")
+    promotion.note_found(version, str(before["version"]) if before else None)
+    built = build(version, log)
+    if swap.is_live(built["tag"], version):
+        raise NothingToDo(f"{built['tag']} is live already")
+    return built
+
+
+def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:
+    """Let the endpoint serve what :func:`follow` built."""
+    return swap.deploy(built["tag"], built["version"], log)
+
+
+def put_back(version: str | None, reason: str, log: Log) -> None:
+    """After ``version`` (``None``: the champion) could not be deployed: let the alias name what is
+    deployed."""
+    from components.lifecycle import promotion, registry
+
+    failed = version or registry.version_of(registry.CHAMPION)
+    live = release.deployed()
+    back = str(live["version"]) if live and registry.exists(str(live["version"])) else None
+    if failed is None or back == failed:
+        raise NothingToDo("the champion stays: nothing else is deployed")
+    if promotion.put_back(failed, back, by="the DAG deploy", reason=reason):
+        log(f"the champion is {f'version {back} again' if back else 'no version'}: {reason}")
+
+
+def follow_champion(log: Log) -> dict[str, Any]:
+    """Do what the DAG `deploy` does, without Airflow. Returns the Bento's ``tag`` and
+    ``version``."""
+    try:
+        built = follow(log)
+    except NothingToDo as reason:
+        log(str(reason))
+        live = release.deployed() or {}
+        return {"tag": live["bento"], "version": str(live["version"])}
+    try:
+        check(built["tag"], log)
+        switch(built, log)
+    except (release.ReleaseError, EidolonError) as error:
+        put_back(built["version"], str(error).splitlines()[0], log)
+        raise
+    return built

@@ -1,0 +1,143 @@
+"""The alias `champion`: compare and set, by hand with a reason, back, and its history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from components.errors import EidolonError
+from components.lifecycle import history, promotion, registry
+from components.lifecycle.promotion import SupersededError
+
+GATE = {"by": "the gate", "reason": "better"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that is migrated once, and copied for each test."""
+    place = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}")
+        registry.client().create_registered_model(registry.MODEL)
+    return place
+
+
+@pytest.fixture
+def client(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A registry with three versions, of which the gate let 1 and 3 pass."""
+    (tmp_path / "mlflow.db").write_bytes(database.read_bytes())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    client = registry.client()
+    for number in (1, 2, 3):
+        client.create_model_version(registry.MODEL, source=f"/nowhere/{number}")
+        registry.tag(str(number), registry.VERDICT, "refused" if number == 2 else "passed")
+    registry.tag("2", "verdict_reason", "worse than version 1")
+    return client
+
+
+def aliases() -> dict[str, str | None]:
+    return {name: registry.version_of(name) for name in (registry.CHAMPION, registry.PREVIOUS)}
+
+
+def moves() -> list[tuple[str, str, str]]:
+    return [(move.how, move.version, move.before) for move in history.moves()]
+
+
+def test_a_promotion_is_recorded_once(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.promote("1", None, **GATE)  # a task that is tried again
+    promotion.promote("3", "1", **GATE)
+    assert aliases() == {"champion": "3", "previous": "1"}
+    assert moves() == [("promoted", "3", "1"), ("promoted", "1", "")]
+    (latest, _) = history.moves()
+    assert (latest.by, latest.reason) == ("the gate", "better")
+
+
+def test_a_process_that_was_killed_after_the_move_is_recorded(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    registry.set_alias(registry.CHAMPION, "3")
+    promotion.promote("3", "1", **GATE)
+    assert moves() == [("promoted", "3", "1"), ("promoted", "1", "")]
+
+
+def test_who_was_judged_against_another_champion_is_not_promoted(client: MlflowClient) -> None:
+    """A person rolls back while a run checks its Bento."""
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)
+    promotion.roll_back()
+    with pytest.raises(SupersededError, match="judged against version 3, and version 1 is"):
+        promotion.promote("2", "3", **GATE)
+    with pytest.raises(SupersededError, match="judged against no champion"):
+        promotion.promote("2", None, **GATE)
+    assert aliases() == {"champion": "1", "previous": "3"}
+    assert moves()[0] == ("rolled back", "1", "3")
+
+
+def test_one_that_did_not_pass_needs_a_reason(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    with pytest.raises(EidolonError, match=r"did not pass the gate \(worse than version 1\): give"):
+        promotion.promote_by_hand("2")
+    with pytest.raises(EidolonError, match="give --reason"):
+        promotion.promote_by_hand("2", "  ")
+    assert moves() == [("promoted", "1", "")]
+    promotion.promote_by_hand("2", "a customer waits for it")
+    latest = history.moves(1)[0]
+    assert (latest.version, latest.reason) == ("2", "a customer waits for it")
+    assert latest.by == promotion.person()
+    with pytest.raises(EidolonError, match="has no version '9'"):
+        promotion.promote_by_hand("9", "why not")
+
+
+def test_a_roll_back_marks_what_it_replaces_until_that_is_promoted(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)
+    promotion.roll_back(reason="users complain")
+    assert registry.registered("3").tags[registry.ROLLED_BACK] == "for 1: users complain"
+    with pytest.raises(EidolonError, match="version 3, the champion before, was itself rolled"):
+        promotion.roll_back()
+    promotion.promote_by_hand("3")
+    assert registry.ROLLED_BACK not in registry.registered("3").tags
+    assert aliases() == {"champion": "3", "previous": "1"}
+
+
+def test_there_may_be_nothing_to_go_back_to(client: MlflowClient) -> None:
+    with pytest.raises(EidolonError, match="no version was the champion before"):
+        promotion.roll_back()
+    promotion.promote("1", None, **GATE)
+    with pytest.raises(EidolonError, match="name one with --to"):
+        promotion.roll_back()
+
+
+def test_what_cannot_be_deployed_is_put_back_unless_somebody_was_faster(
+    client: MlflowClient,
+) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)
+    assert promotion.put_back("3", "1", by="deploy", reason="its encoder is broken")
+    assert aliases()["champion"] == "1"
+    assert not promotion.put_back("3", "2", by="deploy", reason="again")
+    assert moves()[0] == ("put back", "1", "3")
+    assert promotion.put_back("1", None, by="deploy", reason="nothing was deployed")
+    assert aliases()["champion"] is None
+
+
+def test_a_move_in_mlflow_itself_is_noted_once(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.note_found("1", None)
+    registry.set_alias(registry.CHAMPION, "2")
+    promotion.note_found("2", "1")
+    promotion.note_found("2", "1")
+    assert moves() == [("found", "2", "1"), ("promoted", "1", "")]
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_deleted_champion_is_no_champion(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)
+    client.delete_model_version(registry.MODEL, "3")
+    assert aliases() == {"champion": None, "previous": "1"}
+    promotion.roll_back()
+    assert aliases()["champion"] == "1"

@@ -1,0 +1,138 @@
+"""What a run is of: pinned when it begins, whatever arrives while it lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import config
+from components.collection.ingest import ingest
+from components.errors import EidolonError, TransientError
+from components.lifecycle import registry, snapshot
+from components.paths import POINTER
+from components.versioning import dvc, lock
+from ops import rollout, steps
+from tests.clones import Clone
+from tests.ingesting import NEW, tree
+
+RUN = "manual__2026-11-27T10:00:00+00:00"
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone with the toy's models, as the working directory."""
+    root = Clone(tmp_path / "clone").root
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    monkeypatch.setattr("ops.stage.ROOT", root)
+    monkeypatch.setattr("ops.processes.ROOT", root)
+    return root
+
+
+def more(folder: Path, name: str = NEW) -> None:
+    """Ingest five pictures."""
+    ingest(tree(folder, {name: 5}), config.load().ingest)
+
+
+def test_pictures_that_arrive_during_a_run_are_the_next_run_s(clone: Path, tmp_path: Path) -> None:
+    steps.dataset(RUN, print)
+    before = lock.dataset_hash()
+    more(tmp_path / "new")
+    assert not steps.stage("plan", RUN, print)["cached"]
+    assert lock.dataset_hash() == before
+    pinned = snapshot.of(RUN)
+    assert pinned is not None
+    assert NEW not in pinned.files()["collection.csv"].read_text()
+    assert not pinned.files()["pictures.dvc"].exists()  # nothing had been ingested
+
+    steps.dataset("the next run", print)
+    assert lock.dataset_hash() != before
+    later = snapshot.of("the next run")
+    assert later is not None and NEW in later.files()["collection.csv"].read_text()
+    # DVC had not seen the pictures yet
+    assert later.files()["pictures.dvc"].read_text() == POINTER.read_text()
+    with pytest.raises(EidolonError, match="data/dataset is no longer the one of this run"):
+        steps.stage("plan", RUN, print)
+
+
+def test_parameters_and_code_are_those_of_the_beginning(clone: Path) -> None:
+    steps.dataset(RUN, print)
+    values = yaml.safe_load(config.PARAMS.read_text())
+    config.PARAMS.write_text("# a comment\n" + yaml.safe_dump(values))
+    steps.stage("plan", RUN, print)
+    config.PARAMS.write_text(yaml.safe_dump(values | {"train": values["train"] | {"seed": 9}}))
+    with pytest.raises(EidolonError, match=r"params.yaml has changed .*\(train\): start a new run"):
+        steps.stage("plan", RUN, print)
+    with pytest.raises(EidolonError, match="params.yaml has changed"):
+        rollout.register(RUN, print)
+    config.PARAMS.write_text(yaml.safe_dump(values))
+    code = clone / "components" / "names.py"
+    code.write_text(code.read_text() + "\n# edited\n")
+    with pytest.raises(EidolonError, match="the code has changed since this run began"):
+        steps.imagine(0, RUN, print)
+
+
+def test_pictures_that_arrive_while_the_dataset_is_read_are_read_too(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, told = snapshot.take, []
+
+    def interrupted(run: str, begun: snapshot.Begun, attempt: int) -> snapshot.Snapshot | None:
+        if attempt == 0:
+            more(tmp_path / "new")
+        return taken(run, begun, attempt)
+
+    monkeypatch.setattr(snapshot, "take", interrupted)
+    steps.dataset(RUN, told.append)
+    assert "pictures were ingested meanwhile: the dataset is read again" in told
+    pinned = snapshot.of(RUN)
+    assert pinned is not None and NEW in pinned.files()["collection.csv"].read_text()
+    assert lock.was_read("dataset", snapshot.MANIFEST)
+
+    more(tmp_path / "more", "green dotted cross")
+    with pytest.raises(TransientError, match="faster than"):
+        taken(RUN, snapshot.begin(), 5)
+
+
+def test_another_clone_has_no_snapshot_and_takes_what_was_made(clone: Path) -> None:
+    assert snapshot.of("unheard of") is None
+    steps.stage("plan", "unheard of", print)  # with the stages before it
+    assert (clone / "data" / "dataset").is_dir()
+
+
+def test_only_the_latest_snapshots_are_kept(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "KEPT", 2)
+    dvc.run("repro", "dataset")
+    for number in range(4):
+        snapshot.take(f"run {number}", snapshot.begin())
+    assert len(list(snapshot.FOLDER.iterdir())) <= 3
+    assert snapshot.of("run 0") is None and snapshot.of("run 3") is not None
+
+
+def test_a_version_s_lineage_is_of_what_it_was_trained_on(
+    toy_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures come between training and registering."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
+    pins = {"code": "any", "dataset": lock.dataset_hash()}
+    place = snapshot.FOLDER / "run"
+    place.mkdir(parents=True)
+    for name, path in snapshot.HERE.items():
+        if path.is_file():
+            (place / name).write_bytes(path.read_bytes())
+    pinned = snapshot.Snapshot(place, **pins)
+    before = pinned.files()["collection.csv"].read_text()
+    more(tmp_path / "new")
+    version = registry.register(pinned.params(), pinned.files())
+    again = registry.register(pinned.params(), pinned.files())
+    assert (version.created, again.created) == (True, False)
+    assert again.version == version.version
+    kept = registry.artifacts(registry.registered(version.version), "lineage")
+    assert kept["lineage/collection.csv"] == before
+    card = registry.client().get_model_version(registry.MODEL, version.version).description
+    assert "## Mean average precision" in card and "| seen in training |" in card
