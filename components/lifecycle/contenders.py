@@ -20,7 +20,7 @@ from components.features.embed import by_category, encode
 from components.features.features import Features
 from components.index.blocks import blocks
 from components.index.build import build_index
-from components.learning.aggregator import aggregate
+from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import average_precisions
 from components.lifecycle.gate import Precisions
 from components.models.checkpoints import fingerprint
@@ -84,20 +84,25 @@ class Prepared:
 
     def score(self, rows: Rows, params: config.Params) -> Precisions:
         """Its average precision on the categories ``rows``, in the whole gallery."""
-        found, model = self.features, self.bundle.aggregator
         index = self.bundle.info.get("index", params.index.model_dump())
-        aggregated = aggregate(model, found)
-        named = build_index(found, aggregated, index["hubness_temperature"])
-        labels, weight = found.labels(found.gallery), model.fusion_weight
-        fused, text = np.empty((2, len(rows), 2))
-        for some in blocks(len(rows), len(labels)):
-            chosen = rows[some]
-            positive = labels[None, :] == chosen[:, None]
-            for column, gallery in enumerate((named, named.uncorrected)):
-                for into, lam in ((fused, weight), (text, 0.0)):
-                    scores = gallery.score(found.text[chosen], aggregated[chosen], lam).fused
-                    into[some, column] = average_precisions(scores, positive)
-        return Precisions(fused, text)
+        return score(self.features, self.bundle.aggregator, index["hubness_temperature"], rows)
+
+
+def score(found: Features, model: Aggregator, temperature: float, rows: Rows) -> Precisions:
+    """The average precision of the categories ``rows`` in the whole gallery, served as names and as
+    free texts. ``temperature`` is that of :func:`components.index.hubness.hubness`."""
+    aggregated = aggregate(model, found)
+    named = build_index(found, aggregated, temperature)
+    labels, weight = found.labels(found.gallery), model.fusion_weight
+    fused, text = np.empty((2, len(rows), 2))
+    for some in blocks(len(rows), len(labels)):
+        chosen = rows[some]
+        positive = labels[None, :] == chosen[:, None]
+        for column, gallery in enumerate((named, named.uncorrected)):
+            for into, lam in ((fused, weight), (text, 0.0)):
+                scores = gallery.score(found.text[chosen], aggregated[chosen], lam).fused
+                into[some, column] = average_precisions(scores, positive)
+    return Precisions(fused, text)
 
 
 def prepare(contender: Contender, today: Today) -> Prepared:
@@ -112,7 +117,7 @@ def prepare(contender: Contender, today: Today) -> Prepared:
     encoders = today.params.encoders
     templates = info["encoders"]["text_templates"]
     found, notes = today.features, []
-    if other["clip"] or templates != encoders.text_templates:
+    if other["clip"] or templates != list(encoders.text_templates):
         found = _with_clip(found, contender, bundle, templates, today, pictures=other["clip"])
         notes.append("embedded names" + (" and pictures" if other["clip"] else "") + " by its CLIP")
     if other["vision"]:

@@ -94,10 +94,10 @@ class Difference:
         return "worse" if self.high < 0 else "inconclusive"
 
     def __str__(self) -> str:
-        """The mean and its bounds, with three decimals."""
+        """The mean and its bounds, as words for people."""
         if self.low is None or self.high is None:
-            return f"{self.mean:+.3f}"
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+            return f"{self.mean:+.4f}"
+        return f"{self.mean:+.4f} (between {self.low:+.4f} and {self.high:+.4f})"
 
 
 @dataclass(frozen=True)
@@ -110,17 +110,17 @@ class Comparison:
 
     def objections(self) -> Iterator[str]:
         """Why the challenger may not pass, as far as this comparison says."""
-        whole, must = self.overall, f"the lower bound must be above {self.overall.least:+g}"
+        whole, loss = self.overall, f"a loss of {-self.overall.least:g} cannot be ruled out"
         if whole.outcome == "worse":
-            yield f"worse than {self.against}: the difference in mAP is {whole}, and {must}"
+            yield f"worse than {self.against}: mAP changes by {whole}, so {loss}"
         if whole.outcome == "inconclusive":
             yield (
-                f"not shown to be as good as {self.against}: the difference in mAP is {whole}, and"
-                f" {must}; more categories make it more precise"
+                f"not shown to be as good as {self.against}: mAP changes by {whole}, so {loss};"
+                " more categories make this more precise"
             )
         for part in self.slices:
             if part.outcome == "worse":
-                yield f"worse than {self.against} in the slice “{part.name}”: by {part}"
+                yield f"worse than {self.against} in the slice “{part.name}”: mAP changes by {part}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,11 @@ class Decision:
     objections: tuple[str, ...]
     gain: Difference
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def leads(self) -> bool:
+        """Whether the challenger scores above every version that it was compared with."""
+        return all(one.overall.mean > 0 for one in self.comparisons)
 
 
 def decide(
@@ -148,10 +153,10 @@ def decide(
     better than the champion. With fewer than ``evaluate.min_categories`` seen or new categories
     there are no bounds, nothing can be concluded, and the challenger does not pass.
     """
-    gains = challenger.fused - challenger.text
+    gains = (challenger.fused - challenger.text).mean(axis=1)
     gain = _difference(
         "gain over text alone, new categories",
-        _estimates(gains, deciding, params.evaluate)["new"],
+        _part(gains, deciding.new, params.evaluate, 1),
         params.gate.min_gain,
     )
     comparisons = tuple(
@@ -180,22 +185,22 @@ def _too_few(deciding: Deciding, champion: Rival | None, rules: config.Evaluate)
 def _no_gain(gain: Difference) -> Iterator[str]:
     if gain.low is not None and gain.low <= gain.least:
         yield (
-            f"not better than text alone on new categories: the gain in mAP is {gain}, and the"
-            f" lower bound must be above {gain.least:+g}"
+            f"not better than text alone on new categories: mAP gains {gain}, and it must be at"
+            f" least above {gain.least:g}"
         )
 
 
 def _praise(gain: Difference, comparisons: tuple[Comparison, ...]) -> str:
     if not comparisons:
-        return f"first champion: better than text alone on new categories, by {gain} in mAP"
+        return f"first champion: better than text alone on new categories: mAP gains {gain}"
     first = comparisons[0]
-    return f"{first.overall.outcome} than {first.against}: the difference in mAP is {first.overall}"
+    return f"{first.overall.outcome} than {first.against}: mAP changes by {first.overall}"
 
 
 def _compare(
     deciding: Deciding, challenger: Precisions, rival: Rival, params: config.Params
 ) -> Comparison:
-    found = _estimates(challenger.fused - rival.precisions.fused, deciding, params.evaluate)
+    found = _parts(challenger.fused - rival.precisions.fused, deciding, params.evaluate)
     margin = params.gate.slice_margin
     return Comparison(
         rival.name,
@@ -212,32 +217,32 @@ class _Part:
     estimate: Estimate
 
 
-def _estimates(values: Floats, deciding: Deciding, rules: config.Evaluate) -> dict[str, _Part]:
-    """The mean of ``values`` (C, 2) overall and in each slice, by name.
+def _part(values: Floats, rows: Bools, rules: config.Evaluate, seed: int) -> _Part:
+    """The mean of ``values`` (C,) over ``rows``. Equal seeds draw the same categories, so the query
+    kinds of one category stay together."""
+    least, samples = rules.min_categories, rules.bootstrap
+    found = bootstrap(values[rows], samples=samples, seed=[rules.seed, seed], least=least)
+    return _Part(int(rows.sum()), found)
 
-    Seen and new categories are resampled apart. The query kinds of one category stay together,
-    because equal seeds draw the same categories.
-    """
+
+def _balanced(seen: _Part, new: _Part) -> _Part:
+    return _Part(seen.categories + new.categories, average(seen.estimate, new.estimate))
+
+
+def _parts(values: Floats, deciding: Deciding, rules: config.Evaluate) -> dict[str, _Part]:
+    """The mean of ``values`` (C, 2) overall and in each slice, by name. Seen and new categories are
+    resampled apart."""
     both = values.mean(axis=1)
-
-    def mean(of: Floats, rows: Bools, seed: int) -> _Part:
-        least, samples = rules.min_categories, rules.bootstrap
-        estimate = bootstrap(of[rows], samples=samples, seed=[rules.seed, seed], least=least)
-        return _Part(int(rows.sum()), estimate)
-
-    def balanced(of: Floats) -> _Part:
-        seen, new = mean(of, ~deciding.new, 0), mean(of, deciding.new, 1)
-        return _Part(seen.categories + new.categories, average(seen.estimate, new.estimate))
-
-    found = {
-        "overall": balanced(both),
-        "seen": mean(both, ~deciding.new, 0),
-        "new": mean(both, deciding.new, 1),
-        **{kind: balanced(values[:, column]) for column, kind in enumerate(KINDS)},
-    }
+    seen, new = (
+        [_part(of, rows, rules, seed) for of in (both, *values.T)]
+        for seed, rows in enumerate((~deciding.new, deciding.new))
+    )
+    whole, *kinds = map(_balanced, seen, new)
+    found = {"overall": whole, "seen": seen[0], "new": new[0]}
+    found |= dict(zip(KINDS, kinds, strict=True))
     if deciding.ingested.any() and not deciding.ingested.all():
-        found["without ingested pictures"] = mean(both, ~deciding.ingested, 2)
-        found["with ingested pictures"] = mean(both, deciding.ingested, 3)
+        found["without ingested pictures"] = _part(both, ~deciding.ingested, rules, 2)
+        found["with ingested pictures"] = _part(both, deciding.ingested, rules, 3)
     return found
 
 

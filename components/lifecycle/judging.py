@@ -38,11 +38,13 @@ from components.paths import ACCEPTED, COLLECTION, DATASET, FEATURES
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision, a sentence that says why, and figures for the version's tags."""
+    """The decision, a sentence that says why, and figures for the version's tags. A challenger that
+    passes and ``leads`` is the best version so far."""
 
     passed: bool
     reason: str
     figures: dict[str, float]
+    leads: bool
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _refused(why: str, asked: Mapping[str, Contender | None], out: Path) -> Verd
     with folder_aside(out) as aside:
         write_json(aside / "verdict.json", told)
         (aside / "index.html").write_text(verdict_page.render(told, aside, {}))
-    return Verdict(False, reason, {})
+    return Verdict(False, reason, {}, leads=False)
 
 
 def _told(
@@ -187,6 +189,7 @@ def _told(
         "passed": decision.passed,
         "reason": decision.reason,
         "objections": decision.objections,
+        "leads": decision.leads,
         "rules": today.params.gate.model_dump(mode="json")
         | today.params.evaluate.model_dump(mode="json"),
         "data": {
@@ -222,7 +225,7 @@ def _told(
         verdict_plot.forest(decision, aside / "slices.png")
         pictures = _pictures(told["changes"], today)
         (aside / "index.html").write_text(verdict_page.render(told, aside, pictures))
-    return Verdict(decision.passed, decision.reason, _figures(decision, told))
+    return Verdict(decision.passed, decision.reason, _figures(decision, told), decision.leads)
 
 
 def _per_category(panel: _Panel, scores: Mapping[str, Precisions], found: Features) -> pd.DataFrame:

@@ -35,7 +35,8 @@ td.n, th.n { text-align: right }
 tr.whole td { font-weight: 600 }
 ul { padding-left: 0; list-style: none }
 li { margin: .3rem 0 }
-.mark { display: inline-block; width: 1.6rem; font-weight: 600 }
+ul.rules li { padding-left: 1.6rem; text-indent: -1.6rem }
+.mark { display: inline-block; width: 1.6rem; font-weight: 600; text-indent: 0 }
 img.plot { width: 100%; background: #fff; margin-top: 1rem }
 .side { display: grid; grid-template-columns: 1fr 1fr; gap: 2rem }
 td img { height: 44px; margin-right: 4px; vertical-align: middle; image-rendering: pixelated }
@@ -87,13 +88,13 @@ def _rules(told: Mapping[str, Any]) -> str:
         rows.append(
             (_clears(one["overall"]), f"No worse than {against}, overall", _range(one["overall"]))
         )
-        rows.append((not worse, f"No slice is worse than {against}", ", ".join(worse) or "none is"))
+        rows.append((not worse, f"No slice is worse than {against}", ", ".join(worse)))
     items = (
         f'<li><span class="mark {"yes" if holds else "no"}">{"✓" if holds else "✗"}</span>'
-        f"{_text(what)}: {_text(figures)}</li>"
+        f"{_text(what)}{': ' * bool(figures)}{_text(figures)}</li>"
         for holds, what, figures in rows
     )
-    return f"<h2>Why</h2><ul>{''.join(items)}</ul>"
+    return f"<h2>Why</h2><ul class=rules>{''.join(items)}</ul>"
 
 
 def _clears(part: Mapping[str, Any]) -> bool:
@@ -108,7 +109,7 @@ def _table(told: Mapping[str, Any]) -> str:
             f"<tr{' class=whole' if part is one['overall'] else ''}><td>{_text(part['name'])}</td>"
             f"<td class=n>{part['categories']}</td><td class=n>{_signed(part['mean'])}</td>"
             f"<td class=n>{_signed(part['low'])}</td><td class=n>{_signed(part['high'])}</td>"
-            f"<td class=n>{part['least']:+g}</td><td>{_WORDS[part['outcome']]}</td></tr>"
+            f"<td class=n>{_least(part)}</td><td>{_WORDS[part['outcome']]}</td></tr>"
             for part in (one["overall"], *one["slices"])
         )
         heads = ("slice", "categories", "difference in mAP", "at least", "at most", "must be above")
@@ -136,7 +137,7 @@ def _changes(told: Mapping[str, Any], pictures: Mapping[str, Sequence[Path]]) ->
         rows = "".join(
             f"<tr><td>{''.join(map(_thumbnail, pictures.get(row['category'], ())))}</td>"
             f"<td>{_text(row['category'])}<br><small>{row['group']}</small></td>"
-            f"<td class=n>{row['difference']:+.3f}</td></tr>"
+            f"<td class=n>{_signed(row['difference'])}</td></tr>"
             for row in told["changes"][what]
         )
         found = f"<table>{rows}</table>" if rows else "<p>None.</p>"
@@ -161,7 +162,7 @@ def _compared(told: Mapping[str, Any]) -> str:
         "<h2>What was compared</h2>"
         f"<p>Each version ranked the same {data['gallery']:,} pictures of today's gallery, for"
         f" {data['seen']} seen categories (in training; none of these pictures were) and"
-        f" {data['new']} new ones (never trained on, and in no reported figure). mAP:</p>"
+        f" {data['new']} new ones (never trained on). mAP:</p>"
         f"<table><tr>{_heads(['version', *columns, 'λ'])}</tr>{rows}</table>"
         f"<ul>{''.join(f'<li>{_sentence(note)}</li>' for note in notes)}</ul>"
     )
@@ -189,11 +190,20 @@ def _meaning(rules: Mapping[str, Any]) -> str:
 def _range(part: Mapping[str, Any]) -> str:
     if part["low"] is None:
         return "too few categories to tell"
-    return f"{part['mean']:+.3f}, at least {part['low']:+.3f}; must be above {part['least']:+g}"
+    mean, low, least = (_signed(part["mean"]), _signed(part["low"]), _least(part))
+    return f"{mean} in mAP, at least {low}; that must be above {least}"
+
+
+def _least(part: Mapping[str, Any]) -> str:
+    return _minus(f"{part['least']:g}")
 
 
 def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.3f}"
+    return "" if value is None else _minus(f"{value:+.4f}")
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
 
 
 def _sentence(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -25,9 +26,9 @@ def forest(decision: Decision, path: Path) -> None:
     there was none."""
     panels = {
         f"minus {one.against}": [one.overall, *one.slices] for one in decision.comparisons
-    } or {"gain over text alone": [decision.gain]}
+    } or {"gain over text alone": [replace(decision.gain, name="new")]}
     longest = max(map(len, panels.values()))
-    figure = Figure((4.6 * len(panels) + 1.6, 0.42 * longest + 1.5), layout="constrained")
+    figure = Figure((10, 0.42 * longest + 1.5), layout="constrained")
     cells = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for cell, (title, parts) in zip(cells, panels.items(), strict=True):
         _rows(cell, parts)
