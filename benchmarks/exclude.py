@@ -19,7 +19,7 @@ from rich.table import Table
 from components import config
 from components.confidence.calibrate import imagined
 from components.confidence.texts import Text
-from components.datasets.emblems import Emblem, emblems
+from components.datasets.emblems import Emblem, emblems, splits
 from components.errors import one_sentence
 from components.features.features import Features
 from components.learning.aggregator import Aggregator
@@ -55,9 +55,8 @@ class World:
         self._params, self._found = config.load(), Features.load()
         self._model = Aggregator.load(AGGREGATOR / "aggregator.safetensors")
         kinds = [Emblem.parse(name) for name in self._found.categories["category"]]
-        unseen = {kinds[row] for row in self._found.rows("unseen")}
-        self.searches = emblems()
-        self.unseen = np.array([kind in unseen for kind in self.searches])
+        self.searches, split_of = emblems(), splits()
+        self.unseen = np.array([split_of[kind] == "unseen" for kind in self.searches])
         self._shown = [kinds[row] for row in self._found.labels(self._found.gallery)]
         self._right: npt.NDArray[np.bool_] = self._pictures(
             lambda picture, excluded: (

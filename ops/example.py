@@ -18,10 +18,12 @@ from components.serving.retriever import How, Retriever
 
 
 def example(k: int) -> dict[str, Any]:
-    """The first unseen category as a query, and its ``k`` best hits."""
+    """The first unseen category as a query, or one kept for the gate, and its ``k`` best hits."""
     bundle = load(BUNDLE)
     retriever = Retriever(bundle, config.load().encoders)
-    asked = retriever.ask(bundle.categories.query("split == 'unseen'")["category"].iloc[0])
+    asked = retriever.ask(
+        bundle.categories.query("split in ('unseen', 'gate')")["category"].iloc[0]
+    )
     ranking = retriever.rank(asked, bundle.aggregated[asked.row], How(k=k))
     return {"text": asked.query, "hits": [asdict(hit) for hit in ranking.hits]}
 

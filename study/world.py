@@ -81,7 +81,7 @@ class World:
 
 def seeded(params: config.Params, seed: int) -> config.Params:
     """``params`` with ``seed`` for everything that is drawn or trained, and with absolute paths of
-    models."""
+    models. No category is kept for the gate, so all unseen ones are reported."""
     generator, encoders = params.generator, params.encoders
     here = {
         name: str(Path(value).resolve()) if Path(value).is_dir() else value
@@ -93,7 +93,7 @@ def seeded(params: config.Params, seed: int) -> config.Params:
     }
     return params.model_copy(
         update={
-            "dataset": params.dataset.model_copy(update={"seed": seed}),
+            "dataset": params.dataset.model_copy(update={"seed": seed, "gate_share": 0.0}),
             "generator": generator.model_copy(update={"seed": seed, "model": here.pop("model")}),
             "encoders": encoders.model_copy(update=here),
             "train": params.train.model_copy(update={"seed": seed}),

@@ -3,7 +3,7 @@
 Known categories are asked as if they were any text: with their pictures in the gallery, and, as the
 hardest nonsense, with their pictures taken out. Other texts are imagined here. Everything is fitted
 on training and validation categories, in a gallery of these alone. Everything is measured on unseen
-categories and on other texts, in the whole gallery.
+categories and on other texts, in the whole gallery. The gate's categories serve for neither.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def calibrate(
     found = Features.load(source)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
     aggregated = aggregate(model, found)
-    trained, validation, unseen = map(found.rows, ("train", "validation", "unseen"))
+    trained, validation, unseen, kept = map(found.rows, ("train", "validation", "unseen", "gate"))
     categories = found.categories["category"].tolist()
     to_fit, to_measure = texts(categories, [*trained, *validation], list(unseen), params.calibrate)
     asked = imagined([*to_fit, *to_measure], params, model)
@@ -105,7 +105,7 @@ def calibrate(
         ]
 
     fit = table(
-        world(found, aggregated, unseen),
+        world(found, aggregated, np.union1d(unseen, kept)),
         [*known(NAMES[0], trained), *known(NAMES[1], validation), *asked[: len(to_fit)]],
     )
     if not fit["relevant"].any():

@@ -49,6 +49,10 @@ class Dataset(Section):
         description="Share of the categories that training never sees, where no official split or"
         " class list says which.",
     )
+    gate_share: Share = Field(
+        description="Share of the unseen categories that the gate decides by instead; no reported"
+        " figure counts them.",
+    )
     validation_share: PartialShare = Field(
         description="Share of the categories that epochs and λ are chosen by, where no official"
         " split or class list says which.",

@@ -59,13 +59,27 @@ class Gate(Section):
     """The section `gate`."""
 
     min_gain: float = Field(
-        description="A challenger passes when the lower bound of its gain over text search on"
-        " unseen categories, in mAP, is above this."
+        description="A challenger passes only if the lower bound of its gain over text alone on new"
+        " categories, in mAP, is above this."
     )
-    tolerance: float = Field(
-        ge=0,
-        le=1,
-        description="How far a challenger's mAP may lie below the champion's.",
+    margin: PositiveShare = Field(
+        description="The loss in mAP that does not matter: a challenger passes only if it is shown"
+        " not to lose this much against the champion, or against the best version so far."
+    )
+    slice_margin: PositiveShare = Field(
+        description="The same for each slice of the categories or queries, which are compared less"
+        " precisely than the whole: docs/promotion.md."
+    )
+    approval: bool = Field(
+        default=False,
+        description="Whether a person must approve a version in Airflow before it becomes the"
+        " champion.",
+    )
+    approval_hours: float = Field(
+        default=24,
+        gt=0,
+        le=720,
+        description="Hours that a version waits for the approval; after that the champion stays.",
     )
 
 

@@ -9,14 +9,17 @@ from typing import Literal
 
 from PIL import Image
 
-Split = Literal["train", "validation", "unseen"]
+Split = Literal["train", "validation", "unseen", "gate"]
+"""Adapters give the first three; components.datasets.kept_for_gate makes `gate` of some unseen."""
+
 Picture = Path | Callable[[], Image.Image]
 """A file to copy, or a function that draws the picture."""
 
 
 @dataclass(frozen=True)
 class Category:
-    """A category's pictures for the gallery and for training. Unseen ones have no training."""
+    """A category's pictures for the gallery and for training. Unseen ones have no training, nor
+    have those of the gate."""
 
     name: str
     split: Split

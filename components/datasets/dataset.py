@@ -1,7 +1,8 @@
 """The stage `dataset`: makes a class-per-folder tree with a manifest of what an adapter yields.
 
 data/dataset/gallery/<category>/<number>.*     pictures to search among, of all categories
-data/dataset/training/<category>/<number>.*    pictures to train on, of no unseen category
+data/dataset/training/<category>/<number>.*    pictures to train on, of no category that is unseen
+                                               or kept for the gate
 data/dataset/manifest.csv                      a row for each picture:
                                                path, category, split and subset;
                                                pixels and dhash, its hashes;
@@ -24,6 +25,7 @@ from PIL import Image
 from components import config, manifest, names
 from components.datasets import cub200, emblems, folder, oxford102
 from components.datasets.adapter import Category, Picture
+from components.datasets.kept_for_gate import kept_for_gate
 from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
 from components.datasets.owners import OwnerNames
@@ -61,10 +63,10 @@ def dataset(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
 
 
 def _categories(params: config.Dataset, left_out: LeftOut) -> list[Category]:
-    """The adapter's categories, joined with the collection."""
+    """The adapter's categories, joined with the collection; some are kept for the gate."""
     own = _adapted(params, left_out)
     names.check_distinct(category.name for category in own)
-    return merge(own, params)
+    return kept_for_gate(merge(own, params), params)
 
 
 def _adapted(params: config.Dataset, left_out: LeftOut) -> list[Category]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components import config, manifest
@@ -52,13 +53,7 @@ def embed(
             " run `dvc repro generate`"
         )
     (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
-    row = pd.Index(categories["category"]).get_indexer(pd.Index(drawn["category"]))
-    place = drawn.groupby("category").cumcount().to_numpy()
-    many = int(place.max()) + 1
-    grid = np.zeros((len(categories), many, vectors.shape[1]), dtype=np.float32)
-    mask = np.zeros(grid.shape[:2], dtype=bool)
-    grid[row, place], mask[row, place] = vectors, True
-
+    grid, mask = by_category(drawn["category"], vectors, categories["category"])
     features = Features(
         categories=categories,
         gallery=sides["gallery"][0],
@@ -74,6 +69,20 @@ def embed(
     with folder_aside(out) as aside:
         features.save(aside)
     return features
+
+
+def by_category(
+    of: pd.Series, vectors: Array, categories: pd.Series
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """``vectors`` (N, d) of pictures of the categories ``of`` (N,), as one row for each of
+    ``categories``: (C, K, d), zero where a category has fewer than K, and where it has some (C, K).
+    """
+    row = pd.Index(categories).get_indexer(pd.Index(of))
+    place = of.groupby(of).cumcount().to_numpy()
+    grid = np.zeros((len(categories), int(place.max()) + 1, vectors.shape[1]), dtype=np.float32)
+    mask = np.zeros(grid.shape[:2], dtype=bool)
+    grid[row, place], mask[row, place] = vectors, True
+    return grid, mask
 
 
 def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:

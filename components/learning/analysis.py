@@ -18,6 +18,8 @@ from components.learning.metrics import average_precisions, mean_average_precisi
 from components.vectors import Array
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
+"""The splits of each group that is reported. None has the split `gate`."""
+
 KINDS = ("text", "image", "fused")
 ONLY = "_unseen_only"
 
@@ -25,7 +27,8 @@ ONLY = "_unseen_only"
 def per_category(
     features: Features, gallery: Gallery, aggregated: Array, fusion_weight: float
 ) -> pd.DataFrame:
-    """One row per category with gallery pictures: its average precision by each score.
+    """One row per category with gallery pictures: its average precision by each score. The gate's
+    categories have none; their pictures are searched like all others.
 
     The scores are ``text`` (λ = 0), ``image`` (λ = 1) and ``fused`` (λ = ``fusion_weight``), all
     with the same correction for hubness. ``gain`` is fused minus text. ``aggregated`` (C, d_vision)
@@ -48,6 +51,7 @@ def per_category(
         )
     frame.loc[~drawn, ["image", "image" + ONLY]] = np.nan
     frame["gain"] = frame["fused"] - frame["text"]
+    frame = frame[frame["split"] != "gate"]
     return frame.dropna(subset=["fused"]).reset_index(drop=True)
 
 
@@ -130,18 +134,31 @@ def pictures_sweep(model: Aggregator, features: Features, gallery: Gallery) -> p
     return pd.DataFrame(rows, columns=["group", "pictures", "map"])
 
 
+def reported(features: Features) -> Features:
+    """``features`` without the queries of the gate's categories."""
+    rows = np.flatnonzero(features.categories["split"] != "gate")
+    return replace(
+        features,
+        categories=features.categories.iloc[rows].reset_index(drop=True),
+        text=features.text[rows],
+        imagined=features.imagined[rows],
+        accepted=features.accepted[rows],
+    )
+
+
 def modality_gap(features: Features) -> dict[str, float]:
     """The gap between queries and the pictures that they should find, in each space.
 
     It is the distance between their means, in standard deviations of the pictures along the line
     between the means. ``text`` is the gap of Liang et al. (NeurIPS 2022), between texts and gallery
     pictures in CLIP's space. ``imagined`` is the gap that replaces it, between imagined and gallery
-    pictures in the vision encoder's space.
+    pictures in the vision encoder's space. The queries of the gate's categories do not count.
     """
-    drawn = features.imagined[features.accepted]
+    asked = reported(features)
+    drawn = asked.imagined[asked.accepted]
     gaps = {}
     for name, queries, pictures in (
-        ("text", features.text, features.gallery_clip),
+        ("text", asked.text, features.gallery_clip),
         ("imagined", drawn, features.gallery_vision),
     ):
         queries, pictures = queries.astype(np.float64), pictures.astype(np.float64)

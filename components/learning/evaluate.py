@@ -19,6 +19,7 @@ from components.learning.analysis import (
     modality_gap,
     per_category,
     pictures_sweep,
+    reported,
     summarise,
     sweep,
 )
@@ -95,5 +96,5 @@ def evaluate(
         plots.pictures_sweep(pictures, aside / "pictures.png")
         plots.imagined_grid(accepted, dataset, aside / "imagined.png")
         plots.strips(shown, accepted, dataset, aside / "strips.png")
-        plots.modality_gap(found, gaps, aside / "modality_gap.png")
+        plots.modality_gap(reported(found), gaps, aside / "modality_gap.png")
     return metrics

@@ -63,6 +63,11 @@ def bootstrap(values: Floats, *, samples: int, seed: int | list[int], least: int
     return Estimate(float(values.mean()), values[chosen].mean(axis=1))
 
 
+def average(one: Estimate, other: Estimate) -> Estimate:
+    """The mean of two groups, which count the same however many categories each has."""
+    return _combined(lambda x, y: (x + y) / 2, one, other)
+
+
 def harmonic(seen: Estimate, unseen: Estimate) -> Estimate:
     """The harmonic mean of two groups, which is high only if both are high.
 

@@ -96,6 +96,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             },
             "generator": generator.model_dump(mode="json"),
             "encoders": encoders.model_dump(mode="json"),
+            "index": params.index.model_dump(mode="json"),
             "validate": params.validation.model_dump(mode="json"),
             "ingest": {
                 "max_hamming": params.ingest.max_hamming,

@@ -152,9 +152,10 @@ def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspect) -> pd.Dat
 def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
     """One row per category of the manifest ``rows`` or of the earlier one, ``before``.
 
-    ``gallery``, ``training`` and ``pictures`` count its pictures. ``training`` is NaN in the split
-    `unseen`, which needs none. ``splits`` counts its splits. ``before`` is the earlier number of
-    pictures, ``change`` the share by which it changed, and ``moved`` whether its split changed.
+    ``gallery``, ``training`` and ``pictures`` count its pictures. ``training`` is NaN in the splits
+    `unseen` and `gate`, which need none. ``splits`` counts its splits. ``before`` is the earlier
+    number of pictures, ``change`` the share by which it changed, and ``moved`` whether its split
+    changed.
     """
     of = rows.groupby("category")
     table = pd.DataFrame(
@@ -165,7 +166,7 @@ def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
             "splits": of["split"].nunique(),
         }
     )
-    table["training"] = table["training"].mask(of["split"].first() == "unseen")
+    table["training"] = table["training"].mask(of["split"].first().isin(["unseen", "gate"]))
     if before is None:
         return table.assign(before=np.nan, change=np.nan, moved=False).reset_index()
     last = before.groupby("category")

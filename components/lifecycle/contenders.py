@@ -1,0 +1,220 @@
+"""Scores a version on today's pictures, as it would serve them.
+
+Its aggregator, λ and index come from its bundle. Today's features serve where it was made with
+today's models. Otherwise its own encoders embed today's pictures and names again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components import config, manifest, names
+from components.errors import EidolonError
+from components.features.embed import by_category, encode
+from components.features.features import Features
+from components.index.blocks import blocks
+from components.index.build import build_index
+from components.learning.aggregator import Aggregator, aggregate
+from components.learning.metrics import average_precisions
+from components.lifecycle.gate import Precisions
+from components.models.checkpoints import fingerprint
+from components.models.encoders import ClipEncoder, VisionEncoder
+from components.serving.loading import Bundle, load
+
+Rows = npt.NDArray[np.intp]
+
+_DRAWN = (
+    *("prompt", "category_prompts", "images_per_category"),
+    *("steps", "guidance", "size", "seed"),
+)
+"""The settings of the generator that its pictures depend on, beside the model."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version to be compared: what sentences call it, such as "version 3", and the folder of its
+    bundle. ``models`` are folders to load its models from, by clip and vision, in place of those
+    that its bundle names."""
+
+    name: str
+    bundle: Path
+    models: Mapping[str, Path] | None = None
+
+
+@dataclass(frozen=True)
+class Today:
+    """The data that all versions are scored on: the features, and the folders of the pictures that
+    they were made of."""
+
+    params: config.Params
+    features: Features
+    dataset: Path
+    accepted: Path
+
+    def made_with(self) -> dict[str, str]:
+        """The fingerprints of today's models."""
+        generator, encoders = self.params.generator, self.params.encoders
+        return {
+            "generator": fingerprint(generator.model, generator.revision),
+            "clip": fingerprint(encoders.clip, encoders.clip_revision),
+            "vision": fingerprint(encoders.vision, encoders.vision_revision),
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A version with its features of today's data.
+
+    ``known`` (C,) are the categories that it can be scored on, ``trained`` the folded names of
+    those that it was trained on. ``notes`` say what had to be made for it.
+    """
+
+    contender: Contender
+    bundle: Bundle
+    features: Features
+    known: npt.NDArray[np.bool_]
+    trained: frozenset[str]
+    notes: tuple[str, ...]
+
+    def score(self, rows: Rows, params: config.Params) -> Precisions:
+        """Its average precision on the categories ``rows``, in the whole gallery."""
+        index = self.bundle.info.get("index", params.index.model_dump())
+        return score(self.features, self.bundle.aggregator, index["hubness_temperature"], rows)
+
+
+def score(found: Features, model: Aggregator, temperature: float, rows: Rows) -> Precisions:
+    """The average precision of the categories ``rows`` in the whole gallery, served as names and as
+    free texts. ``temperature`` is that of :func:`components.index.hubness.hubness`."""
+    aggregated = aggregate(model, found)
+    named = build_index(found, aggregated, temperature)
+    labels, weight = found.labels(found.gallery), model.fusion_weight
+    fused, text = np.empty((2, len(rows), 2))
+    for some in blocks(len(rows), len(labels)):
+        chosen = rows[some]
+        positive = labels[None, :] == chosen[:, None]
+        for column, gallery in enumerate((named, named.uncorrected)):
+            for into, lam in ((fused, weight), (text, 0.0)):
+                scores = gallery.score(found.text[chosen], aggregated[chosen], lam).fused
+                into[some, column] = average_precisions(scores, positive)
+    return Precisions(fused, text)
+
+
+def prepare(contender: Contender, today: Today) -> Prepared:
+    """Load a version, and make its features where it was made with other models than today's.
+
+    Raises :class:`EidolonError` when its bundle is damaged or of another format, or a model that
+    would be needed is gone or has changed.
+    """
+    bundle = load(contender.bundle)
+    info, now = bundle.info, today.made_with()
+    other = {part: not _same(str(info["models"][part]), now[part]) for part in now}
+    encoders = today.params.encoders
+    templates = info["encoders"]["text_templates"]
+    found, notes = today.features, []
+    if other["clip"] or templates != list(encoders.text_templates):
+        found = _with_clip(found, contender, bundle, templates, today, pictures=other["clip"])
+        notes.append("embedded names" + (" and pictures" if other["clip"] else "") + " by its CLIP")
+    if other["vision"]:
+        found = _with_vision(found, contender, bundle, today)
+        notes.append("embedded pictures by its vision encoder")
+    known = np.ones(len(found.categories), dtype=bool)
+    if other["generator"] or _draws_otherwise(info["generator"], today.params.generator):
+        found, known = _with_own_pictures(found, bundle)
+        notes.append(f"took its own imagined pictures, of {known.sum()} of {len(known)} categories")
+    if "index" not in info:
+        notes.append("took today's settings of the index, which its bundle does not name")
+    trained = bundle.categories.loc[bundle.categories["split"] == "train", "category"]
+    folded = frozenset(map(names.fold, trained))
+    return Prepared(contender, bundle, found, known, folded, tuple(notes))
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two fingerprints are of the same content, wherever its folder is."""
+    return one.rpartition("@")[2] == other.rpartition("@")[2]
+
+
+def _draws_otherwise(then: Mapping[str, Any], now: config.Generator) -> bool:
+    today = now.model_dump(mode="json")
+    return any(then.get(key, today[key]) != today[key] for key in _DRAWN)
+
+
+def _model(contender: Contender, bundle: Bundle, part: str) -> tuple[str, str | None]:
+    """The folder or the name of an encoder, and its commit.
+
+    Raises :class:`EidolonError` when it is gone, or is no longer what the version was made with.
+    """
+    made_with, encoders = str(bundle.info["models"][part]), bundle.info["encoders"]
+    model, revision = encoders[part], encoders[f"{part}_revision"]
+    given = next((p for k, p in (contender.models or {}).items() if k == part and p.is_dir()), None)
+    # nobody recorded a hash of what a commit of a hub holds, so a copy of one cannot be checked
+    if given is not None and (revision or _same(fingerprint(str(given), None), made_with)):
+        return str(given), None
+    try:
+        found = fingerprint(model, revision)
+    except EidolonError:
+        found = "gone"
+    if not _same(found, made_with):
+        raise EidolonError(
+            f"it was made with {made_with}, and {model} is {'' if found == 'gone' else 'now '}"
+            f"{found}: restore the model"
+        )
+    return model, revision
+
+
+def _with_clip(
+    found: Features,
+    contender: Contender,
+    bundle: Bundle,
+    templates: Sequence[str],
+    today: Today,
+    *,
+    pictures: bool,
+) -> Features:
+    """``found`` with text embeddings by the version's CLIP; and with ``pictures``, with the gallery
+    embedded by it too."""
+    ours = today.params.encoders
+    model = _model(contender, bundle, "clip") if pictures else (ours.clip, ours.clip_revision)
+    clip = ClipEncoder(*model, ours.batch, ours.memory_share)
+    found = replace(found, text=clip.describe(found.categories["category"].tolist(), templates))
+    if pictures:
+        files = [today.dataset / path for path in found.gallery["path"]]
+        found = replace(found, gallery_clip=encode(files, f"gallery, {contender.name}", clip)[0])
+    return found
+
+
+def _with_vision(found: Features, contender: Contender, bundle: Bundle, today: Today) -> Features:
+    """``found`` with gallery and imagined pictures embedded by the version's vision encoder."""
+    ours = today.params.encoders
+    vision = VisionEncoder(*_model(contender, bundle, "vision"), ours.batch, ours.memory_share)
+    files = [today.dataset / path for path in found.gallery["path"]]
+    (gallery,) = encode(files, f"gallery, {contender.name}", vision)
+    drawn = manifest.read(today.accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    files = [today.accepted / path for path in drawn["path"]]
+    (vectors,) = encode(files, f"imagined, {contender.name}", vision)
+    imagined, accepted = by_category(drawn["category"], vectors, found.categories["category"])
+    return replace(found, gallery_vision=gallery, imagined=imagined, accepted=accepted)
+
+
+def _with_own_pictures(found: Features, bundle: Bundle) -> tuple[Features, npt.NDArray[np.bool_]]:
+    """``found`` with the imagined pictures of the bundle, and the categories (C,) that it has.
+
+    The other categories keep today's pictures, so that the query bank stays complete.
+    """
+    here = {names.fold(name): row for row, name in enumerate(bundle.categories["category"])}
+    rows = np.array([here.get(names.fold(name), -1) for name in found.categories["category"]])
+    known = rows >= 0
+    many = max(found.imagined.shape[1], bundle.imagined.shape[1])
+    imagined = np.zeros((len(rows), many, found.imagined.shape[2]), dtype=np.float32)
+    accepted = np.zeros(imagined.shape[:2], dtype=bool)
+    for chosen, vectors, mask in (
+        (~known, found.imagined[~known], found.accepted[~known]),
+        (known, bundle.imagined[rows[known]], bundle.accepted[rows[known]]),
+    ):
+        imagined[chosen, : vectors.shape[1]], accepted[chosen, : mask.shape[1]] = vectors, mask
+    return replace(found, imagined=imagined, accepted=accepted), known
