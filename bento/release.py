@@ -85,6 +85,19 @@ def deploy(tag: Tag, version: Version) -> None:
 
 
 @app.command()
+def folders(tag: Tag) -> None:
+    """Print where the bundle and the models of a Bento lie."""
+    with redirect_stdout(sys.stderr):
+        import bentoml
+
+        from bento.store import find, pins_of
+
+        models = pins_of(find(tag)).models
+        found = {name: str(bentoml.models.get(model).path) for name, model in models.items()}
+    _answer(found)
+
+
+@app.command()
 def current() -> None:
     """Print what is deployed."""
     from bento import pointer

@@ -33,6 +33,11 @@ def check(tag: str, queries: int, log: Log) -> dict[str, Any]:
     return _call(["check", "--tag", tag, "--queries", str(queries)], log)
 
 
+def folders(tag: str, log: Log) -> dict[str, Path]:
+    """Where the bundle and the models of ``tag`` lie, by their names in its release.json."""
+    return {name: Path(place) for name, place in _call(["folders", "--tag", tag], log).items()}
+
+
 def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
     """Point the endpoint at ``tag``."""
     return _call(["deploy", "--tag", tag, "--version", version], log)

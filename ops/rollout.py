@@ -77,7 +77,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     return {
         "version": version,
         "champion": champion,
-        "best": verdict.is_best,
+        "best": verdict.leads,
         "reason": verdict.reason,
         "page": VERDICT.joinpath("index.html").as_posix(),
     }
@@ -90,7 +90,7 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
     A champion of another dataset is not compared with. Without a champion, what is deployed is.
     """
     from components.lifecycle import registry
-    from components.lifecycle.judging import Contender
+    from components.lifecycle.contenders import Contender
     from components.lifecycle.reference import reference, trained
 
     HOME.mkdir(exist_ok=True)
@@ -99,16 +99,13 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
         def registered(number: str) -> Contender:
             place = Path(folder) / number
             place.mkdir(exist_ok=True)
-            return Contender(f"version {number}", registry.download(number, place))
+            name, bundle = f"version {number}", registry.download(number, place)
+            if live is not None and str(live["version"]) == number:
+                return Contender(name, bundle, release.folders(live["bento"], log))
+            return Contender(name, bundle)
 
-        before, best = None, None
-        if champion is None:
-            live = release.deployed()
-            if live is not None:
-                log(f"there is no champion: compared with {live['bento']}, which is deployed")
-                bundle = release.bundle(str(live["bento"]), log)
-                before = Contender(f"{live['bento']}, which is deployed", bundle)
-        else:
+        before, best, live = None, None, release.deployed()
+        if champion is not None:
             against = reference(trained(version), config.load().inspect.max_lost)
             if against.version is None:
                 log(against.sentence)
@@ -116,6 +113,11 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
                 before, leader = registered(champion), registry.version_of(registry.BEST)
                 if leader not in (None, champion, version):
                     best = registered(str(leader))
+        elif live is not None:
+            name = f"{live['bento']}, which is deployed"
+            log(f"there is no champion: compared with {name}")
+            folders = release.folders(live["bento"], log)
+            before = Contender(name, folders["bundle"], folders)
         yield registered(version), before, best
 
 

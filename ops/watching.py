@@ -39,7 +39,9 @@ class ChampionMoved(BaseEventTrigger):
                 log.warning("cannot tell whether the champion is served: %s", error)
                 version = None
             now = time.monotonic()
-            if version is not None and now - announced.get(version, -AGAIN) >= AGAIN:
+            if version is None:
+                announced = {}
+            elif now - announced.get(version, -AGAIN) >= AGAIN:
                 announced = {version: now}
                 yield TriggerEvent({"version": version})
             await asyncio.sleep(SECONDS)

@@ -67,7 +67,7 @@ def test_parameters_and_code_are_those_of_the_beginning(clone: Path) -> None:
     config.PARAMS.write_text(yaml.safe_dump(values | {"train": values["train"] | {"seed": 9}}))
     with pytest.raises(EidolonError, match=r"params.yaml has changed .*\(train\): start a new run"):
         steps.stage("plan", RUN, print)
-    with pytest.raises(EidolonError, match="params.yaml has changed"):
+    with pytest.raises(EidolonError, match="has changed since this run"):
         rollout.register(RUN, print)
     config.PARAMS.write_text(yaml.safe_dump(values))
     code = clone / "components" / "names.py"

@@ -6,9 +6,10 @@ is where the registry is, and MLflow's pages show it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from components.lifecycle import registry, runs
 
@@ -62,9 +63,10 @@ def moves(limit: int = 1000) -> list[Moved]:
         order_by=["attributes.start_time DESC"],
     )
     return [
-        Moved(
-            **{name: run.data.tags.get(name, "") for name in Move.__dataclass_fields__},
-            time=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
-        )
+        _moved(run.data.tags, datetime.fromtimestamp(run.info.start_time / 1000, UTC))
         for run in found
     ]
+
+
+def _moved(tags: Mapping[str, Any], time: datetime) -> Moved:
+    return Moved(**{name: tags.get(name, "") for name in Move.__dataclass_fields__}, time=time)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
@@ -27,13 +28,15 @@ from components.errors import EidolonError
 from components.files import read_json, text_of
 from components.lifecycle import runs
 from components.lifecycle.card import card
-from components.lifecycle.gate import Verdict
 from components.lifecycle.registry_errors import GONE, code_of, translated
 from components.lifecycle.snapshot import HERE
 from components.locks import held
 from components.paths import BUNDLE, DATASET, HOME
 from components.variables import masked
 from components.versioning import git, lock
+
+if TYPE_CHECKING:
+    from components.lifecycle.judging import Verdict
 
 MODEL = "eidolon"
 CHAMPION, PREVIOUS, CHALLENGER, BEST = "champion", "previous", "challenger", "best"
@@ -278,8 +281,8 @@ def store_verdict(version: str, folder: Path, verdict: Verdict) -> None:
     the page in ``folder`` as the artifacts `verdict/`."""
     registry, found = client(), registered(version)
     registry.log_artifacts(found.run_id, str(folder), "verdict")
-    for name, value in verdict.figures.items():
-        registry.log_metric(found.run_id, f"gate.{name}", value)
+    for name, figure in verdict.figures.items():
+        registry.log_metric(found.run_id, f"gate.{name}", figure)
     said = {VERDICT: "passed" if verdict.passed else "refused", "verdict_reason": verdict.reason}
     for key, value in said.items():
         tag(version, key, value)
