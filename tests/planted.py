@@ -26,25 +26,25 @@ def noisy(centres: np.ndarray, noise: float, each: int, rng: np.random.Generator
     return normalised(many + noise * rng.normal(size=many.shape))
 
 
-def features(splits: tuple[str, ...] = SPLITS, seed: int = 5) -> Features:
+def features(splits: tuple[str, ...] = SPLITS, seed: int = 5, shown: int = SHOWN) -> Features:
     """Categories are random directions; every feature is its category's direction and noise.
 
-    The splits differ in nothing but their names.
+    The splits differ in nothing but their names. The gallery has ``shown`` pictures of each.
     """
     rng = np.random.default_rng(seed)
     names = [f"category {i}" for i in range(len(splits))]
     clip, vision = normalised(rng.normal(size=(2, len(names), DIM)).astype(np.float32))
-    known = [i for i, split in enumerate(splits) if split != "unseen"]
+    known = [i for i, split in enumerate(splits) if split not in ("unseen", "gate")]
     imagined = noisy(vision, 0.3, IMAGINED, rng).reshape(len(names), IMAGINED, DIM)
     return Features(
         categories=pd.DataFrame({"category": names, "split": splits}),
-        gallery=_pictures(names),
+        gallery=_pictures(names, shown),
         training=_pictures([names[i] for i in known]),
         text=noisy(clip, 0.3, 1, rng),
         imagined=imagined,
         accepted=np.ones(imagined.shape[:2], dtype=bool),
-        gallery_clip=noisy(clip, 0.45, SHOWN, rng),
-        gallery_vision=noisy(vision, 0.35, SHOWN, rng),
+        gallery_clip=noisy(clip, 0.45, shown, rng),
+        gallery_vision=noisy(vision, 0.35, shown, rng),
         training_clip=noisy(clip[known], 0.45, SHOWN, rng),
         training_vision=noisy(vision[known], 0.35, SHOWN, rng),
     )
@@ -57,6 +57,6 @@ def without_pictures(given: Features, *rows: int) -> Features:
     return replace(given, accepted=accepted, imagined=imagined)
 
 
-def _pictures(names: list[str]) -> pd.DataFrame:
-    rows = [(f"{name}/{i}.png", name) for name in names for i in range(SHOWN)]
+def _pictures(names: list[str], shown: int = SHOWN) -> pd.DataFrame:
+    rows = [(f"{name}/{i}.png", name) for name in names for i in range(shown)]
     return pd.DataFrame(rows, columns=["path", "category"])

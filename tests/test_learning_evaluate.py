@@ -107,6 +107,34 @@ def test_the_summary_has_unseen_only_and_the_harmonic_mean() -> None:
     assert metrics["categories"] == {"seen": 12, "validation": 8, "unseen": 8}
 
 
+def test_the_gate_s_categories_are_distractors_and_in_no_figure() -> None:
+    """Other queries for them change nothing; without their pictures, the others rank better."""
+    splits = ("train",) * 12 + ("validation",) * 8 + ("unseen",) * 8 + ("gate",) * 8
+    features = planted.features(splits)
+    kept, labels = features.rows("gate"), features.labels(features.gallery)
+    metrics = analysis.summarise(frame_of(features), RULES)
+    assert metrics["categories"] == {"seen": 12, "validation": 8, "unseen": 8}
+    assert not set(frame_of(features)["category"]) & {f"category {i}" for i in kept}
+    assert (
+        analysis.summarise(frame_of(planted.without_pictures(features, *kept)), RULES)["text_only"]
+        == metrics["text_only"]
+    )
+    shown = ~np.isin(labels, kept)
+    alone = replace(
+        features,
+        gallery=features.gallery[shown].reset_index(drop=True),
+        gallery_clip=features.gallery_clip[shown],
+        gallery_vision=features.gallery_vision[shown],
+    )
+    fewer = frame_of(alone).groupby("split")["text"].mean()
+    assert (fewer > frame_of(features).groupby("split")["text"].mean()).all()
+    assert len(analysis.reported(features).text) == 28
+    sweeps = analysis.sweep(
+        features, build.build_index(features, queries(features), 0.5), queries(features), [0.5]
+    )
+    assert set(sweeps["group"]) == set(analysis.GROUPS)
+
+
 def test_too_few_categories_have_a_mean_and_no_interval() -> None:
     rules = RULES.model_copy(update={"min_categories": 9})
     metrics = analysis.summarise(frame_of(planted.features()), rules)

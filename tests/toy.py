@@ -70,6 +70,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
         "source": str(source),
         "gallery_per_category": 4,
         "training_per_category": 2,
+        "gate_share": 1.0,  # of the two unseen, one stays unseen
     }
     value["generator"] |= {"model": str(models / "generator"), "images_per_category": 2, "steps": 2}
     value["generator"] |= {"shards": [0, 1]}
@@ -86,12 +87,13 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     }
     value["encoders"] |= {"clip": str(models / "clip"), "vision": str(models / "dino")}
     value["train"] |= {"epochs": 3, "steps_per_epoch": 2}
-    value["evaluate"] |= {"bootstrap": 200, "min_categories": 2}  # two are unseen
+    value["evaluate"] |= {"bootstrap": 200, "min_categories": 2}
     value["calibrate"] |= {"texts": 4}
-    value["gate"] |= {
+    value["gate"] |= {  # fusion with random weights may be worse than text
         "min_gain": -1.0,
-        "tolerance": 1.0,
-    }  # fusion with random weights may be worse than text
+        "margin": 1.0,
+        "slice_margin": 1.0,
+    }
     value["serve"] |= {"golden_queries": 2}
     return value
 

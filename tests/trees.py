@@ -65,7 +65,7 @@ def oxford102(folder: Path) -> Path:
 
 def params(adapter: str, source: Path | None, **more: object) -> config.Dataset:
     counts = {"gallery_per_category": None, "training_per_category": None, "min_pictures": 1}
-    shares = {"unseen_share": 0.25, "validation_share": 0.15}
+    shares = {"unseen_share": 0.25, "gate_share": 0.0, "validation_share": 0.15}
     return config.Dataset.model_validate(
         {"adapter": adapter, "source": source, "seed": 0, **counts, **shares, **more}
     )
