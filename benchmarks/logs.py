@@ -69,13 +69,6 @@ def write(
     return ids
 
 
-def write_marks(folder: Path, marks: Sequence[dict[str, Any]], on: date) -> None:
-    """Write ``marks`` (request, id, right) as the log of feedback of one day."""
-    with _file(folder, "feedback", on).open("a") as file:
-        for number, mark in enumerate(marks):
-            file.write(json.dumps({"time": _time(on, number), "bundle": 1} | mark) + "\n")
-
-
 def _asked(category: str, rng: random.Random) -> str:
     """One way in which a person asks for ``category``."""
     words, kind = category.split(), rng.random()

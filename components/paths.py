@@ -17,6 +17,7 @@ AGGREGATOR = Path("artifacts/aggregator")
 EVALUATION = Path("artifacts/evaluation")
 CONFIDENCE = Path("artifacts/confidence")
 BUNDLE = Path("artifacts/bundle")
+MONITOR = Path("reports/monitor")
 LOCK = Path("dvc.lock")
 
 HOME = Path(".eidolon")

@@ -9,3 +9,6 @@ DATASET = Asset(name="dataset", uri="eidolon://dataset")
 
 CHAMPION = Asset(name="champion", uri="eidolon://champion")
 """A version became the champion. The extra holds version, run_id and bento."""
+
+DRIFT = Asset(name="drift", uri="eidolon://drift")
+"""The monitor asks for a retraining. The extra holds champion, alarms and mlflow."""

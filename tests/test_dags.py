@@ -114,7 +114,7 @@ def test_a_task_s_log_shows_no_password(tmp_path: Path) -> None:
 
 def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == []
-    assert parsed["dags"] == ["ingest", "retrain"]
+    assert parsed["dags"] == ["ingest", "monitor", "retrain"]
     assert parsed["heavy"] == []
 
 

@@ -73,18 +73,18 @@ def log(params: config.Params, info: dict[str, Any], rows: pd.DataFrame) -> None
     mlflow.log_artifacts(str(BUNDLE), "bundle")
 
 
-def experiment(client: MlflowClient) -> str:
-    """The id of the experiment, which is created if needed.
+def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """The id of the experiment ``name``, which is created if needed.
 
     Without a server, its artifacts go to ``EIDOLON_ARTIFACTS``, because the default would depend on
     the working directory. A server has its own place for artifacts.
     """
-    found = client.get_experiment_by_name(EXPERIMENT)
+    found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     served = mlflow.get_tracking_uri().startswith("http")
     place = None if served else os.environ.get("EIDOLON_ARTIFACTS")
-    return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 def _params(params: config.Params) -> dict[str, str]:

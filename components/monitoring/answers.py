@@ -11,6 +11,7 @@ import numpy as np
 
 from components import config
 from components.monitoring import journal
+from components.monitoring.agreement import agreement
 from components.monitoring.feedback import Judged
 from components.monitoring.figures import Figure
 from components.monitoring.seen import Seen
@@ -22,11 +23,12 @@ def of_answers(limits: config.Monitor, whole: Day, found: Tally) -> Iterator[Fig
     """The figures that the counts of all answers give."""
     count, least = whole.queries, limits.min_queries
 
-    def part(name: str, label: str, of: int, setting: str = "", remedy: str = "") -> Figure:
-        limit = getattr(limits, setting) if setting else None
-        key = f"monitor.{setting}" if setting else ""
+    def part(
+        name: str, label: str, of: int, limit: float | None = None, remedy: str = ""
+    ) -> Figure:
+        setting = "" if limit is None else f"monitor.max_{name}"
         value = of / count if count else None
-        return Figure(name, label, value, key, limit, count=count, least=least, remedy=remedy)
+        return Figure(name, label, value, setting, limit, count=count, least=least, remedy=remedy)
 
     yield Figure("queries", "the number of queries", count, kind="number")
     yield Figure("distinct", "the number of distinct queries", found.sample.distinct, kind="number")
@@ -35,14 +37,14 @@ def of_answers(limits: config.Monitor, whole: Day, found: Tally) -> Iterator[Fig
         "irrelevant",
         "the share of queries for which nothing seemed to fit",
         whole.irrelevant,
-        "max_irrelevant",
+        limits.max_irrelevant,
         "read these queries on the page, and add pictures of what people want to the inbox",
     )
     yield part(
         "text_only",
         "the share of queries ranked by text alone",
         whole.text_only,
-        "max_text_only",
+        limits.max_text_only,
         "see whether callers ask for that, and otherwise why the imaginer gave no pictures",
     )
     degraded = sum(whole.degraded.values())
@@ -51,34 +53,38 @@ def of_answers(limits: config.Monitor, whole: Day, found: Tally) -> Iterator[Fig
         "degraded",
         "the share of queries that did without imagined pictures",
         degraded,
-        "max_degraded",
+        limits.max_degraded,
         f"the reasons are: {why}; docs/operations.md has what to do, and the endpoint's log more",
     )
     yield part(
         "unknown",
         "the share of queries with words that the text encoder does not know",
         whole.unknown,
-        "max_unknown",
+        limits.max_unknown,
         "read these queries on the page: they may need another text encoder",
     )
     yield part(
         "truncated",
         "the share of queries that are too long for the text encoder",
         whole.truncated,
-        "max_truncated",
+        limits.max_truncated,
         "tell callers to ask with fewer words",
     )
+
+
+def latency(limits: config.Monitor, whole: Day) -> Iterator[Figure]:
+    """How long the answers took."""
     for name, quantile, limit in (("p50", 0.5, None), ("p95", 0.95, limits.max_seconds)):
         took = whole.milliseconds(quantile)
         yield Figure(
             f"latency_{name}",
-            f"the time within which {quantile:.0%} of the answers came",
+            f"the time within which {quantile * 100:.0f} % of the answers came",
             None if took is None else took / 1000,
             "monitor.max_seconds" if limit else "",
             limit,
             kind="seconds",
-            count=count,
-            least=least,
+            count=whole.queries,
+            least=limits.min_queries,
             remedy="see the panel of the steps in Grafana, and add processes that draw",
         )
 
@@ -122,4 +128,27 @@ def precision(limits: config.Monitor, judged: list[Judged]) -> Figure:
         least=limits.min_marks,
         retrain=True,
         remedy="look at what was marked as wrong, add pictures of these categories, and retrain",
+    )
+
+
+def agreed(params: config.Params, seen: Seen) -> Iterator[Figure]:
+    """How far the champion agrees with all marks that were kept, if there are any."""
+    if seen.ranker is None or seen.marks is None or seen.marks.empty:
+        return
+    found = agreement(
+        seen.marks,
+        seen.ranker.scores(seen.marks),
+        params.evaluate.bootstrap,
+        params.monitor.seed,
+        params.evaluate.min_categories,
+    )
+    low, high = found.pairs.interval() or (None, None)
+    yield Figure(
+        "agreement",
+        "how often the champion ranks a right picture above a wrong one, by the kept marks",
+        found.pairs.mean if found.queries else None,
+        low=low,
+        high=high,
+        count=found.marks,
+        note="no query has both right and wrong marks",
     )

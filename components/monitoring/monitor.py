@@ -16,7 +16,7 @@ import numpy as np
 
 from components import config
 from components.monitoring import drift, journal
-from components.monitoring.answers import errors, of_answers, precision
+from components.monitoring.answers import agreed, errors, latency, of_answers, precision
 from components.monitoring.feedback import Judged, Marks
 from components.monitoring.figures import Figure
 from components.monitoring.gallery import ages, of_gallery
@@ -25,7 +25,7 @@ from components.monitoring.seen import Seen
 from components.monitoring.tally import Day, Tally, tally, total
 
 SHOWN = 20  # queries of each list
-_EDGES = np.linspace(0, 1, 41)  # of the histogram of the nearest similarity
+_BINS = 40  # of the histogram of the similarity to the nearest training text
 
 
 def monitor(params: config.Params, seen: Seen) -> tuple[Report, list[Judged]]:
@@ -47,9 +47,11 @@ def monitor(params: config.Params, seen: Seen) -> tuple[Report, list[Judged]]:
         champion=seen.champion,
         figures=[
             *of_answers(limits, whole, found),
+            *latency(limits, whole),
             errors(limits, seen, since),
             *compared.figures,
             precision(limits, judged),
+            *agreed(params, seen),
             *of_gallery(limits, seen),
             *ages(limits, seen),
         ],
@@ -130,13 +132,15 @@ def _queries(limits: config.Monitor, seen: Seen, found: Tally, asked: int) -> _C
         drift.separation(training, vectors, limits.seed, counts),
         kind="number",
     )
-    shares, _ = np.histogram(strange.nearest.clip(0, 1), _EDGES, weights=counts / counts.sum())
+    shares, edges = np.histogram(
+        strange.nearest.clip(0, 1), _BINS, (0, 1), weights=counts / counts.sum()
+    )
     order = np.argsort(-counts, kind="stable")
     far = [i for i in order if strange.nearest[i] < strange.cut][:SHOWN]
     return _Compared(
         [replace(figure, value=value, low=low, high=high), auc],
         [(texts[i], int(counts[i])) for i in far],
-        list(zip(_EDGES[:-1].tolist(), shares.tolist(), strict=True)),
+        list(zip(edges[:-1].tolist(), shares.tolist(), strict=True)),
         strange.cut,
         _by_day(found, [texts[i] for i in np.flatnonzero(strange.nearest < strange.cut)]),
     )

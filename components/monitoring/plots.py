@@ -70,7 +70,7 @@ def _latency(report: Report) -> str:
     days: Sequence[Day] = list(report.days.values())
     for quantile, colour in ((0.5, BLUE), (0.95, ORANGE)):
         took = [(day.milliseconds(quantile) or np.nan) / 1000 for day in days]
-        label = f"{quantile:.0%} within"
+        label = f"{quantile * 100:.0f} % of the answers within"
         axes.plot(range(len(days)), took, "o-", color=colour, label=label, markersize=3.5)
     axes.set(ylabel="seconds")
     axes.set_ylim(bottom=0)

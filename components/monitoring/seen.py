@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
+
 from components.features.features import Features
+from components.monitoring.agreement import Ranker
 from components.monitoring.texts import Embed
 from components.serving.loading import Bundle
 
@@ -18,7 +21,7 @@ class Seen:
     ``folder`` has the logs of queries and feedback, and ``logs`` are the endpoint's. ``embed`` is
     the bundle's text encoder, or ``None`` if it is not here. ``features`` are today's, or ``None``
     without any. ``made`` is when the champion was registered, ``newest`` when its data was first
-    registered.
+    registered. ``marks`` are all that were kept, and ``ranker`` is the champion's.
     """
 
     folder: Path
@@ -29,4 +32,6 @@ class Seen:
     newest: datetime | None
     embed: Embed | None = None
     features: Features | None = None
+    marks: pd.DataFrame | None = None
+    ranker: Ranker | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -20,7 +20,7 @@ from components import names
 from components.monitoring.journal import Answered
 
 BINS = 20  # of the histogram of the confidence
-_STEP = math.log(1.02)
+_STEP = 1.02
 _TEXTS = 20_000  # texts without a relevant picture that are counted at once
 _KEPT = 500  # characters of a query; the service refuses longer ones
 
@@ -49,7 +49,7 @@ class Day:
         self.truncated += one.truncated
         if one.degraded is not None:
             self.degraded[one.degraded[:40]] += 1
-        self.latency[round(math.log(max(one.ms, 0.01)) / _STEP)] += 1
+        self.latency[round(math.log(max(one.ms, 0.01), _STEP))] += 1
         self.confidence[min(int(one.confidence * BINS), BINS - 1)] += 1
 
     def as_json(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Day:
         for step in sorted(self.latency):
             passed += self.latency[step]
             if passed >= wanted:
-                return round(math.exp(step * _STEP), 1)
+                return round(_STEP**step, 1)
         return None
 
 
