@@ -45,6 +45,10 @@ down: $(READY) ## stop what `make up` started
 status: $(READY) ## show the services, and what is deployed
 	@$(BIN)/python -m ops status
 
+.PHONY: monitor
+monitor: $(READY) ## look at what was asked of the endpoint, and tell about alarms
+	@$(BIN)/python -m ops monitor
+
 .PHONY: browser
 browser: $(READY) ## bring a Chromium into .venv for the tests of the page, if none is installed
 	@$(BIN)/python -m tests.browser

@@ -1,4 +1,6 @@
-"""The logs of queries and of feedback: JSON lines in a file for each day, for monitoring later.
+"""Writes the logs of queries and of feedback: JSON lines in a file for each day.
+
+:mod:`components.monitoring.journal` has their names, and reads them.
 
 BentoML's own monitor was not taken, because it never deletes a file, anyone may read its files, and
 the second log of a process takes over the file of the first.
@@ -9,19 +11,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from components.api.messages import Answer, Feedback
+from components.monitoring.journal import HITS, Name, file_name, files
 
-HITS = 10  # of an answer, that are recorded
-_FILE = re.compile(r"(queries|feedback)-(\d{4}-\d\d-\d\d)\.jsonl")
-
-Name = Literal["queries", "feedback"]
 log = logging.getLogger("bentoml.eidolon")
 
 
@@ -51,6 +48,7 @@ class Journal:
                 "confidence": answer.confidence,
                 "relevant": answer.relevant,
                 "unknown_words": len(answer.unknown_words),
+                "truncated": answer.truncated,
                 "hits": [hit.id for hit in answer.hits[:HITS]],
                 "ms": answer.timings.total,
                 "bundle": answer.bundle.version,
@@ -70,7 +68,7 @@ class Journal:
             line = "\n" + line  # the last line may have been cut short
         try:
             self._sweep(now.date())
-            _write(self._folder / f"{name}-{now.date()}.jsonl", line.encode())
+            _write(self._folder / file_name(name, now.date()), line.encode())
         except OSError as error:
             if not self._failing:
                 log.error("%s is not recorded in %s: %s", name, self._folder, error)
@@ -83,34 +81,11 @@ class Journal:
         if self._swept == today:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file, day in _files(self._folder):
+        for file, day in files(self._folder):
             if day <= today - timedelta(days=self._days):
                 with suppress(FileNotFoundError):  # another process removed it
                     file.unlink()
         self._swept = today
-
-
-def read(folder: Path, name: Name, since: date) -> Iterator[dict[str, Any]]:
-    """The records of a log from the day ``since`` on, oldest first. Damaged lines are skipped."""
-    for file, day in _files(folder):
-        if day < since or not file.name.startswith(f"{name}-"):
-            continue
-        with file.open("rb") as lines:
-            for line in lines:
-                with suppress(ValueError):
-                    record = json.loads(line)
-                    if isinstance(record, dict):
-                        yield record
-
-
-def _files(folder: Path) -> list[tuple[Path, date]]:
-    """The files of all logs with their days, oldest first."""
-    found = []
-    for file in folder.glob("*.jsonl"):
-        if named := _FILE.fullmatch(file.name):
-            with suppress(ValueError):
-                found.append((file, date.fromisoformat(named[2])))
-    return sorted(found, key=lambda one: (one[1], one[0]))
 
 
 def _write(file: Path, line: bytes) -> None:

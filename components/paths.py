@@ -18,6 +18,7 @@ EVALUATION = Path("artifacts/evaluation")
 CONFIDENCE = Path("artifacts/confidence")
 BUNDLE = Path("artifacts/bundle")
 VERDICT = Path("artifacts/verdict")  # of the gate, on the version that was judged last
+MONITOR = Path("reports/monitor")
 LOCK = Path("dvc.lock")
 
 HOME = Path(".eidolon")

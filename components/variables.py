@@ -18,6 +18,7 @@ _ENDPOINT_PREFIXES = (
     *("LC_", "LD_", "XDG_", "EIDOLON_", "BENTOML_", "OTEL_", "MALLOC_", "OMP_", "KMP_", "MKL_"),
     *("OPENBLAS_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "HIP_", "ROCR_"),
 )
+_NOT_ENDPOINT = {"EIDOLON_WEBHOOK"}
 _PASSWORD = re.compile(r"(://[^\s/:@]*):(\S*)@")
 _PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)([^&\s]+)", re.IGNORECASE)
 
@@ -26,9 +27,11 @@ def of_endpoint(given: Mapping[str, str]) -> dict[str, str]:
     """The variables of ``given`` that the endpoint gets.
 
     It answers strangers, so it gets only variables that are listed here: no key of Airflow, MLflow,
-    a cloud or a model hub. It gets no PYTHONPATH, because it must run the code of its Bento.
+    a cloud or a model hub, and no address of a webhook. It gets no PYTHONPATH, because it must run
+    the code of its Bento.
     """
-    return {k: v for k, v in given.items() if k in _ENDPOINT or k.startswith(_ENDPOINT_PREFIXES)}
+    allowed = (k for k in given if k in _ENDPOINT or k.startswith(_ENDPOINT_PREFIXES))
+    return {k: given[k] for k in allowed if k not in _NOT_ENDPOINT}
 
 
 def without_airflow(given: Mapping[str, str]) -> dict[str, str]:

@@ -19,3 +19,6 @@ CHAMPION = Asset(
 )
 """A version became the champion: by a task, or because somebody moved the alias in MLflow, which
 the watcher sees. The extra holds the version."""
+
+DRIFT = Asset(name="drift", uri="eidolon://drift")
+"""The monitor asks for a retraining. The extra holds champion, alarms and mlflow."""

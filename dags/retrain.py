@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
-from assets import CHAMPION, DATASET, PASSED
+from assets import CHAMPION, DATASET, DRIFT, PASSED
 from perform import perform, run_name
 from policy import DEFAULTS, approval
 
@@ -126,7 +126,7 @@ def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
 
 @dag(  # without a start_date the first scheduled run waits for its day
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("0 3 * * 0", timezone="UTC"), assets=[DATASET]
+        timetable=CronTriggerTimetable("0 3 * * 0", timezone="UTC"), assets=DATASET | DRIFT
     ),
     catchup=False,
     max_active_runs=1,

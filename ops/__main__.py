@@ -103,6 +103,23 @@ def deploy(
 
 
 @app.command()
+def monitor() -> None:
+    """Look at what was asked and tell about alarms, as the DAG `monitor` does."""
+    from ops import monitoring
+    from ops.steps import NothingToDo
+
+    os.environ.update(added())
+    try:
+        found = monitoring.observe(print)
+    except NothingToDo as reason:
+        print(reason)
+        return
+    monitoring.notify(found, print)
+    if found["retrain"]:
+        print("an alarm asks for a retraining: `make run` does that")
+
+
+@app.command()
 def env() -> None:
     """Print the environment as commands of a shell: `eval "$(python -m ops env)"`."""
     for name, value in sorted(added().items()):

@@ -18,7 +18,11 @@ HOMES = {
     "huggingface_hub": {"components/models/checkpoints.py"},
     "pi_heif": {"components/images/decoding.py"},
     "great_expectations": {"components/validation/suites.py"},
-    "mlflow": {"components/lifecycle/registry.py", "components/lifecycle/runs.py"},
+    "mlflow": {
+        "components/lifecycle/observations.py",
+        "components/lifecycle/registry.py",
+        "components/lifecycle/runs.py",
+    },
     "airflow": set(),
     "bentoml": set(),
 }
@@ -160,6 +164,7 @@ PLUMBING = {
     "components/config/fields.py": "its values are params",
     "components/config/imagining.py": "its values are params",
     "components/config/listing.py": "its values are params",
+    "components/config/monitoring.py": "its values are params",
     "components/config/params.py": "its values are params",
     "components/config/profiles.py": "its values are params",
     "components/config/retrieval.py": "its values are params",

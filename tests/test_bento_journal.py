@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from bento import journal
-from bento.journal import HITS, Journal, read
+from bento.journal import Journal
 from components.api.messages import Answer, BundleName, Feedback, Hit, Timings
+from components.monitoring.journal import HITS, Passed, answered, marked, read
 from tests import documents
 
 TODAY = datetime.now(UTC).date()
@@ -31,6 +32,7 @@ def answer(**changes: Any) -> Answer:
         "confidence": 0.7,
         "relevant": True,
         "unknown_words": ["moon"],
+        "truncated": True,
         "hits": hits,
         "timings": Timings(total=41.7),
         "bundle": BundleName(version=3, digest="769354cb145b"),
@@ -55,6 +57,7 @@ def test_a_query_is_recorded_with_what_monitoring_needs_and_no_more(tmp_path: Pa
         "confidence": 0.7,
         "relevant": True,
         "unknown_words": 1,
+        "truncated": True,
         "hits": [f"gallery/star/{i:04}.png" for i in range(HITS)],
         "ms": 41.7,
         "bundle": 3,
@@ -84,6 +87,18 @@ def test_the_document_has_each_field(tmp_path: Path) -> None:
         for field in record
     }
     assert shown == recorded
+
+
+def test_what_is_written_is_read_by_the_monitor(tmp_path: Path) -> None:
+    log, passed = Journal(tmp_path, 30), Passed()
+    log.answered(answer())
+    log.judged(feedback(), 3)
+    (asked,) = answered(tmp_path, TODAY, passed)
+    (mark,) = marked(tmp_path, TODAY, passed)
+    for record, name in ((asked, "queries"), (mark, "feedback")):
+        (raw,) = read(tmp_path, name, TODAY)  # type: ignore[arg-type]
+        assert set(raw) == set(type(record).model_fields)
+    assert passed.count == 0 and asked.query == "blue ★ moon" and mark.right
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:

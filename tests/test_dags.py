@@ -114,13 +114,13 @@ def test_a_task_s_log_shows_no_password(tmp_path: Path) -> None:
 
 def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == []
-    assert parsed["dags"] == ["approve", "deploy", "ingest", "retrain"]
+    assert parsed["dags"] == ["approve", "deploy", "ingest", "monitor", "retrain"]
     assert parsed["heavy"] == []
 
 
 def test_it_runs_weekly_and_on_new_data_one_at_a_time(parsed: dict[str, Any]) -> None:
     assert parsed["cron"] == "0 3 * * 0"
-    assert parsed["assets"] == ["dataset"]
+    assert parsed["assets"] == ["dataset", "drift"]  # any of them
     assert parsed["max_active_runs"] == 1
     assert not parsed["catchup"]
 

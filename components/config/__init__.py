@@ -9,6 +9,7 @@ from components.config.calibrating import Calibrate
 from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import MEMORY_SHARE
 from components.config.imagining import Encoders, Generator, Validate
+from components.config.monitoring import Monitor
 from components.config.params import PARAMS, Params, load
 from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
 from components.config.serving import Serve
@@ -26,6 +27,7 @@ __all__ = [
     "Index",
     "Ingest",
     "Inspect",
+    "Monitor",
     "Params",
     "Serve",
     "Train",

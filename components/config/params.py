@@ -12,6 +12,7 @@ from components.config.calibrating import Calibrate
 from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import Section
 from components.config.imagining import Encoders, Generator, Validate
+from components.config.monitoring import Monitor
 from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
 from components.config.serving import Serve
 from components.errors import EidolonError
@@ -49,6 +50,9 @@ class Params(Section):
     gate: Gate = Field(description="When a challenger may replace the champion.")
     bundle: Bundle = Field(description="What is packed to be served.")
     serve: Serve = Field(description="How a Bento is checked and served.")
+    monitor: Monitor = Field(
+        description="What is watched while a Bento is served, and when somebody is told."
+    )
 
     @model_validator(mode="after")
     def _stages_follow_each_model(self) -> Params:

@@ -1,0 +1,32 @@
+"""The embeddings of texts by the text encoder that a bundle was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from components import config
+from components.errors import EidolonError
+from components.models.checkpoints import fingerprint
+from components.models.encoders import ClipEncoder
+from components.serving.loading import Bundle
+from components.vectors import Array
+
+Embed = Callable[[Sequence[str]], Array]
+"""N texts, as models read them, to (N, d_clip)."""
+
+
+def embedder(bundle: Bundle) -> Embed:
+    """The text encoder of ``bundle``.
+
+    Raises :class:`EidolonError` when it is not here, or is another one than the bundle's: its
+    vectors could not be compared.
+    """
+    encoders = config.Encoders.model_validate(bundle.info["encoders"])
+    here, there = fingerprint(encoders.clip, encoders.clip_revision), bundle.info["models"]["clip"]
+    if here != there:
+        raise EidolonError(
+            f"the text encoder here is {here}, and the champion's is {there}: `eidolon data`"
+            " restores a version's models, or retrain"
+        )
+    clip = ClipEncoder(encoders.clip, encoders.clip_revision, encoders.batch, encoders.memory_share)
+    return lambda texts: clip.describe(list(texts), encoders.text_templates)

@@ -1,0 +1,170 @@
+"""The work of the DAG `monitor`, without Airflow: look, keep what was found, tell somebody.
+
+The address of a webhook is a secret: whoever has it can write into the channel. It comes from the
+environment, and no log shows more of it than its host.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from components import config
+from components.errors import EidolonError, TransientError
+from components.paths import COLLECTION, FEATURES, MONITOR
+from ops.environment import HOME
+from ops.services import ENDPOINT, LOGS
+from ops.stage import Log
+from ops.steps import NothingToDo
+
+WEBHOOK = "EIDOLON_WEBHOOK"
+FEEDBACK = COLLECTION / "feedback.csv"
+TIMEOUT = 10.0  # seconds for a webhook to answer
+
+
+def observe(log: Log) -> dict[str, Any]:
+    """Look at the logs of the service and at today's gallery, and compare them with the champion.
+
+    Writes reports/monitor/, logs it in MLflow, and keeps marks of hits where
+    `monitor.keep_feedback` is on. Raises :class:`NothingToDo` without a champion.
+    """
+    from components.lifecycle import observations, registry
+    from components.monitoring import page
+    from components.monitoring.monitor import monitor
+
+    params = config.load()
+    champion = registry.version_of(registry.CHAMPION)
+    if champion is None:
+        raise NothingToDo("no version is the champion yet, so there is nothing to compare with")
+    HOME.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HOME, prefix="monitor-") as folder:
+        report, judged = monitor(params, _seen(params, champion, Path(folder), log))
+    at = page.write(report, MONITOR)
+    for note in report.notes:
+        log(note)
+    log(f"{report.summary}: {at.absolute().as_uri()}")
+    if params.monitor.keep_feedback:
+        _keep(judged, log)
+    kept = ""
+    try:
+        tags = {"champion": report.champion, "retrain": str(report.retrain).lower()}
+        kept = observations.record(f"{report.time:%Y-%m-%d}", report.metrics(), tags, MONITOR)
+        log(f"kept in MLflow: {kept}")
+    except (EidolonError, TransientError) as error:  # the alarms matter more
+        log(f"not kept in MLflow: {error}")
+    return {
+        "summary": report.summary,
+        "alarms": report.alarms,
+        "retrain": report.retrain,
+        "champion": report.champion,
+        "page": at.as_posix(),
+        "mlflow": kept,
+    }
+
+
+def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
+    """What there is to look at. What is missing is logged, and the rest is looked at all the
+    same."""
+    from components.features.features import Features
+    from components.lifecycle import observations, registry
+    from components.monitoring import feedback, texts
+    from components.monitoring.seen import Seen
+    from components.serving.loading import load
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    champion = registry.registered(version)
+    bundle = load(registry.download(version, folder))
+    features = embed = ranker = None
+    try:
+        features = Features.load(FEATURES)
+    except EidolonError as error:
+        log(f"today's gallery is not compared: {error}")
+    try:
+        embed = texts.embedder(bundle)
+    except EidolonError as error:
+        log(f"queries are not compared: {error}")
+    marks = feedback.read(FEEDBACK)
+    if embed is not None and not marks.empty:
+        try:
+            ranker = _ranker(params, bundle, version, embed)
+        except EidolonError as error:
+            log(f"the champion is not compared with the kept marks: {error}")
+    return Seen(
+        folder=HOME / "journal",
+        logs=sorted(LOGS.glob(f"{ENDPOINT}.log*")),
+        bundle=bundle,
+        champion=version,
+        made=champion.created,
+        newest=observations.since(champion),
+        embed=embed,
+        features=features,
+        marks=marks,
+        ranker=ranker,
+    )
+
+
+def _ranker(params: config.Params, bundle: Any, version: str, embed: Any) -> Any:
+    """The champion as it ranks: with pictures that were imagined for texts, where the service still
+    remembers them."""
+    from components.imagining.generator import identity
+    from components.imagining.memory import Memory
+    from components.lifecycle import observations
+    from components.monitoring.agreement import Ranker, remembered
+
+    models = bundle.info["models"]
+    generator = config.Generator.model_validate(bundle.info["generator"])
+    memory = Memory(
+        HOME / "texts.sqlite",
+        f"{models['vision']} {models['clip']}",
+        params.serve.remembered_bytes,
+    )
+    imagined = remembered(memory, generator, identity(generator), bundle.aggregator)
+    return Ranker.of(bundle, observations.pixels(version), embed, imagined)
+
+
+def _keep(judged: Any, log: Log) -> None:
+    """Add marks to collection/feedback.csv, by the content of their pictures."""
+    from components.lifecycle import observations
+    from components.monitoring import feedback
+
+    pixels = {one: observations.pixels(str(one)) for one in {mark.bundle for mark in judged}}
+    table = feedback.kept(judged, pixels, FEEDBACK)
+    if table is not None:
+        log(f"{FEEDBACK} has {len(table)} marks now: commit it with the collection")
+
+
+def notify(found: dict[str, Any], log: Log) -> None:
+    """Log the alarms of what :func:`observe` found, and send them to the webhook, if there is one
+    and there are any. A webhook that fails is logged, and fails nothing."""
+    for alarm in found["alarms"]:
+        log(f"alarm: {alarm}")
+    url = os.environ.get(WEBHOOK, "")
+    if not found["alarms"] or not url:
+        return
+    try:
+        answer = httpx.post(url, json={"text": _text(found), **found}, timeout=TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # its words may have the URL
+        log(f"the webhook ({WEBHOOK}) was not told: {type(error).__name__}")
+        return
+    if answer.is_success:
+        log(f"the webhook at {answer.url.host} was told")
+    else:
+        log(f"the webhook at {answer.url.host} was not told: status {answer.status_code}")
+
+
+def wanted(found: dict[str, Any]) -> dict[str, Any]:
+    """What the asset `drift` carries. Raises :class:`NothingToDo` when no alarm asks for a
+    retraining."""
+    if not found["retrain"]:
+        raise NothingToDo("no alarm asks for a retraining")
+    return {key: found[key] for key in ("champion", "alarms", "mlflow")}
+
+
+def _text(found: dict[str, Any]) -> str:
+    """The message for people, as Slack, Mattermost and Teams show `text`."""
+    lines = [f"Eidolon, version {found['champion']}: {found['summary']}", *found["alarms"]]
+    return "\n• ".join(lines) + (f"\n{found['mlflow']}" if found["mlflow"] else "")
