@@ -110,20 +110,20 @@ def chain(
     spread: Spread, step: float, params: config.Params, runs: int, *, ratchet: bool
 ) -> Floats:
     """What the champion has gained in truth after :data:`STEPS` challengers, each better by
-    ``step`` than the champion that it meets: (runs,). With ``ratchet`` the best version so far
-    counts too, as it does in the gate."""
-    rng, found = np.random.default_rng(0), np.zeros(runs)
+    ``step`` than the champion that it meets, and how many of them passed: (2, runs). With
+    ``ratchet`` the best version so far counts too, as it does in the gate."""
+    rng, found = np.random.default_rng(0), np.zeros((2, runs))
     for run in range(runs):
         world = spread.drawn(rng)
         champion = best = world.version(0.0, rng)
         for _ in range(STEPS):
-            truly = found[run] + step
+            truly = found[0, run] + step
             challenger = world.version(truly, rng)
             rivals = [Rival("the champion", champion), Rival("the best", best)]
             against = rivals[1] if ratchet and best is not champion else None
             decision = decide(_deciding(world), challenger, rivals[0], against, params)
             if decision.passed:
-                found[run], champion = truly, challenger
+                found[:, run], champion = (truly, found[1, run] + 1), challenger
                 best = challenger if decision.leads else best
     return found
 
@@ -175,13 +175,15 @@ def main(
     for what, share in _rows(spread, more, params, pairs):
         table.add_row(what, f"{share:.1%}")
     console.print(table)
-    table = Table("each is", "best so far", "gained, mean", "worst 5 %", title=f"{STEPS} in a row")
-    for step in (0.0, -0.002):
+    heads = ("each is", "best so far", "promoted", "gained, mean", "worst 5 %")
+    table = Table(*heads, title=f"{STEPS} in a row")
+    for step in (0.0, -0.001, -0.002):
         for ratchet in (True, False):
-            gained = chain(spread, step, params, pairs // STEPS, ratchet=ratchet)
+            gained, passed = chain(spread, step, params, pairs // STEPS, ratchet=ratchet)
             low = np.quantile(gained, 0.05)
             rule = "counts" if ratchet else "does not count"
-            table.add_row(f"{step:+g}", rule, f"{gained.mean():+.4f}", f"{low:+.4f}")
+            figures = (f"{passed.mean():.1f}", f"{gained.mean():+.4f}", f"{low:+.4f}")
+            table.add_row(f"{step:+g}", rule, *figures)
     console.print(table)
 
 
