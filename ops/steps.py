@@ -19,18 +19,15 @@ from components import config
 from components.errors import EidolonError, TransientError
 from components.paths import INBOX, INSPECTION, VALIDATION
 from components.versioning.remote import has_remote
-from ops import inbox, release
+from ops import inbox, release, swap
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
 from ops.environment import HOME
 from ops.lock import one_at_a_time
-from ops.services import ENDPOINT, LOGS, Service, Supervisor, current, healthy
 from ops.stage import Log
 
 PAGES = {"validate": VALIDATION / "index.html"}
 """The pages that stages leave for people."""
-
-PATIENCE = 180.0  # seconds until the endpoint must serve a new deployment
 
 
 class NothingToDo(Exception):  # noqa: N818 - not an error
@@ -213,23 +210,13 @@ def check(version: str, tag: str, log: Log) -> dict[str, Any]:
     deployed, and the endpoint of `make up`, if that runs, is ready."""
     from components.lifecycle import registry
 
-    champion, deployed = registry.by_alias(registry.CHAMPION), release.deployed()
-    if (
-        champion is not None
-        and str(champion.version) == version
-        and deployed is not None
-        and (deployed["bento"], str(deployed["version"])) == (tag, version)
-    ):
-        endpoint = _endpoint()
-        if endpoint is None or healthy(endpoint):
+    champion = registry.by_alias(registry.CHAMPION)
+    if champion is not None and str(champion.version) == version:
+        if swap.is_live(tag, version):
             raise NothingToDo(f"{tag} is live already")
-        log("the endpoint does not answer: it is deployed again")
+        if (release.deployed() or {}).get("bento") == tag:
+            log("the endpoint does not answer: it is deployed again")
     return release.check(tag, config.load().serve.golden_queries, log)
-
-
-def _endpoint() -> Service | None:
-    """The endpoint, if `make up` runs it."""
-    return current()[ENDPOINT] if ENDPOINT in (Supervisor().states() or {}) else None
 
 
 def promote(version: str, log: Log) -> None:
@@ -241,18 +228,8 @@ def promote(version: str, log: Log) -> None:
 
 
 def deploy(version: str, tag: str, log: Log) -> dict[str, Any]:
-    """Point the endpoint at ``tag``. If `make up` runs the endpoint, restart it and wait for it."""
-    pointer = release.deploy(tag, version, log)
-    endpoint = _endpoint()
-    if endpoint is not None:
-        Supervisor().restart(ENDPOINT)
-        deadline = time.monotonic() + PATIENCE
-        while not healthy(endpoint):
-            if time.monotonic() > deadline:
-                raise release.ReleaseError(f"the endpoint does not start: see {LOGS}")
-            time.sleep(0.5)
-        log(f"the endpoint serves {tag}")
-    return pointer
+    """Serve ``tag`` at the endpoint, without losing a request."""
+    return swap.deploy(tag, version, log)
 
 
 def follow_champion(log: Log) -> dict[str, Any]:
