@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -14,13 +15,16 @@ import bentoml
 import httpx
 import numpy as np
 
+from bento.keys import VARIABLE as KEYS
 from bento.server import served
 from bento.store import find, pins_of
+from components.files import sha256
 from components.index.gallery import top
 from components.serving.loading import Bundle, load
 
 K = 20
 ROUNDING = 1e-5  # equal products differ by up to this between processes
+PATIENCE = 60.0  # seconds for one answer
 FREE = "something that nobody has named yet"  # no category, so it must be imagined
 
 
@@ -59,6 +63,29 @@ def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
         "seconds_to_ready": round(ready, 2),
         "p50_ms": round(1000 * statistics.median(took), 1),
     }
+
+
+def verified(tag: str, version: int, url: str) -> str:
+    """Ask the ready server at ``url`` whether it is ``tag``: by the bundle that it names, and by
+    one known category. Returns the digest of the bundle.
+
+    With keys in the environment the first of them is sent. Where this process has none and the
+    server wants one, the bundle's name alone decides. Raises :class:`CheckError`.
+    """
+    bundle = load(Path(bentoml.models.get(pins_of(find(tag)).bundle).path))
+    expected = {"version": version, "digest": sha256(bundle.folder / "bundle.json")[:12]}
+    row = len(bundle.categories) // 2
+    query = str(bundle.categories["category"][row])
+    key = os.environ.get(KEYS, "").partition(",")[0].strip().partition(":")[2]
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False, headers=headers) as client:
+        named = client.get("/health").json()["bundle"]
+        if named != expected:
+            raise CheckError(f"it serves the bundle {named}, not {expected}")
+        response = client.post("/search", json={"query": query, "k": K, "mode": "fused"})
+        if response.status_code != 401 or key:
+            _compare(bundle, query, row, response)
+    return str(expected["digest"])
 
 
 def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Response) -> None:

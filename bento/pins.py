@@ -16,6 +16,7 @@ from components import config
 from components.errors import EidolonError
 from components.files import read_json, write_json
 
+_OF_OPERATION = {"golden_queries", "keep_warm"}  # settings that a Bento itself does not use
 PLACE = Path(__file__).with_name("release.json")
 
 
@@ -39,7 +40,7 @@ class Pins:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings in ``serve`` that the service itself uses."""
-        return self.serve.model_dump(mode="json", exclude={"golden_queries"})
+        return self.serve.model_dump(mode="json", exclude=_OF_OPERATION)
 
     def save(self, path: Path) -> None:
         """Write the pins as JSON."""

@@ -20,6 +20,7 @@ import typer
 from bento import homes
 from components import config
 from components.errors import one_sentence
+from components.files import read_json
 
 app = typer.Typer(
     help="Build, check, deploy and serve Bentos.",
@@ -73,6 +74,22 @@ def check(
 
 
 @app.command()
+def verify(
+    tag: Tag, version: Version, url: Annotated[str, typer.Option(help="where a server answers")]
+) -> None:
+    """Ask a server that is ready whether it serves this Bento, and one known category."""
+    with redirect_stdout(sys.stderr):
+        from bento.golden import CheckError, verified
+
+        try:
+            digest = verified(tag, version, url)
+        except CheckError as error:
+            print(f"{url} does not serve {tag}: {error}", file=sys.stderr)
+            sys.exit(1)
+    _answer({"tag": tag, "digest": digest})
+
+
+@app.command()
 def deploy(tag: Tag, version: Version) -> None:
     """Point to a Bento. `serve` serves it when it is started next."""
     from bento import pointer
@@ -109,17 +126,26 @@ def current() -> None:
 def serve(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="the port to listen on")] = 3000,
+    place: Annotated[
+        Path | None,
+        typer.Option(help="a place of `make up`: FOLDER.json names the Bento and the port"),
+    ] = None,
 ) -> None:
     """Serve what is deployed, in the foreground."""
     from bento import pointer, server
     from bento.keys import keys_in
     from bento.store import find
 
-    tag = str(pointer.current()["bento"])
+    if place is None:
+        tag, empty = str(pointer.current()["bento"]), homes.eidolon_home() / "serving"
+    else:
+        held = read_json(place.with_suffix(".json"), "`python -m ops deploy` fills a place")
+        tag, port, empty = held["bento"], held["port"], place / "empty"
     find(tag)
     server.check_port(host, port)
     keys_in(server.environment())  # a malformed value is told here, not by workers that crash
-    empty = homes.eidolon_home() / "serving"
+    if place is not None:
+        os.environ["BENTOML_HOME"] = str(server.home_apart(place))
     empty.mkdir(parents=True, exist_ok=True)
     print(f"serving {tag} on http://{host}:{port}", file=sys.stderr, flush=True)
     os.chdir(empty)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +14,11 @@ import httpx
 
 from bento.keys import VARIABLE as KEYS
 from components.errors import EidolonError
-from components.ports import obstacle
+from components.ports import free_port, obstacle
 from components.processes import end, family
 from components.variables import of_endpoint
 
 STOP_SECONDS = 20.0
-PORTS = range(20_000, 32_768)
 GAVE_UP = "Application startup failed"  # uvicorn says so; BentoML would try again for ever
 
 
@@ -42,18 +39,6 @@ def environment() -> dict[str, str]:
     """
     own = {"HF_HUB_OFFLINE": "1", "BENTOML_DO_NOT_TRACK": "True"}
     return {k: v for k, v in of_endpoint(os.environ).items() if k != "BENTOML_NO_UDS"} | own
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on.
-
-    It lies outside the range from which Linux serves a request for any port. A port in that range
-    could be given away before the server listens.
-    """
-    while True:
-        port = random.SystemRandom().choice(PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def check_port(host: str, port: int) -> None:
@@ -79,7 +64,7 @@ def served(tag: str, place: Path, timeout: float) -> Iterator[str]:
     folder, log = place / "empty", place / "log"
     folder.mkdir()
     apart = {k: v for k, v in environment().items() if k != KEYS}
-    apart |= {"EIDOLON_HOME": str(place), "BENTOML_HOME": str(_home_apart(place))}
+    apart |= {"EIDOLON_HOME": str(place), "BENTOML_HOME": str(home_apart(place))}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
@@ -99,13 +84,16 @@ def served(tag: str, place: Path, timeout: float) -> Iterator[str]:
         process.wait()
 
 
-def _home_apart(place: Path) -> Path:
-    """A home of BentoML with the same Bentos and models. A server clears the folder of metrics in
-    its home when it starts, and those of the live one would be lost."""
+def home_apart(place: Path) -> Path:
+    """A home of BentoML in ``place`` with the same Bentos and models. A server clears the folder of
+    metrics in its home when it starts, and those of another server would be lost."""
     home = place / "bentoml"
-    home.mkdir()
+    home.mkdir(parents=True, exist_ok=True)
     for part in ("bentos", "models"):
-        (home / part).symlink_to(Path(os.environ["BENTOML_HOME"]) / part)
+        link, target = home / part, Path(os.environ["BENTOML_HOME"]) / part
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
     return home
 
 

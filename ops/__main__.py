@@ -67,6 +67,7 @@ def status() -> None:
     """Show the services, and what is deployed."""
     from ops.release import deployed
     from ops.services import Supervisor
+    from ops.swap import describe
     from ops.up import addresses
 
     states, live = Supervisor().states(), deployed()
@@ -75,7 +76,7 @@ def status() -> None:
     if states is None:
         print("nothing is running")
     else:
-        print("\n".join(addresses(environment(), live is not None)))
+        print("\n".join([*addresses(environment(), live is not None), *describe()]))
     print(f"deployed: {live['bento']}, version {live['version']}" if live else "deployed: nothing")
 
 

@@ -38,6 +38,12 @@ def folders(tag: str, log: Log) -> dict[str, Path]:
     return {name: Path(place) for name, place in _call(["folders", "--tag", tag], log).items()}
 
 
+def verify(tag: str, version: str, url: str, log: Log) -> dict[str, Any]:
+    """Ask the server at ``url`` whether it serves ``tag`` of ``version``. ``digest`` in the answer
+    is that of its bundle. Raises :class:`ReleaseError` if it does not."""
+    return _call(["verify", "--tag", tag, "--version", version, "--url", url], log)
+
+
 def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
     """Point the endpoint at ``tag``."""
     return _call(["deploy", "--tag", tag, "--version", version], log)

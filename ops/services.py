@@ -6,11 +6,9 @@ configuration holds no address, and each service gets only the variables that it
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -24,11 +22,15 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from components.variables import of_endpoint, without_airflow
 from ops.environment import HOME, ROOT, Ports, environment, ports
+from ops.places import MARK as PLACE
+from ops.places import NAMES, folder_of, program
+from ops.sockets import socket_file
 
 CONFIG = HOME / "supervisor.conf"
 LOGS = HOME / "logs"
 MARK = "EIDOLON_UP"  # an environment variable that every process of `make up` inherits
 API, SCHEDULER, ENDPOINT = "airflow-api", "airflow-scheduler", "endpoint"
+BENTO_STOP_SECONDS = 130  # longer than a request may take
 _AIRFLOW_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 _TEMPLATE = """\
@@ -50,10 +52,11 @@ _PROGRAM = """\
 command={command}
 directory={root}
 autostart={autostart}
-startsecs=5
+startsecs={startsecs}
+autorestart={autorestart}
 stopasgroup=true
 killasgroup=true
-stopwaitsecs=15
+stopwaitsecs={stopwaitsecs}
 redirect_stderr=true
 stdout_logfile={logs}/{name}.log
 stdout_logfile_maxbytes=10MB
@@ -72,6 +75,10 @@ class Service:
     variable: str = ""
     health: str = ""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    autostart: bool = True
+    autorestart: str = "unexpected"
+    startsecs: int = 5
+    stopwaitsecs: int = 15
 
 
 def services(env: dict[str, str], at: Ports) -> list[Service]:
@@ -87,7 +94,7 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
             env,
         ),
         # the web page reads task logs from files, so no log server needs to listen to the network
-        Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"], env=env),
+        Service(SCHEDULER, [*airflow, "scheduler", "--skip-serve-logs"], env=env, autostart=False),
         Service("airflow-dag-processor", [*airflow, "dag-processor"], env=env),
         Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], env=env),
     ]
@@ -108,46 +115,54 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
                 without_airflow(env) | store,
             )
         )
-    serve = [sys.executable, "-m", "bento.release", "serve", "--host", "127.0.0.1"]
-    listed.append(
-        Service(
-            ENDPOINT,
-            [*serve, "--port", str(at.endpoint)],
-            at.endpoint,
-            "EIDOLON_PORT",
-            f"http://127.0.0.1:{at.endpoint}/readyz",
-            of_endpoint(env),
-        )
+    return [*listed, *_serving(of_endpoint(env), at.endpoint)]
+
+
+def _serving(env: dict[str, str], port: int) -> list[Service]:
+    """The proxy, and the places of the Bentos behind it. The proxy asks nobody for a key."""
+    proxy = Service(
+        ENDPOINT,
+        [sys.executable, "-m", "ops.proxy"],
+        port,
+        "EIDOLON_PORT",
+        f"http://127.0.0.1:{port}/readyz",
+        {k: v for k, v in env.items() if k != "EIDOLON_API_KEYS"},
+        autorestart="true",
+        startsecs=1,
     )
-    return listed
+    serve = [sys.executable, "-m", "bento.release", "serve", "--place"]
+    bentos = [
+        Service(
+            program(name),
+            [*serve, str(folder_of(name))],
+            env=env | {PLACE: str(folder_of(name))},
+            autostart=False,
+            autorestart="true",
+            stopwaitsecs=BENTO_STOP_SECONDS,
+        )
+        for name in NAMES
+    ]
+    return [proxy, *bentos]
 
 
-def socket_file() -> Path:
-    """Where supervisord listens. Linux limits the path of a socket to 107 bytes, so a socket with a
-    long path lies in /tmp."""
-    file = HOME / "supervisor.sock"
-    if len(str(file)) < 90:
-        return file
-    digest = hashlib.sha256(str(HOME).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"eidolon-{digest}.sock"
-
-
-def configuration(listed: list[Service], deployed: bool) -> str:
-    """supervisord's configuration. The scheduler starts after the API server, which its tasks need.
-    The endpoint starts with the first deployment, when there is none yet."""
-    later = {SCHEDULER} if deployed else {SCHEDULER, ENDPOINT}
+def configuration(listed: list[Service], live: str | None = None) -> str:
+    """supervisord's configuration. The place ``live`` starts with it. The scheduler starts after
+    the API server, which its tasks need."""
     places = {"home": _escape(str(HOME)), "root": _escape(str(ROOT)), "logs": _escape(str(LOGS))}
     programs = [
         _PROGRAM.format(
             name=service.name,
             command=_escape(shlex.join([sys.executable, "-m", "ops.start", service.name])),
-            autostart=str(service.name not in later).lower(),
+            autostart=str(service.autostart or service.name == live).lower(),
+            autorestart=service.autorestart,
+            startsecs=service.startsecs,
+            stopwaitsecs=service.stopwaitsecs,
             **places,
         )
         for service in listed
     ]
     return _TEMPLATE.format(
-        socket=_escape(str(socket_file())), programs="".join(programs), **places
+        socket=_escape(str(socket_file("supervisor"))), programs="".join(programs), **places
     )
 
 
@@ -164,18 +179,21 @@ class Supervisor:
         except (OSError, HTTPException):
             return None
 
-    def restart(self, name: str) -> None:
-        """Stop the program ``name`` if it runs, and start it."""
+    def stop(self, name: str) -> None:
+        """Stop the program ``name`` if it runs, and wait until it has ended."""
         try:
             self._calls().stopProcess(name)
         except Fault as fault:
             if fault.faultCode != Faults.NOT_RUNNING:
                 raise
-        self.start(name)
 
     def start(self, name: str) -> None:
-        """Start the program ``name``."""
-        self._calls().startProcess(name, False)
+        """Start the program ``name`` unless it runs."""
+        try:
+            self._calls().startProcess(name, False)
+        except Fault as fault:
+            if fault.faultCode != Faults.ALREADY_STARTED:
+                raise
 
     def shutdown(self) -> None:
         """Ask supervisord to stop everything and end."""
@@ -183,7 +201,7 @@ class Supervisor:
             self._calls().shutdown()
 
     def _calls(self) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{socket_file()}")
+        transport = SupervisorTransport(None, None, f"unix://{socket_file('supervisor')}")
         return ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from components.errors import one_sentence
+from ops.places import places, program
 from ops.services import current
 
 
@@ -13,6 +14,9 @@ def main() -> None:
     """Replace this process by the service that the command line names."""
     with one_sentence():
         service = current()[sys.argv[1]]
+        for place in places():
+            if program(place.name) == service.name:
+                place.end_leftovers()  # of a server that was killed
     os.execve(service.command[0], service.command, dict(service.env))
 
 

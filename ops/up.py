@@ -15,7 +15,7 @@ from components.errors import EidolonError
 from components.files import write_text
 from components.ports import obstacle
 from components.variables import masked
-from ops import release
+from ops import release, swap
 from ops.airflow import Airflow
 from ops.environment import HOME, ROOT, environment, ports
 from ops.lock import foreground_run
@@ -61,7 +61,7 @@ def up(console: Console) -> None:
             LOGS.mkdir(parents=True, exist_ok=True)
             with console.status("preparing Airflow"):
                 prepare_airflow(LOGS / "prepare.log")
-            _start(configuration(listed, deployed), env)
+            _start(configuration(listed, swap.prepare()), env)
     else:
         console.print("already up", highlight=False)
     api = next(service for service in listed if service.name == API)
@@ -91,9 +91,7 @@ def addresses(env: dict[str, str], deployed: bool) -> list[str]:
     return [
         f"Airflow   http://127.0.0.1:{at.airflow}  user admin, password in {password}",
         f"MLflow    {mlflow}",
-        f"endpoint  {endpoint}"
-        if deployed
-        else f"endpoint  nothing is deployed yet; {endpoint} starts with the first deployment",
+        f"endpoint  {endpoint}" if deployed else f"endpoint  {endpoint}, nothing is deployed yet",
         f"logs      {LOGS}",
     ]
 
@@ -152,9 +150,9 @@ def _wait(
     left = list(awaited)
     while left:
         states = Supervisor().states() or {}
-        for service in left:
-            if states.get(service.name) == "FATAL":
-                raise UpError(f"{service.name} does not start: see {LOGS / service.name}.log")
+        for name in (*(service.name for service in left), swap.live_program()):
+            if states.get(name) == "FATAL":
+                raise UpError(f"{name} does not start: see {LOGS / name}.log")
         left = [service for service in left if not well(service)]
         if left and time.monotonic() > deadline:
             names = ", ".join(service.name for service in left)

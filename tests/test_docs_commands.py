@@ -22,6 +22,7 @@ INTERNAL = {
     "components.versioning.dvc_command": "the DAG's tasks run DVC by it",
     "docs.__main__": "`make docs`",
     "ops.example": "`make run` asks its example query by it",
+    "ops.proxy": "supervisord starts the proxy by it",
     "ops.start": "supervisord starts the services by it",
 }
 """Modules that other code runs, not people."""

@@ -81,14 +81,17 @@ def known_to(env: Mapping[str, str]) -> str:
     return "".join(sorted(re.findall(r"s3cr3t-(\d)", " ".join(env.values()))))
 
 
+SERVING = ("endpoint", "bento-a", "bento-b")
+
+
 def test_each_service_gets_what_it_needs(tmp_path: Path) -> None:
     env = environment({"PATH": os.defpath, MARK: "here", **SECRETS}, tmp_path)
     listed = services(env, ports(env))
     known = {service.name: known_to(service.env) for service in listed}
     airflow = dict.fromkeys((n for n in known if n.startswith("airflow-")), "1234567")
-    assert known == {**airflow, "mlflow": "334567", "endpoint": ""}
+    assert known == {**airflow, "mlflow": "334567", **dict.fromkeys(SERVING, "")}
     assert all(service.env[MARK] == "here" for service in listed)
-    assert not known_to({"": configuration(listed, deployed=True)})
+    assert not known_to({"": configuration(listed)})
     assert not known_to({"": " ".join(" ".join(service.command) for service in listed)})
 
 

@@ -50,11 +50,13 @@ def test_one_port_for_two_services_is_refused() -> None:
 def test_supervisord_listens_on_a_socket_only(tmp_path: Path) -> None:
     env = environment({}, tmp_path)
     odd = Service("100%", [])
-    text = configuration([*services(env, ports(env)), odd], deployed=False)
+    text = configuration([*services(env, ports(env)), odd], live="bento-b")
     config = configparser.RawConfigParser()
     config.read_string(text)
     assert "inet_http_server" not in config
-    assert config["program:endpoint"]["autostart"] == "false"
+    starting = {n for n in config if config[n].get("autostart") == "true"}
+    assert {"program:endpoint", "program:bento-b"} <= starting
+    assert not {"program:bento-a", "program:airflow-scheduler"} & starting
     assert config["program:mlflow"]["command"].endswith("-m ops.start mlflow")
     assert config["program:100%"]["command"].endswith("100%%")
     for name in config.sections():

@@ -20,6 +20,11 @@ class Serve(Section):
         default=8,
         description="Known categories that a new Bento must answer before it is deployed.",
     )
+    keep_warm: bool = Field(
+        default=True,
+        description="Whether the Bento that was served before stays loaded, so that going back"
+        " takes a second; it needs its memory.",
+    )
     api_workers: int = Field(
         default=1,
         ge=1,
