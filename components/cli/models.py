@@ -139,12 +139,12 @@ def history(
         print("no version has been the champion yet")
         return
     table = Table(box=SIMPLE_HEAD)
-    for column in ("when (UTC)", "what", "version", "before", "by", "why"):
-        table.add_column(column, no_wrap=column != "why")
+    table.add_column("when (UTC)", no_wrap=True)
+    table.add_column("what")
     for move in moves:
-        when = move.time.strftime("%Y-%m-%d %H:%M:%S")
-        cells = (move.how, move.version or "none", move.before or "none", move.by, move.reason)
-        table.add_row(when, *map(Text, cells))
+        versions = " → ".join(filter(None, [move.before, move.version or "none"]))
+        told = Text(f"{move.how} {versions}, by {move.by}\n", style="bold")
+        table.add_row(f"{move.time:%Y-%m-%d %H:%M:%S}", told.append(move.reason, style="not bold"))
     Console().print(table)
 
 
