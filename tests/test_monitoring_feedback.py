@@ -63,6 +63,16 @@ def test_marks_are_joined_with_their_queries_and_the_last_one_counts() -> None:
     }
 
 
+def test_a_mark_belongs_to_the_last_answer_before_it() -> None:
+    """A caller may give every request the same id."""
+    marks = Marks.of([mark("gallery/a.png", True, 5)])
+    asked = [answer("first", ["gallery/a.png"]), answer("second", ["gallery/a.png"])]
+    later = answer("third", ["gallery/a.png"])
+    later = later.model_copy(update={"time": NOW + timedelta(minutes=6)})
+    list(marks.beside([*asked, later]))
+    assert [one.query for one in marks.last()] == ["second"]
+
+
 def test_only_the_newest_marks_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback, "MOST", 3)
     held = Marks.of(mark("a", True, request=f"r{n}") for n in range(10))
