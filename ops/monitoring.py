@@ -102,6 +102,7 @@ def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
         newest=observations.since(champion),
         embed=embed,
         features=features,
+        same=texts.same_encoders(params.encoders, bundle),
         marks=marks,
         ranker=ranker,
     )

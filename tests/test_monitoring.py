@@ -71,7 +71,8 @@ def seen(folder: Path, embed: Embed | None = words, **changes: Any) -> Seen:
     features: Any = SimpleNamespace(
         categories=bundle.categories, gallery_clip=vectors, gallery_vision=vectors
     )
-    given = {"made": NOW - timedelta(days=3), "newest": NOW - timedelta(days=9)}
+    given: dict[str, Any] = {"made": NOW - timedelta(days=3), "newest": NOW - timedelta(days=9)}
+    given["same"] = frozenset({"clip", "vision"})
     fields: dict[str, Any] = {"features": features, "now": NOW, **given} | changes
     return Seen(folder, [], bundle, "7", embed=embed, **fields)
 
@@ -217,8 +218,9 @@ def test_the_gallery_is_compared_in_both_spaces(tmp_path: Path) -> None:
     other = look(tmp_path, features=after(gallery(2, shift=3.0), [*known[8:], "a", "b"]))
     assert figure(other, "gallery_vision_auc").alarming and other.retrain
     assert figure(other, "categories").value == pytest.approx(10 / len(known))
-    wider = look(tmp_path, features=after(np.eye(40, 20, dtype=np.float32), known))
-    assert "another one" in figure(wider, "gallery_clip_auc").note
+    wider = after(np.eye(40, 20, dtype=np.float32), known)
+    replaced = look(tmp_path, features=wider, same=frozenset())
+    assert "another one" in figure(replaced, "gallery_clip_auc").note
     none = look(tmp_path, features=None)
     assert figure(none, "categories").value is None and none.alarms == []
 
@@ -273,6 +275,7 @@ def test_the_page_shows_alarms_first_and_no_text_as_html(tmp_path: Path) -> None
     logs.write(tmp_path / "log", asked, TODAY, relevant=False)
     report = look(tmp_path / "log")
     at = page.write(report, tmp_path / "out")
+    assert at.parent.stat().st_mode & 0o077 == 0
     shown = at.read_text()
     assert "<script>" not in shown and "&lt;script&gt;" in shown
     assert shown.index('class="alarms"') < shown.index("<h2>Figures")

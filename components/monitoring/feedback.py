@@ -38,10 +38,14 @@ class Judged:
 
 @dataclass
 class Marks:
-    """Marks that wait for the queries that they belong to."""
+    """Marks that wait for the queries that they belong to.
+
+    Callers may choose the id of a request, and use one again. So a mark belongs to the last answer
+    with its id that was given before the mark.
+    """
 
     by_request: dict[str, list[Marked]]
-    joined: list[Judged] = field(default_factory=list)
+    _joined: dict[tuple[str, int], Judged] = field(default_factory=dict)
 
     @classmethod
     def of(cls, marks: Iterable[Marked]) -> Marks:
@@ -52,17 +56,21 @@ class Marks:
         return cls(found)
 
     def beside(self, answers: Iterable[Answered]) -> Iterator[Answered]:
-        """Yield ``answers`` as they are, and join the marks of each on the way."""
+        """Yield ``answers``, which are in the order of time, and join the marks of each on the
+        way."""
         for one in answers:
-            for mark in self.by_request.get(one.request, ()):
+            for number, mark in enumerate(self.by_request.get(one.request, ())):
+                if one.time > mark.time:
+                    continue
                 rank = one.hits.index(mark.id) + 1 if mark.id in one.hits else None
                 query = names.query_text(one.query)
-                self.joined.append(Judged(query, mark.id, mark.right, mark.time, mark.bundle, rank))
+                found = Judged(query, mark.id, mark.right, mark.time, mark.bundle, rank)
+                self._joined[one.request, number] = found
             yield one
 
     def last(self) -> list[Judged]:
         """The joined marks; of several of one picture for one query, the last."""
-        newest = sorted(self.joined, key=lambda one: one.time)
+        newest = sorted(self._joined.values(), key=lambda one: one.time)
         return list({(one.query, one.picture): one for one in newest}.values())
 
 

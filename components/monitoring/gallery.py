@@ -21,7 +21,7 @@ def of_gallery(limits: config.Monitor, seen: Seen) -> Iterator[Figure]:
         if today is not None:
             old, new = getattr(before.gallery, space), getattr(today, f"gallery_{space}")
             note = "the encoder is another one than the champion's"
-            if old.shape[1] == new.shape[1]:
+            if space in seen.same:
                 found, note = drift.moved(old, new, MOST, limits.seed), ""
         yield Figure(
             f"gallery_{space}_auc",

@@ -47,8 +47,9 @@ figure img { width: 100%; height: auto; display: block }
 
 def write(report: Report, out: Path) -> Path:
     """Write ``report.json`` and ``index.html`` into the folder ``out``, in one step, and return the
-    page's path."""
+    page's path. Only the user may read the folder, as the log of queries."""
     with folder_aside(out) as aside:
+        aside.chmod(0o700)
         write_json(aside / "report.json", report.as_json())
         (aside / "index.html").write_text(render(report), encoding="utf-8")
     return out / "index.html"

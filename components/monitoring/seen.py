@@ -20,8 +20,9 @@ class Seen:
 
     ``folder`` has the logs of queries and feedback, and ``logs`` are the endpoint's. ``embed`` is
     the bundle's text encoder, or ``None`` if it is not here. ``features`` are today's, or ``None``
-    without any. ``made`` is when the champion was registered, ``newest`` when its data was first
-    registered. ``marks`` are all that were kept, and ``ranker`` is the champion's.
+    without any, and ``same`` names the spaces whose encoder is still the bundle's. ``made`` is when
+    the champion was registered, ``newest`` when its data was first registered. ``marks`` are all
+    that were kept, and ``ranker`` is the champion's.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class Seen:
     newest: datetime | None
     embed: Embed | None = None
     features: Features | None = None
+    same: frozenset[str] = frozenset()
     marks: pd.DataFrame | None = None
     ranker: Ranker | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

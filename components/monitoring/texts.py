@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from components import config
 from components.errors import EidolonError
@@ -13,6 +14,21 @@ from components.vectors import Array
 
 Embed = Callable[[Sequence[str]], Array]
 """N texts, as models read them, to (N, d_clip)."""
+
+
+def same_encoders(encoders: config.Encoders, bundle: Bundle) -> frozenset[str]:
+    """The spaces, `clip` and `vision`, whose encoder in ``encoders`` is that of ``bundle``. An
+    encoder that is not here is none of them."""
+    here = {
+        "clip": (encoders.clip, encoders.clip_revision),
+        "vision": (encoders.vision, encoders.vision_revision),
+    }
+    found = set()
+    for space, model in here.items():
+        with suppress(EidolonError):
+            if fingerprint(*model) == bundle.info["models"][space]:
+                found.add(space)
+    return frozenset(found)
 
 
 def embedder(bundle: Bundle) -> Embed:

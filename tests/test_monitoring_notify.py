@@ -1,0 +1,123 @@
+"""The webhook, with a real server that takes it, refuses it, or never answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from components.variables import of_endpoint
+from ops import monitoring
+from ops.steps import NothingToDo
+
+FOUND: dict[str, Any] = {
+    "summary": "1 alarm, and a retraining is asked for",
+    "alarms": ["Too much is too high: do less."],
+    "retrain": True,
+    "champion": "7",
+    "page": "reports/monitor/index.html",
+    "mlflow": "sqlite:///x experiment eidolon-monitor, run 5",
+}
+CALM = FOUND | {"alarms": [], "retrain": False}
+SECRET = "T0/B0/s3cr3t"
+
+
+class Hook(ThreadingHTTPServer):
+    """A receiver that keeps what it got and answers as it is told."""
+
+    daemon_threads = True
+    status, wait = 200, 0.0
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/services/{SECRET}?token={SECRET}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append(json.loads(body))
+        time.sleep(self.server.wait)
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    server = Hook()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
+    monkeypatch.setenv("NO_PROXY", "*")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def told(found: dict[str, Any] = FOUND) -> list[str]:
+    lines: list[str] = []
+    monitoring.notify(found, lines.append)
+    assert SECRET not in "\n".join(lines)
+    return lines
+
+
+def test_alarms_are_logged_and_sent_once(hook: Hook) -> None:
+    alarm, sent = told()
+    assert alarm == "alarm: Too much is too high: do less."
+    assert sent == "the webhook at 127.0.0.1 was told"
+    (body,) = hook.got
+    assert body["text"].startswith("Eidolon, version 7: 1 alarm")
+    assert "\n• Too much is too high" in body["text"]
+    assert {key: body[key] for key in FOUND} == FOUND
+
+
+def test_without_alarms_nothing_is_sent(hook: Hook) -> None:
+    assert told(CALM) == [] and hook.got == []
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_refusal_is_logged_and_fails_nothing(hook: Hook, status: int) -> None:
+    hook.status = status
+    assert told()[-1] == f"the webhook at 127.0.0.1 was not told: status {status}"
+
+
+def test_a_webhook_that_hangs_is_given_up(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "TIMEOUT", 0.3)
+    hook.wait = 5
+    began = time.monotonic()
+    assert told()[-1] == "the webhook (EIDOLON_WEBHOOK) was not told: ReadTimeout"
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "url", [f"http://127.0.0.1:1/{SECRET}", f"no url {SECRET}", f"http://[{SECRET}", "ftp://x"]
+)
+def test_an_address_that_nobody_has_fails_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EIDOLON_WEBHOOK", url)
+    assert "was not told" in told()[-1]
+
+
+def test_a_retraining_is_asked_for_by_an_alarm_alone() -> None:
+    assert monitoring.wanted(FOUND) == {k: FOUND[k] for k in ("champion", "alarms", "mlflow")}
+    with pytest.raises(NothingToDo):
+        monitoring.wanted(CALM)
+
+
+def test_the_endpoint_does_not_get_the_address() -> None:
+    given = {"EIDOLON_WEBHOOK": "http://x", "EIDOLON_HOME": "/here"}
+    assert of_endpoint(given) == {"EIDOLON_HOME": "/here"}
