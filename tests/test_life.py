@@ -23,19 +23,18 @@ import sys
 from components.errors import EidolonError
 from ops import steps
 try:
-    steps.stage(sys.argv[1], print)
+    steps.stage(sys.argv[1], "a run", print)
 except EidolonError as error:
     sys.exit(f"error: {error}")
 """
 _AGAIN = """
-from ops import steps
-version = steps.register(print)["version"]
-steps.gate(version, print)
-tag = steps.build(version, print)["tag"]
-try:
-    steps.check(version, tag, print)
-except steps.NothingToDo as reason:
-    print(reason)
+from ops import rollout, steps
+passed = rollout.gate(rollout.register("a run", print)["version"], print)
+for step in (lambda: rollout.build_passed(passed, print), lambda: rollout.follow(print)):
+    try:
+        step()
+    except steps.NothingToDo as reason:
+        print(reason)
 """
 
 
@@ -63,6 +62,9 @@ def test_make_run(tmp_path: Path) -> None:
 
     set_params(clone, changed)
     promote_and_deploy(clone, "1")
+    told = clone.shell("eidolon", "history").stdout
+    for part in ("rolled back 2 → 1", "promoted 1 → 2, by the DAG retrain", "for the test"):
+        assert part in told
     repaired = clone.ops("run")
     assert repaired.returncode == 0
     assert cached(summary_of(clone)) == stages_of(clone)
@@ -82,11 +84,15 @@ def a_refused_version_is_promoted_by_hand(clone: Clone, lenient: dict[str, Any])
     assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
     assert len(first["query"]["hits"]) == 5
     assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
-    for part in ("mAP, with 95 %", "not above 1.0", "eidolon promote 1", "python -m ops deploy"):
+    for part in ("mAP, with 95 %", "better than text alone", "eidolon promote 1 --reason"):
         assert part in done.stdout
+    page = (clone.root / "artifacts" / "verdict" / "index.html").read_text()
+    assert "Version 1" in page and "Better than text alone" in page
     served = clone.ops("serve")
     assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
-    return promote_and_deploy(clone, "1")  # the commands that the refusal names
+    unasked = clone.shell("eidolon", "promote", "1")
+    assert unasked.returncode == 2 and "did not pass the gate (" in unasked.stderr
+    return promote_and_deploy(clone, "1")  # the command that the refusal names
 
 
 def the_same_again_registers_nothing(clone: Clone, lenient: dict[str, Any], tag: str) -> None:
@@ -94,7 +100,7 @@ def the_same_again_registers_nothing(clone: Clone, lenient: dict[str, Any], tag:
     again = clone.shell(sys.executable, "-c", _AGAIN)
     assert again.returncode == 0, again.stderr
     assert "version 1 was registered before" in again.stdout
-    assert "unchanged: version 1 is the champion" in again.stdout
+    assert again.stdout.count("unchanged: version 1 is the champion") == 2
     assert again.stdout.splitlines()[-1] == f"{tag} is live already"
 
 
@@ -199,8 +205,7 @@ def give_back(pictures: Path) -> None:
 
 def promote_and_deploy(clone: Clone, version: str) -> str:
     """Make ``version`` the champion by hand and deploy it. Returns the Bento's tag."""
-    assert clone.shell("eidolon", "promote", version).returncode == 0
-    deployed = clone.ops("deploy")
+    deployed = clone.shell("eidolon", "promote", version, "--reason", "for the test")
     assert deployed.returncode == 0, deployed.stderr
     pointer = json.loads((clone.root / ".eidolon" / "deployed.json").read_text())
     assert str(pointer["version"]) == clone.champion() == version
