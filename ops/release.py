@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bento import homes
 from components.errors import EXIT_CODE, TRY_AGAIN, failure
 from components.files import read_json
 from components.paths import DEPLOYED
-from ops.environment import ROOT
+from ops.environment import HOME, ROOT
 from ops.processes import lines_of, running
 from ops.stage import Log
 
@@ -31,6 +32,11 @@ def check(tag: str, queries: int, log: Log) -> dict[str, Any]:
     """Serve ``tag`` on a port of its own and ask golden queries. Raises :class:`ReleaseError` for a
     wrong answer."""
     return _call(["check", "--tag", tag, "--queries", str(queries)], log)
+
+
+def was_checked(tag: str) -> bool:
+    """Whether ``tag`` has passed :func:`check` here."""
+    return homes.checked(tag, HOME).is_file()
 
 
 def verify(tag: str, version: str, url: str, log: Log) -> dict[str, Any]:
