@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 
 from bento.keys import VARIABLE as KEYS
+from bento.live import CheckError, through_models
 from bento.server import served
 from bento.store import find, pins_of
 from components.files import sha256
@@ -25,17 +26,13 @@ from components.serving.loading import Bundle, load
 K = 20
 ROUNDING = 1e-5  # equal products differ by up to this between processes
 PATIENCE = 60.0  # seconds for one answer
-FREE = "something that nobody has named yet"  # no category, so it must be imagined
-
-
-class CheckError(Exception):
-    """A Bento answered wrongly."""
 
 
 def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
-    """Serve ``tag`` on a port of its own, ask ``queries`` known categories and a free phrase, and
-    compare the answers. Returns the tag, the number of queries, the seconds until the server was
-    ready, and the median time of an answer in milliseconds.
+    """Serve ``tag`` on a port of its own, and compare its answers with those of its bundle: for
+    ``queries`` known categories, and through the live models (:mod:`bento.live`). Returns the tag,
+    the number of queries, the seconds until the server was ready, the median time of an answer to a
+    known category in milliseconds, and how well the models agree with the bundle.
 
     Raises :class:`CheckError` for a wrong answer, ``NotServedError`` when the server does not
     become ready.
@@ -50,18 +47,23 @@ def check(tag: str, queries: int, timeout: float) -> dict[str, Any]:
             httpx.Client(base_url=url, timeout=timeout, trust_env=False) as client,
         ):
             ready = time.monotonic() - began
-            for row in [*rows, None]:
-                query = FREE if row is None else str(bundle.categories["category"][row])
+            for row in rows:
+                query = str(bundle.categories["category"][row])
                 asked = time.monotonic()
-                body = {"query": query, "k": K, "mode": "fused"}
-                response = client.post("/search", json=body)
+                response = client.post("/search", json={"query": query, "k": K, "mode": "fused"})
                 took.append(time.monotonic() - asked)
                 _compare(bundle, query, row, response)
+
+            def ask(body: dict[str, Any]) -> Mapping[str, Any]:
+                return _answer(str(body["query"]), client.post("/search", json=body))
+
+            agreement = through_models(bundle, ask, lambda path: client.get(f"/{path}").content)
     return {
         "tag": tag,
         "queries": len(took),
         "seconds_to_ready": round(ready, 2),
         "p50_ms": round(1000 * statistics.median(took), 1),
+        "agreement": agreement.rounded(),
     }
 
 
@@ -88,10 +90,15 @@ def verified(tag: str, version: int, url: str) -> str:
     return str(expected["digest"])
 
 
-def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Response) -> None:
+def _answer(query: str, response: httpx.Response) -> dict[str, Any]:
     if response.status_code != 200:
         raise CheckError(f"{query!r}: status {response.status_code}, {response.text[:200]}")
-    hits = response.json()["hits"]
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _compare(bundle: Bundle, query: str, row: int, response: httpx.Response) -> None:
+    hits = _answer(query, response)["hits"]
     expected = min(K, len(bundle.pictures))
     if len(hits) != expected:
         raise CheckError(f"{query!r}: {len(hits)} hits, not {expected}")
@@ -100,11 +107,6 @@ def _compare(bundle: Bundle, query: str, row: int | None, response: httpx.Respon
         raise CheckError(f"{query!r}: a score is not a finite number")
     if scores != sorted(scores, reverse=True):
         raise CheckError(f"{query!r}: the scores are not sorted")
-    if row is None:
-        if not response.json()["imagined"]:
-            why = response.json()["degraded"]
-            raise CheckError(f"{query!r}: nothing was imagined ({why})")
-        return
     if not as_offline(bundle, row, hits):
         raise CheckError(
             f"{query!r}: the pictures or scores differ from those that the bundle gives offline"

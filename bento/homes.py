@@ -11,6 +11,12 @@ def eidolon_home() -> Path:
     return Path(os.environ.get("EIDOLON_HOME", ".eidolon")).resolve()
 
 
+def checked(tag: str, home: Path | None = None) -> Path:
+    """The record that the Bento ``tag`` passed its check. Its content never changes under its tag,
+    so it need not be checked again."""
+    return (home or eidolon_home()) / "checked" / f"{tag.replace(':', '-')}.json"
+
+
 def settle() -> None:
     """Make the homes absolute paths, for this process and those that it starts.
 

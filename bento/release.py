@@ -20,7 +20,7 @@ import typer
 from bento import homes
 from components import config
 from components.errors import one_sentence
-from components.files import read_json
+from components.files import read_json, write_json
 
 app = typer.Typer(
     help="Build, check, deploy and serve Bentos.",
@@ -61,8 +61,8 @@ def check(
 ) -> None:
     """Serve a Bento on a free port and compare its answers with those of its bundle."""
     with redirect_stdout(sys.stderr):
-        from bento.golden import CheckError
         from bento.golden import check as ask
+        from bento.live import CheckError
         from bento.server import NotServedError
 
         try:
@@ -70,6 +70,7 @@ def check(
         except (CheckError, NotServedError) as error:
             print(f"{tag} failed its check: {error}", file=sys.stderr)
             sys.exit(1)
+        write_json(homes.checked(tag), report)
     _answer(report)
 
 
@@ -79,7 +80,8 @@ def verify(
 ) -> None:
     """Ask a server that is ready whether it serves this Bento, and one known category."""
     with redirect_stdout(sys.stderr):
-        from bento.golden import CheckError, verified
+        from bento.golden import verified
+        from bento.live import CheckError
 
         try:
             digest = verified(tag, version, url)

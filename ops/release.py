@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bento import homes
 from components.errors import EXIT_CODE, TRY_AGAIN, failure
 from components.files import read_json
 from components.paths import DEPLOYED
-from ops.environment import ROOT
+from ops.environment import HOME, ROOT
 from ops.processes import lines_of, running
 from ops.stage import Log
 
@@ -36,6 +37,11 @@ def check(tag: str, queries: int, log: Log) -> dict[str, Any]:
 def folders(tag: str, log: Log) -> dict[str, Path]:
     """Where the bundle and the models of ``tag`` lie, by their names in its release.json."""
     return {name: Path(place) for name, place in _call(["folders", "--tag", tag], log).items()}
+
+
+def was_checked(tag: str) -> bool:
+    """Whether ``tag`` has passed :func:`check` here."""
+    return homes.checked(tag, HOME).is_file()
 
 
 def verify(tag: str, version: str, url: str, log: Log) -> dict[str, Any]:

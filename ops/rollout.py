@@ -51,7 +51,7 @@ def register(run: str, log: Log) -> dict[str, Any]:
 def gate(version: str, log: Log) -> dict[str, Any]:
     """Let ``version`` pass, or raise :class:`NothingToDo` with the reason against it.
 
-    The result says which ``champion`` it was judged against, and whether it is the ``best`` so far.
+    The result says which ``champion`` it was judged against.
     """
     from components.lifecycle import registry
     from components.lifecycle.judging import judge
@@ -60,7 +60,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     if champion == version:
         reason = f"unchanged: version {version} is the champion"
         log(reason)
-        return {"version": version, "champion": version, "best": False, "reason": reason}
+        return {"version": version, "champion": version, "reason": reason}
     tags = registry.registered(version).tags
     if registry.ROLLED_BACK in tags:
         raise NothingToDo(
@@ -77,7 +77,6 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     return {
         "version": version,
         "champion": champion,
-        "best": verdict.leads,
         "reason": verdict.reason,
         "page": VERDICT.joinpath("index.html").as_posix(),
     }
@@ -167,6 +166,9 @@ def build(version: str, log: Log) -> dict[str, Any]:
 
 def check(tag: str, log: Log) -> dict[str, Any]:
     """Ask ``tag`` golden queries, unless it answered them before: a tag names its content."""
+    if release.was_checked(tag):
+        log(f"{tag} has answered its golden queries before")
+        return {"tag": tag}
     return release.check(tag, config.load().serve.golden_queries, log)
 
 
@@ -176,11 +178,9 @@ def promote(version: str, passed: dict[str, Any], log: Log, *, by: str = BY) -> 
     Raises :class:`EidolonError` when another version has become the champion meanwhile, or a newer
     one the challenger.
     """
-    from components.lifecycle import promotion, registry
+    from components.lifecycle import promotion
 
     promotion.promote(version, passed["champion"], by=by, reason=passed["reason"])
-    if passed["best"]:
-        registry.set_alias(registry.BEST, version)
     log(f"version {version} is the champion")
 
 

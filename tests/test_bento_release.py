@@ -44,7 +44,13 @@ def test_second_build_reuses_the_first(built: Built) -> None:
 def test_check_passes_and_leaves_no_process(built: Built) -> None:
     before = serving(built.tag)
     report = built.answer("check", "--tag", built.tag, "--queries", "2")
-    assert report["queries"] == 3
+    assert report["queries"] == 2
+    assert min(report["agreement"][part] for part in ("text", "phrase")) > 0.8
+    assert report["agreement"]["image"] > 0.999
+    assert report["agreement"]["picture"] > 0.999
+    assert report["agreement"]["clip"] < 0.01
+    record = built.home / "checked" / f"{built.tag.replace(':', '-')}.json"
+    assert json.loads(record.read_text()) == report
     assert report["p50_ms"] > 0
     assert report["seconds_to_ready"] > 0
     assert serving(built.tag) == before

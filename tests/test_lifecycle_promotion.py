@@ -141,3 +141,15 @@ def test_a_deleted_champion_is_no_champion(client: MlflowClient) -> None:
     assert aliases() == {"champion": None, "previous": "1"}
     promotion.roll_back()
     assert aliases()["champion"] == "1"
+
+
+def test_the_best_is_what_the_gate_or_a_person_says(client: MlflowClient) -> None:
+    registry.tag("1", registry.LEADS, "true")
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)  # no worse, and not the best
+    assert registry.version_of(registry.BEST) == "1"
+    promotion.promote_by_hand("2", "it must be")
+    assert registry.version_of(registry.BEST) == "1"  # going back to an older one changes nothing
+    client.delete_registered_model_alias(registry.MODEL, registry.CHAMPION)
+    promotion.promote_by_hand("2", "it must be")
+    assert registry.version_of(registry.BEST) == "2"

@@ -8,13 +8,20 @@ milliseconds between.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from components.errors import EidolonError
 from components.lifecycle import history, registry
 from components.lifecycle.history import Move
-from components.lifecycle.registry import CHAMPION, PREVIOUS, ROLLED_BACK, VERDICT
+from components.lifecycle.registry import (
+    BEST,
+    CHAMPION,
+    LEADS,
+    PREVIOUS,
+    ROLLED_BACK,
+    VERDICT,
+)
 from components.locks import held
 from components.paths import HOME
 
@@ -141,9 +148,17 @@ def _move(move: Move) -> None:
         registry.set_alias(PREVIOUS, move.before)
     if move.version:
         registry.set_alias(CHAMPION, move.version)
+        if move.how == "promoted" and _becomes_best(registry.registered(move.version).tags):
+            registry.set_alias(BEST, move.version)
     else:
         registry.remove_alias(CHAMPION)
     history.record(move)
+
+
+def _becomes_best(tags: Mapping[str, str]) -> bool:
+    """Whether a promoted version with these ``tags`` is what later ones must not fall behind: the
+    best one by the gate, or one that a person has put above the gate's verdict."""
+    return tags.get(LEADS) == "true" or tags.get(VERDICT) != "passed"
 
 
 def _named(version: str | None) -> str:

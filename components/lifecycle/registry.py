@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MODEL = "eidolon"
 CHAMPION, PREVIOUS, CHALLENGER, BEST = "champion", "previous", "challenger", "best"
-ROLLED_BACK, VERDICT = "rolled_back", "verdict"  # tags of a version
+ROLLED_BACK, VERDICT, LEADS = "rolled_back", "verdict", "leads"  # tags of a version
 
 TAG_LENGTH = 5000
 """Characters that MLflow keeps of a tag."""
@@ -283,7 +283,11 @@ def store_verdict(version: str, folder: Path, verdict: Verdict) -> None:
     registry.log_artifacts(found.run_id, str(folder), "verdict")
     for name, figure in verdict.figures.items():
         registry.log_metric(found.run_id, f"gate.{name}", figure)
-    said = {VERDICT: "passed" if verdict.passed else "refused", "verdict_reason": verdict.reason}
+    said = {
+        VERDICT: "passed" if verdict.passed else "refused",
+        f"{VERDICT}_reason": verdict.reason,
+        LEADS: str(verdict.passed and verdict.leads).lower(),
+    }
     for key, value in said.items():
         tag(version, key, value)
     kept = artifacts(found, "bundle/bundle.json")["bundle/bundle.json"]
