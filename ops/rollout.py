@@ -202,8 +202,19 @@ def follow(log: Log) -> dict[str, Any]:
 
 
 def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:
-    """Let the endpoint serve what :func:`follow` built."""
-    return swap.deploy(built["tag"], built["version"], log)
+    """Let the endpoint serve what :func:`follow` built.
+
+    Raises :class:`NothingToDo` when another version has become the champion meanwhile.
+    """
+    from components.lifecycle import registry
+
+    def wanted() -> bool:
+        return registry.version_of(registry.CHAMPION) == built["version"]
+
+    moved = swap.deploy(built["tag"], built["version"], log, wanted)
+    if moved is None:
+        raise NothingToDo(f"version {built['version']} is not the champion any more")
+    return moved
 
 
 def put_back(version: str | None, reason: str, log: Log) -> None:
@@ -232,6 +243,8 @@ def follow_champion(log: Log) -> dict[str, Any]:
     try:
         check(built["tag"], log)
         switch(built, log)
+    except NothingToDo as reason:  # another process deploys the other version
+        log(str(reason))
     except (release.ReleaseError, EidolonError) as error:
         put_back(built["version"], str(error).splitlines()[0], log)
         raise

@@ -10,6 +10,7 @@ repeated, so a deployment that was killed is completed by the next one.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,20 @@ LEAST = 2.0  # seconds that a Bento is kept after it was live, at least
 PAUSE = 0.1
 
 
-def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
+def deploy(
+    tag: str, version: str, log: Log, wanted: Callable[[], bool] = lambda: True
+) -> dict[str, Any] | None:
     """Serve the Bento ``tag`` of ``version`` at the endpoint, and return the pointer. Without
     `make up` only the pointer is moved, and `make serve` serves it next.
 
-    Raises :class:`ReleaseError` when the new Bento does not start or answers wrongly. The pointer
-    is then as before.
+    ``wanted`` is asked right before the pointer moves: a Bento takes a while to start, and somebody
+    may have gone back meanwhile. Then the result is ``None``, and the pointer is as before. Raises
+    :class:`ReleaseError` when the new Bento does not start or answers wrongly. The pointer is then
+    as before, too.
     """
     with one_at_a_time("deploy"):
         if not runs():
-            return release.deploy(tag, version, log)
+            return release.deploy(tag, version, log) if wanted() else None
         Supervisor().start(ENDPOINT)
         _trust_live()
         place = _warm("bento", tag)
@@ -50,6 +55,8 @@ def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
             place = _started(tag, int(version), log)
         else:
             log(f"{tag} is loaded already")
+        if not wanted():
+            return None
         moved = _move(place, log)
         _settle(place, log)
         return moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from tests.clones import Clone, free_ports
 
@@ -73,13 +75,15 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
         emitted = client.get("/api/v2/assets/events").raise_for_status().json()["asset_events"]
         assert emitted[0]["extra"].items() >= {"version": "1"}.items()
 
+    endpoint = f"http://127.0.0.1:{clone.env['EIDOLON_PORT']}"
+    served(endpoint, 1)  # by the DAG `deploy`
     assert clone.champion() == "1"
-    port = clone.env["EIDOLON_PORT"]
-    lineage = httpx.get(f"http://127.0.0.1:{port}/bundle", timeout=60, trust_env=False)
-    assert lineage.json()["version"] == 1
     ui = httpx.get(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}/", trust_env=False)
     assert ui.status_code == 200
-    a_stopped_endpoint_is_deployed_again(clone, f"http://127.0.0.1:{port}/readyz")
+    moved_in_mlflow_is_served(clone, endpoint)
+    gone_back_is_served(clone, endpoint)
+    what_cannot_be_built_is_put_back(clone, endpoint)
+    a_stopped_endpoint_is_deployed_again(clone, endpoint)
 
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
@@ -103,16 +107,79 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     assert "nothing was running" in clone.ops("down").stdout
 
 
-def a_stopped_endpoint_is_deployed_again(clone: Clone, health: str) -> None:
+def served(endpoint: str, version: int) -> None:
+    """Wait until the endpoint serves ``version``: a DAG starts within seconds, and a Bento too."""
+    found, deadline = None, time.monotonic() + 180
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError, KeyError):
+            found = httpx.get(f"{endpoint}/bundle", timeout=60, trust_env=False).json()["version"]
+            if found == version:
+                return
+        time.sleep(1)
+    raise AssertionError(f"version {found} is served, not {version}")
+
+
+def another_version(clone: Clone, bundle: Path | None = None) -> None:
+    """Register the bundle of version 1, or the changed one in the folder ``bundle``, once more, and
+    move the alias to it: by MLflow's own API, as its pages do."""
+    client = MlflowClient(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}")
+    run = client.get_run(str(client.get_model_version("eidolon", "1").run_id))
+    if bundle is not None:
+        run = client.create_run(run.info.experiment_id)
+        client.log_artifacts(run.info.run_id, str(bundle), "bundle")
+    source = f"{run.info.artifact_uri}/bundle"
+    made = client.create_model_version("eidolon", source, run.info.run_id)
+    client.set_registered_model_alias("eidolon", "champion", made.version)
+
+
+def moved_in_mlflow_is_served(clone: Clone, endpoint: str) -> None:
+    another_version(clone)
+    served(endpoint, 2)
+    assert "found 1 → 2" in clone.shell("eidolon", "history").stdout
+
+
+def gone_back_is_served(clone: Clone, endpoint: str) -> None:
+    """The Bento of version 1 is still loaded."""
+    done = clone.shell("eidolon", "rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert httpx.get(f"{endpoint}/bundle", timeout=60, trust_env=False).json()["version"] == 1
+    assert clone.champion() == "1"
+
+
+def what_cannot_be_built_is_put_back(clone: Clone, endpoint: str) -> None:
+    """One byte of the bundle is another. The task fails for good, and the alias moves back."""
+    damaged = clone.root / "damaged"
+    shutil.copytree(clone.root / "artifacts" / "bundle", damaged)
+    weights = damaged / "aggregator.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    another_version(clone, damaged)
+    deadline = time.monotonic() + 180
+    while clone.champion() != "1":
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    told = clone.shell("eidolon", "history", "--limit", "1", "--json")
+    (move,) = json.loads(told.stdout)
+    assert (move["how"], move["before"], move["version"]) == ("put back", "3", "1")
+    assert "aggregator.safetensors is missing or not the file" in move["reason"]
+    served(endpoint, 1)
+
+
+def a_stopped_endpoint_is_deployed_again(clone: Clone, endpoint: str) -> None:
     """The pointer names the champion's Bento all the time, so it cannot tell."""
-    stop = "from ops.services import Supervisor; Supervisor()._calls().stopProcess('endpoint')"
+    stop = (
+        "from ops.services import Supervisor\n"
+        "for name, state in Supervisor().states().items():\n"
+        "    if state == 'RUNNING' and name.startswith(('endpoint', 'bento')):\n"
+        "        Supervisor()._calls().stopProcess(name)"
+    )
     assert clone.shell(sys.executable, "-c", stop).returncode == 0
     with pytest.raises(httpx.TransportError):
-        httpx.get(health, trust_env=False)
+        httpx.get(f"{endpoint}/readyz", trust_env=False)
     repaired = clone.ops("deploy")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "the endpoint does not answer: it is deployed again" in repaired.stdout + repaired.stderr
-    assert httpx.get(health, timeout=60, trust_env=False).status_code == 200
+    assert httpx.get(f"{endpoint}/readyz", timeout=60, trust_env=False).status_code == 200
     assert "is live already" in clone.ops("deploy").stdout
 
 
