@@ -15,9 +15,18 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import chain, dag, get_current_context, task
 from assets import CHAMPION, PASSED
 from perform import perform
-from policy import DEFAULTS, approval
+from policy import DEFAULTS, approval, documented
 
 from ops import rollout
+
+DOC = """### A person decides about a version that passed the gate
+Only with `gate.approval: true` in params.yaml. Read the verdict, then answer **ask** under
+*Required Actions*. Without an answer in `gate.approval_hours` the version is refused, and the
+champion stays. `eidolon promote N` approves it from the command line.
+
+* **passed** skipped: a newer version has become the challenger.
+* **promote** failed: somebody moved the champion meanwhile. A new run of `retrain` judges the
+  version again."""
 
 Given = Any  # a dict from another task: an XComArg while the DAG is built
 
@@ -57,7 +66,7 @@ def promote(passed: Given, built: Given, answer: Given, *, outlet_events: Any = 
     max_active_runs=16,
     is_paused_upon_creation=False,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
-    doc_md=__doc__,
+    doc_md=documented(DOC),
     tags=["eidolon"],
 )
 def approve() -> None:

@@ -16,9 +16,18 @@ from typing import Any
 from airflow.sdk import TriggerRule, chain, dag, task
 from assets import CHAMPION
 from perform import perform, why_failed
-from policy import DEFAULTS
+from policy import DEFAULTS, deadline, documented
 
 from ops import rollout
+
+DOC = """### The endpoint follows the champion
+Whenever the alias `champion` moves, whoever moved it, and when the endpoint does not serve it.
+
+* **build** skipped: the champion is served already.
+* **switch** moves the endpoint without losing a request. The Bento before stays loaded, so
+  `eidolon rollback` takes seconds.
+* **put_back** ran: the version could not be deployed. The endpoint serves what it served, the alias
+  names that again, and `eidolon history` says why."""
 
 Given = Any  # a dict from another task: an XComArg while the DAG is built
 
@@ -53,7 +62,8 @@ def put_back(built: Given) -> None:
     max_active_runs=1,
     is_paused_upon_creation=False,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
-    doc_md=__doc__,
+    deadline=deadline("deploy"),
+    doc_md=documented(DOC),
     tags=["eidolon"],
 )
 def deploy() -> None:

@@ -18,9 +18,17 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag, get_current_context, task
 from assets import DATASET
 from perform import perform
-from policy import DEFAULTS
+from policy import DEFAULTS, documented
 
 from ops import steps
+
+DOC = """### New pictures become a version of the dataset
+Every quarter of an hour it looks into `inbox/`. Start it by hand with a `source` to read a folder,
+an archive or a list.
+
+* **collect** skipped: nothing new.
+* What is refused lies in `outbox/quarantine/` with the reasons.
+* **version** announces the pictures by the asset `dataset`, which starts `retrain`."""
 
 
 @task
@@ -58,6 +66,7 @@ def announced(saved: Any) -> None:
         )
     },
     default_args=DEFAULTS | {"execution_timeout": timedelta(hours=6)},
+    doc_md=documented(DOC),
     tags=["eidolon"],
 )
 def ingest() -> None:

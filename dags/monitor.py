@@ -15,7 +15,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, dag, task
 from assets import DRIFT
 from perform import perform
-from policy import DEFAULTS
+from policy import DEFAULTS, documented
 
 from ops import monitoring
 
@@ -58,7 +58,8 @@ def ask(found: Given, *, outlet_events: Any = None) -> None:
     is_paused_upon_creation=False,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     tags=["eidolon"],
-    doc_md="""### Has the world moved?
+    doc_md=documented(
+        """### Has the world moved?
 Every day at 05:00 UTC: are people asking for something else than what the champion was trained for,
 are answers slower, degraded or wrong, is the gallery another one, is anything old?
 
@@ -66,7 +67,8 @@ are answers slower, degraded or wrong, is the gallery another one, is anything o
 * **The page** is reports/monitor/index.html, and an artifact of the run in MLflow.
 * **`ask` skipped** means that no alarm asks for a retraining, and is the usual case.
 
-What each alarm means: docs/monitoring.md.""",
+What each alarm means: docs/monitoring.md."""
+    ),
 )
 def monitor() -> None:
     """Compare what was asked with what was trained on, and tell somebody."""

@@ -1,14 +1,19 @@
-"""The policy that all DAGs share: how often a failed task is tried again, who owns it, and whether
-a person approves new champions."""
+"""What all DAGs share: how often a failed task is tried again, who owns it, whether a person
+approves new champions, deadlines, and links to the other pages."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
 import yaml
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from ops.environment import ROOT
+from components.paths import MONITOR, VALIDATION, VERDICT
+from components.variables import masked
+from ops.environment import ROOT, ports
 
 OWNER = "eidolon"
 
@@ -27,3 +32,32 @@ def approval() -> timedelta | None:
     asked. Airflow reads this file again and again, so params.yaml is not checked here."""
     gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
     return timedelta(hours=gate["approval_hours"]) if gate.get("approval") else None
+
+
+def deadline(dag: str) -> DeadlineAlert | None:
+    """Tells people when a run of ``dag`` is not done after `EIDOLON_DEADLINE_HOURS`. Off unless the
+    variable is set: `airflow dags test`, and so `make run`, fails with a deadline."""
+    hours = os.environ.get("EIDOLON_DEADLINE_HOURS")
+    if not hours or os.environ.get("EIDOLON_RUN"):
+        return None
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=float(hours)),
+        callback=AsyncCallback("ops.webhook.late", {"dag": dag, "hours": float(hours)}),
+    )
+
+
+def documented(text: str) -> str:
+    """``text`` for Airflow's page of a DAG, with links to the other pages."""
+    at = ports(os.environ)
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    mlflow = masked(uri) if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
+    pages = {
+        "MLflow": mlflow,
+        "the endpoint": f"http://127.0.0.1:{at.endpoint}",
+        "what validation found": (ROOT / VALIDATION / "index.html").as_uri(),
+        "the verdict": (ROOT / VERDICT / "index.html").as_uri(),
+        "the monitor": (ROOT / MONITOR / "index.html").as_uri(),
+        "the manual": (ROOT / "docs" / "operations.md").as_uri(),
+    }
+    return f"{text}\n\n" + " · ".join(f"[{name}]({link})" for name, link in pages.items())

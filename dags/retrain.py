@@ -16,10 +16,23 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET, DRIFT, PASSED
 from perform import perform, run_name
-from policy import DEFAULTS, approval
+from policy import DEFAULTS, approval, deadline, documented
 
 from ops import rollout, steps
 from ops.environment import POOL
+
+DOC = """### From the dataset to a new champion
+Every Sunday at 03:00 UTC, when pictures were ingested (asset `dataset`), and when the monitor asks
+for it (asset `drift`). A run is of the collection, parameters and code that it began with: what
+arrives later is the next run's.
+
+* **inspect** stops a dataset that is not fit to train on, **validate** one whose imagined pictures
+  are wrong. The page that the log links shows them.
+* **gate** skipped: the version is not as good as the champion, and the verdict says where.
+  `eidolon promote N --reason TEXT` overrules it.
+* **build** skipped: nothing has changed.
+* A failed task is tried three times, unless its input is wrong. A finished stage is not computed
+  again: clear the failed task to go on."""
 
 HOURS = {
     "dataset": 6,
@@ -132,7 +145,8 @@ def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
     max_active_runs=1,
     is_paused_upon_creation=False,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
-    doc_md=__doc__,
+    deadline=deadline("retrain"),
+    doc_md=documented(DOC),
     tags=["eidolon"],
 )
 def retrain() -> None:

@@ -1,8 +1,4 @@
-"""The work of the DAG `monitor`, without Airflow: look, keep what was found, tell somebody.
-
-The address of a webhook is a secret: whoever has it can write into the channel. It comes from the
-environment, and no log shows more of it than its host.
-"""
+"""The work of the DAG `monitor`, without Airflow: look, keep what was found, tell somebody."""
 
 from __future__ import annotations
 
@@ -11,19 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from components import config
 from components.errors import EidolonError, TransientError
 from components.paths import COLLECTION, FEATURES, MONITOR
+from ops import webhook
 from ops.environment import HOME
 from ops.services import ENDPOINT, LOGS
 from ops.stage import Log
 from ops.steps import NothingToDo
 
-WEBHOOK = "EIDOLON_WEBHOOK"
 FEEDBACK = COLLECTION / "feedback.csv"
-TIMEOUT = 10.0  # seconds for a webhook to answer
 
 
 def observe(log: Log) -> dict[str, Any]:
@@ -143,18 +136,8 @@ def notify(found: dict[str, Any], log: Log) -> None:
     and there are any. A webhook that fails is logged, and fails nothing."""
     for alarm in found["alarms"]:
         log(f"alarm: {alarm}")
-    url = os.environ.get(WEBHOOK, "")
-    if not found["alarms"] or not url:
-        return
-    try:
-        answer = httpx.post(url, json={"text": _text(found), **found}, timeout=TIMEOUT)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # its words may have the URL
-        log(f"the webhook ({WEBHOOK}) was not told: {type(error).__name__}")
-        return
-    if answer.is_success:
-        log(f"the webhook at {answer.url.host} was told")
-    else:
-        log(f"the webhook at {answer.url.host} was not told: status {answer.status_code}")
+    if found["alarms"]:
+        webhook.tell(_text(found), found, log)
 
 
 def wanted(found: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Place:
         bundle once it was seen to answer rightly. ``None`` when nothing is."""
         if not self.file.exists():
             return None
-        value: dict[str, Any] = read_json(self.file, "`python -m ops deploy` writes it again")
+        value: dict[str, Any] = read_json(self.file, "`eidolon deploy` writes it again")
         return value
 
     @property

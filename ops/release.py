@@ -60,7 +60,7 @@ def deployed() -> dict[str, Any] | None:
     pointer = ROOT / DEPLOYED
     if not pointer.exists():
         return None
-    value: dict[str, Any] = read_json(pointer, "`python -m ops deploy` writes a new one")
+    value: dict[str, Any] = read_json(pointer, "`eidolon deploy` writes a new one")
     return value
 
 

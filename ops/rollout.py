@@ -18,7 +18,7 @@ from components import config
 from components.errors import EidolonError
 from components.lifecycle import snapshot
 from components.paths import VERDICT
-from ops import release, swap
+from ops import release, swap, webhook
 from ops.environment import HOME
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -142,7 +142,10 @@ def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
     challenger = registry.version_of(registry.CHALLENGER)
     if challenger != latest["version"]:
         raise NothingToDo(f"version {latest['version']} is superseded by version {challenger}")
-    log(f"version {latest['version']} waits for approval: {latest['reason']}")
+    hours = config.load().gate.approval_hours
+    told = f"version {latest['version']} waits {hours:g} hours for approval: {latest['reason']}"
+    log(told)
+    webhook.tell(f"Eidolon: {told}", latest, log)
     return latest
 
 
@@ -228,7 +231,11 @@ def put_back(version: str | None, reason: str, log: Log) -> None:
     if failed is None or back == failed:
         raise NothingToDo("the champion stays: nothing else is deployed")
     if promotion.put_back(failed, back, by="the DAG deploy", reason=reason):
-        log(f"the champion is {f'version {back} again' if back else 'no version'}: {reason}")
+        told = f"version {failed} could not be deployed ({reason}): the champion is " + (
+            f"version {back} again" if back else "no version"
+        )
+        log(told)
+        webhook.tell(f"Eidolon: {told}", {"failed": failed, "champion": back}, log)
 
 
 def follow_champion(log: Log) -> dict[str, Any]:

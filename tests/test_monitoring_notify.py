@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from components.variables import of_endpoint
-from ops import monitoring
+from ops import monitoring, webhook
 from ops.steps import NothingToDo
 
 FOUND: dict[str, Any] = {
@@ -95,7 +95,7 @@ def test_a_refusal_is_logged_and_fails_nothing(hook: Hook, status: int) -> None:
 
 
 def test_a_webhook_that_hangs_is_given_up(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitoring, "TIMEOUT", 0.3)
+    monkeypatch.setattr(webhook, "TIMEOUT", 0.3)
     hook.wait = 5
     began = time.monotonic()
     assert told()[-1] == "the webhook (EIDOLON_WEBHOOK) was not told: ReadTimeout"
