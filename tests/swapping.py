@@ -14,20 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.standing import UP
 from tests.clones import Clone, free_ports
 from tests.serving import Built
-
-UP = """
-from ops import swap, up
-from ops.environment import environment, ports
-from ops.places import NAMES, program
-from ops.services import ENDPOINT, LOGS, configuration, services
-env = environment()
-wanted = (ENDPOINT, *map(program, NAMES))
-listed = [s for s in services(env, ports(env)) if s.name in wanted]
-LOGS.mkdir(parents=True, exist_ok=True)
-up._start(configuration(listed, swap.prepare()), env)
-"""
 
 
 class Endpoint(Clone):

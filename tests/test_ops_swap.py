@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import os
 import shutil
 import signal
@@ -13,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.callers import Callers, until_all
+from tests.swapping import deploying
 from tests.toy import NAMES
 
 if TYPE_CHECKING:
@@ -62,6 +66,47 @@ def test_a_deployment_exchanges_the_bento_and_going_back_takes_a_second(
     assert endpoint.version() == 5
     lines = endpoint.call("swap.describe()")
     assert [line.split()[0] for line in lines] == ["warm", "live"]
+
+
+def test_exchanges_under_load_lose_and_mix_nothing(endpoint: Endpoint) -> None:
+    """The small form of `python -m benchmarks.swaps`: four exchanges, streams among the calls."""
+    callers = Callers(endpoint.url, NAMES, 4)
+    moves = []
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with callers.asking():
+            for version in ("4", "3", "4", "5"):
+                back = f"swap.go_back({version!r})"
+                deploy = deploying(endpoint.tags[version], version)
+                code = f"{back} or {deploy}"
+                await loop.run_in_executor(None, endpoint.call, code)
+                moves.append((int(version), (endpoint.home / "deployed.json").stat().st_mtime))
+                await asyncio.sleep(2)
+
+    asyncio.run(scene())
+    assert [one for one in callers.answers if one.wrong] == []
+    assert {one.version for one in callers.answers} == {3, 4, 5}
+    ends = [moved for _, moved in moves[1:]] + [math.inf]
+    for (version, moved), end in zip(moves, ends, strict=True):
+        assert until_all(callers.answers, moved, version, end) < 5
+
+
+def test_a_stream_outlives_the_exchange(endpoint: Endpoint) -> None:
+    with httpx.stream(
+        "POST",
+        f"{endpoint.url}/search/stream",
+        json={"query": "nobody asked for this yet"},
+        timeout=120,
+        trust_env=False,
+    ) as stream:
+        lines = stream.iter_lines()
+        first = next(lines)
+        endpoint.deploy("4")
+        rest = list(lines)
+    assert first == "event: text" and rest[-3] == "event: done"
+    assert all('"version":3' in line for line in rest if line.startswith('data: {"request"'))
+    assert endpoint.version() == 4
 
 
 def test_the_metrics_of_the_live_one_outlive_a_start_beside_it(endpoint: Endpoint) -> None:
