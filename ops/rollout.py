@@ -99,11 +99,11 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
             place = Path(folder) / number
             place.mkdir(exist_ok=True)
             name, bundle = f"version {number}", registry.download(number, place)
-            if live is not None and str(live["version"]) == number:
-                return Contender(name, bundle, release.folders(live["bento"], log))
-            return Contender(name, bundle)
+            return Contender(name, bundle, models if number == live_version else None)
 
         before, best, live = None, None, release.deployed()
+        models = None if live is None else _folders(str(live["bento"]), log)
+        live_version = None if live is None else str(live["version"])
         if champion is not None:
             against = reference(trained(version), config.load().inspect.max_lost)
             if against.version is None:
@@ -112,12 +112,20 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
                 before, leader = registered(champion), registry.version_of(registry.BEST)
                 if leader not in (None, champion, version):
                     best = registered(str(leader))
-        elif live is not None:
+        elif live is not None and models is not None:
             name = f"{live['bento']}, which is deployed"
             log(f"there is no champion: compared with {name}")
-            folders = release.folders(live["bento"], log)
-            before = Contender(name, folders["bundle"], folders)
+            before = Contender(name, models["bundle"], models)
         yield registered(version), before, best
+
+
+def _folders(tag: str, log: Log) -> dict[str, Path] | None:
+    """Where the bundle and the models of the Bento ``tag`` lie, or ``None`` if it is gone."""
+    try:
+        return release.folders(tag, log)
+    except EidolonError as error:
+        log(str(error))
+        return None
 
 
 def submit(passed: dict[str, Any], log: Log) -> None:

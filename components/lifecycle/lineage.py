@@ -200,6 +200,10 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
             "registered": version.created.isoformat(timespec="seconds"),
             "digest": hashlib.sha256(kept["bundle/bundle.json"].encode()).hexdigest(),
         },
+        "verdict": {
+            "gate": tags.get(registry.VERDICT, "has not judged it"),
+            "reason": tags.get(f"{registry.VERDICT}_reason", ""),
+        },
         "run": {
             "run_id": version.run_id,
             "tracking_uri": registry.tracking_uri(),
