@@ -14,7 +14,7 @@ from contextlib import chdir
 from functools import cache
 from pathlib import Path
 
-from bento import server
+from components import ports
 from tests import toy
 
 _OURS = ("AIRFLOW", "MLFLOW", "EIDOLON", "BENTOML", "PYTEST")
@@ -33,7 +33,7 @@ def free_ports(count: int) -> list[int]:
     of a socket claims each among all processes that run tests."""
     free: list[int] = []
     while len(free) < count:
-        port, claim = server.free_port(), socket.socket(socket.AF_UNIX)
+        port, claim = ports.free_port(), socket.socket(socket.AF_UNIX)
         try:
             claim.bind(f"\0eidolon-test-port-{port}")
         except OSError:

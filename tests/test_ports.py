@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 
-from bento import server
+from components import ports
 from tests.clones import free_ports
 
 
 def test_a_free_port_can_be_listened_on() -> None:
     for _ in range(50):
-        port = server.free_port()
-        assert port in server.PORTS
+        port = ports.free_port()
+        assert port in ports.PORTS
         socket.create_server(("127.0.0.1", port)).close()
 
 
