@@ -27,6 +27,9 @@ HOME = Path(".eidolon")
 RESTORING = HOME / "restoring"
 """The version that is being restored. The file stays if the restoration was interrupted."""
 
+TEXTS = HOME / "texts.sqlite"
+"""Pictures that the service imagined for texts: see components.imagining.memory."""
+
 DEPLOYED = HOME / "deployed.json"
 """The Bento that is live. bento.pointer writes it."""
 
@@ -35,6 +38,9 @@ COLLECTION = Path("collection")
 
 PICTURES, POINTER = COLLECTION / "pictures", COLLECTION / "pictures.dvc"
 """The collection's picture files, and the .dvc file that pins their version."""
+
+FEEDBACK = COLLECTION / "feedback.csv"
+"""The marks of hits that people gave: see components.monitoring.feedback."""
 
 SOURCE = COLLECTION / "source.json"
 """The record of the adapter's folder when it was last read: see components.datasets.source."""

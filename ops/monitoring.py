@@ -9,14 +9,12 @@ from typing import Any
 
 from components import config
 from components.errors import EidolonError, TransientError
-from components.paths import COLLECTION, FEATURES, MONITOR
+from components.paths import FEATURES, FEEDBACK, MONITOR, TEXTS
 from ops import webhook
 from ops.environment import HOME
 from ops.services import ENDPOINT, LOGS
 from ops.stage import Log
 from ops.steps import NothingToDo
-
-FEEDBACK = COLLECTION / "feedback.csv"
 
 
 def observe(log: Log) -> dict[str, Any]:
@@ -104,19 +102,10 @@ def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
 def _ranker(params: config.Params, bundle: Any, version: str, embed: Any) -> Any:
     """The champion as it ranks: with pictures that were imagined for texts, where the service still
     remembers them."""
-    from components.imagining.generator import identity
-    from components.imagining.memory import Memory
     from components.lifecycle import observations
-    from components.monitoring.agreement import Ranker, remembered
+    from components.monitoring.agreement import Ranker, remembered_for
 
-    models = bundle.info["models"]
-    generator = config.Generator.model_validate(bundle.info["generator"])
-    memory = Memory(
-        HOME / "texts.sqlite",
-        f"{models['vision']} {models['clip']}",
-        params.serve.remembered_bytes,
-    )
-    imagined = remembered(memory, generator, identity(generator), bundle.aggregator)
+    imagined = remembered_for(bundle, TEXTS, params.serve.remembered_bytes)
     return Ranker.of(bundle, observations.pixels(version), embed, imagined)
 
 

@@ -4,6 +4,7 @@ that are never loaded."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from components.learning.aggregator import Aggregator, aggregate
 from components.lifecycle.contenders import Contender
 from components.lifecycle.judging import Verdict, judge
 from components.models.checkpoints import fingerprint
+from components.monitoring import feedback
 from components.serving.integrity import FORMAT
 from tests import planted
 from tests.toy import ROOT
@@ -56,6 +58,7 @@ class World:
             dataset=self.folder / "dataset",
             accepted=self.folder / "accepted",
             collection=self.folder / "collection",
+            texts=self.folder / "texts.sqlite",
         )
 
     def page(self) -> str:
@@ -160,6 +163,15 @@ def ingested(made: World, *categories: str) -> None:
     (made.folder / "collection").mkdir()
     frame = pd.DataFrame(rows, columns=columns)
     frame.to_csv(made.folder / "collection" / "manifest.csv", index=False)
+
+
+def marked(made: World, marks: Iterable[tuple[str, str, bool]]) -> None:
+    """As if people had marked pictures: the query, the hash of the pixels, and whether it is
+    right."""
+    rows = [(*one[:2], str(int(one[2])), "2026-03-09T12:00:00+00:00") for one in marks]
+    (made.folder / "collection").mkdir(exist_ok=True)
+    frame = pd.DataFrame(rows, columns=list(feedback.COLUMNS))
+    frame.to_csv(made.folder / "collection" / "feedback.csv", index=False)
 
 
 def _columns(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -25,7 +25,10 @@ from components.learning.metrics import average_precisions
 from components.lifecycle.gate import Precisions
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
+from components.monitoring.agreement import Imagined, Ranker
+from components.monitoring.texts import Embed
 from components.serving.loading import Bundle, load
+from components.vectors import Array
 
 Rows = npt.NDArray[np.intp]
 
@@ -84,8 +87,38 @@ class Prepared:
 
     def score(self, rows: Rows, params: config.Params) -> Precisions:
         """Its average precision on the categories ``rows``, in the whole gallery."""
+        return score(self.features, self.bundle.aggregator, self._temperature(params), rows)
+
+    def ranker(
+        self, pixels: Mapping[str, str], embed: Embed, imagined: Imagined, params: config.Params
+    ) -> Ranker:
+        """What scores today's pictures as the version does. ``pixels`` has the hash of each
+        picture's pixels by its path."""
+        found, model = self.features, self.bundle.aggregator
+        aggregated, paths = aggregate(model, found), enumerate(found.gallery["path"])
+        return Ranker(
+            gallery=build_index(found, aggregated, self._temperature(params)),
+            rows={pixels[path]: row for row, path in paths if path in pixels},
+            categories=found.categories["category"].tolist(),
+            text=found.text,
+            aggregated=aggregated,
+            fusion_weight=model.fusion_weight,
+            embed=embed,
+            imagined=imagined,
+        )
+
+    def embed(self, texts: Sequence[str], today: Today) -> Array:
+        """The text embeddings (N, d_clip) of texts that are no category, as the version embeds
+        them. Raises :class:`EidolonError` when its text encoder is gone or has changed."""
+        encoders = today.params.encoders
+        now = fingerprint(encoders.clip, encoders.clip_revision)
+        own = not _same(str(self.bundle.info["models"]["clip"]), now)
+        clip = _clip(self.contender, self.bundle, today, own=own)
+        return clip.describe(texts, self.bundle.info["encoders"]["text_templates"])
+
+    def _temperature(self, params: config.Params) -> float:
         index = self.bundle.info.get("index", params.index.model_dump())
-        return score(self.features, self.bundle.aggregator, index["hubness_temperature"], rows)
+        return float(index["hubness_temperature"])
 
 
 def score(found: Features, model: Aggregator, temperature: float, rows: Rows) -> Precisions:
@@ -167,6 +200,13 @@ def _model(contender: Contender, bundle: Bundle, part: str) -> tuple[str, str | 
     return model, revision
 
 
+def _clip(contender: Contender, bundle: Bundle, today: Today, *, own: bool) -> ClipEncoder:
+    """Today's CLIP, or with ``own`` that of the version."""
+    ours = today.params.encoders
+    model = _model(contender, bundle, "clip") if own else (ours.clip, ours.clip_revision)
+    return ClipEncoder(*model, ours.batch, ours.memory_share)
+
+
 def _with_clip(
     found: Features,
     contender: Contender,
@@ -178,9 +218,7 @@ def _with_clip(
 ) -> Features:
     """``found`` with text embeddings by the version's CLIP; and with ``pictures``, with the gallery
     embedded by it too."""
-    ours = today.params.encoders
-    model = _model(contender, bundle, "clip") if pictures else (ours.clip, ours.clip_revision)
-    clip = ClipEncoder(*model, ours.batch, ours.memory_share)
+    clip = _clip(contender, bundle, today, own=pictures)
     found = replace(found, text=clip.describe(found.categories["category"].tolist(), templates))
     if pictures:
         files = [today.dataset / path for path in found.gallery["path"]]

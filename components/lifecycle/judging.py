@@ -22,7 +22,7 @@ from components.errors import EidolonError
 from components.features.features import Features
 from components.files import folder_aside, write_json
 from components.learning.intervals import DIGITS
-from components.lifecycle import verdict_page, verdict_plot
+from components.lifecycle import marked, verdict_page, verdict_plot
 from components.lifecycle.contenders import Contender, Prepared, Rows, Today, prepare
 from components.lifecycle.gate import (
     KINDS,
@@ -33,7 +33,7 @@ from components.lifecycle.gate import (
     Rival,
     decide,
 )
-from components.paths import ACCEPTED, COLLECTION, DATASET, FEATURES
+from components.paths import ACCEPTED, COLLECTION, DATASET, FEATURES, FEEDBACK, TEXTS
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,16 @@ def judge(
     dataset: Path = DATASET,
     accepted: Path = ACCEPTED,
     collection: Path = COLLECTION,
+    texts: Path = TEXTS,
 ) -> Verdict:
     """Compare ``challenger`` with ``champion`` and ``best``, the best version so far, on today's
     features, and write the verdict to the folder ``out``.
 
-    Without a champion, it must only be better than text alone. A version that cannot be scored,
-    because its bundle is damaged or a model is gone, makes the verdict a refusal. Raises
-    :class:`EidolonError` when today's own data is missing or damaged.
+    Without a champion, it must only be better than text alone. The marks that people gave, in the
+    ``collection``, are shown and decide nothing; ``texts`` is the file of what the service imagined
+    for texts. A version that cannot be scored, because its bundle is damaged or a model is gone,
+    makes the verdict a refusal. Raises :class:`EidolonError` when today's own data is missing or
+    damaged.
     """
     if champion is None or (
         best is not None and best.bundle in (champion.bundle, challenger.bundle)
@@ -97,7 +100,8 @@ def judge(
     decision = decide(
         panel.deciding, scores["challenger"], rivals["champion"], rivals["best"], params
     )
-    return _told(decision, panel, prepared, scores, today, out)
+    marks = marked.compare(prepared, today, rows, collection / FEEDBACK.name, texts)
+    return _told(decision, panel, prepared, scores, today, marks, out)
 
 
 def _rival(
@@ -181,6 +185,7 @@ def _told(
     prepared: Mapping[str, Prepared],
     scores: Mapping[str, Precisions],
     today: Today,
+    marks: Mapping[str, Any],
     out: Path,
 ) -> Verdict:
     """Write the verdict, and return its summary."""
@@ -218,6 +223,7 @@ def _told(
             for one in decision.comparisons
         ],
         "changes": _changes(frame),
+        "marked": marks,
     }
     with folder_aside(out) as aside:
         write_json(aside / "verdict.json", told)
@@ -304,4 +310,5 @@ def _figures(decision: Decision, told: Mapping[str, Any]) -> dict[str, float]:
         for bound, value in (("mean", part.mean), ("low", part.low), ("high", part.high)):
             if value is not None and np.isfinite(value):
                 figures[f"{name}.{bound}"] = round(value, DIGITS)
-    return figures | {f"data.{name}": float(count) for name, count in told["data"].items()}
+    figures |= {f"data.{name}": float(count) for name, count in told["data"].items()}
+    return figures | marked.figures(told["marked"])

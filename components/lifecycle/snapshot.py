@@ -20,7 +20,7 @@ import yaml
 from components import config
 from components.errors import EidolonError, TransientError
 from components.files import folder_aside, read_json, sha256, text_of, write_json
-from components.paths import COLLECTION, HOME, PICTURES, POINTER, SOURCE
+from components.paths import COLLECTION, FEEDBACK, HOME, PICTURES, POINTER, SOURCE
 from components.versioning import dvc
 from components.versioning.lock import dataset_hash, was_read
 
@@ -33,6 +33,7 @@ HERE = {
     "collection.csv": MANIFEST,
     "pictures.dvc": POINTER,
     "source.json": SOURCE,
+    "feedback.csv": FEEDBACK,
 }
 """The files that may change while a run lasts, by their names in a snapshot."""
 

@@ -42,6 +42,12 @@ img.plot { width: 100%; background: #fff; margin-top: 1rem }
 td img { height: 44px; margin-right: 4px; vertical-align: middle; image-rendering: pixelated }
 @media (max-width: 44rem) { .side { grid-template-columns: 1fr; gap: 0 } }
 """
+_LEFT_OUT = {
+    "gone": "are of pictures that are not in today's gallery",
+    "unknown": "are of categories that not every version has imagined pictures of",
+    "text_alone": "of the queries are ranked by text alone, because the service does not remember"
+    " pictures of them for every version",
+}
 _WORDS = {
     "better": "better",
     "no worse": "no worse",
@@ -69,7 +75,8 @@ def render(told: Mapping[str, Any], folder: Path, pictures: Mapping[str, Sequenc
     ]
     if "gain" in told:
         parts += [_rules(told), _plot(folder / "slices.png"), _table(told)]
-        parts += [_changes(told, pictures), _compared(told), _meaning(told["rules"])]
+        parts += [_changes(told, pictures), _compared(told), _marked(told)]
+        parts.append(_meaning(told["rules"]))
     return "\n".join([*parts, "</html>\n"])
 
 
@@ -165,6 +172,48 @@ def _compared(told: Mapping[str, Any]) -> str:
         f" {data['new']} new ones (never trained on). mAP:</p>"
         f"<table><tr>{_heads(['version', *columns, 'λ'])}</tr>{rows}</table>"
         f"<ul>{''.join(f'<li>{_sentence(note)}</li>' for note in notes)}</ul>"
+    )
+
+
+def _marked(told: Mapping[str, Any]) -> str:
+    """How each version ranks the pictures that people marked, or why that is unknown."""
+    found = told["marked"]
+    heading = "<h2>What people marked</h2>"
+    if "problem" in found:
+        return f"{heading}<p>The marks could not be compared: {_text(found['problem'])}.</p>"
+    if not found["kept"]:
+        return (
+            f"{heading}<p>There are no marks. With <code>monitor.keep_feedback</code>, the monitor"
+            " keeps those that people give to hits, on the page of the service or by"
+            " <code>POST /feedback</code>.</p>"
+        )
+    said = f"{found['marks']:,} of {found['kept']:,} marks count, of {found['queries']:,} queries"
+    said += " with both right and wrong pictures."
+    for name, words in _LEFT_OUT.items():
+        if found.get(name):
+            said += f" {found[name]:,} {words}."
+    if not found["marks"]:
+        return f"{heading}<p>{said}</p>"
+    names = {role: _text(one["name"]) for role, one in told["versions"].items()}
+    rows = [
+        *((f"{names[role]}, {_role(role)}", one) for role, one in found["versions"].items()),
+        *(
+            (f"{names['challenger']} minus {names[role]}", {k: _signed(v) for k, v in one.items()})
+            for role, one in found["differences"].items()
+        ),
+    ]
+    cells = "".join(
+        f"<tr><td>{name}</td>"
+        + "".join(f"<td class=n>{one.get(bound, '')}</td>" for bound in ("mean", "low", "high"))
+        + "</tr>"
+        for name, one in rows
+    )
+    return (
+        f"{heading}<p>{said} How often a right picture is above a wrong one, with a 95 % interval"
+        " over queries (1 is always, 0.5 is chance):</p>"
+        f"<table><tr>{_heads(['version', 'share of pairs', 'from', 'to'])}</tr>{cells}</table>"
+        "<p>This is shown and decides nothing. People mark what the live version showed them, so"
+        " the marks favour it.</p>"
     )
 
 

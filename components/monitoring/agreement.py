@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -24,6 +26,8 @@ from components.learning.intervals import Estimate, Floats, bootstrap
 from components.monitoring.texts import Embed
 from components.serving.loading import Bundle
 from components.vectors import Array
+
+Rows = npt.NDArray[np.intp]
 
 Imagined = Callable[[str], Array | None]
 """A query to its aggregated embedding (d_vision,), or ``None`` if nothing is imagined for it."""
@@ -74,18 +78,46 @@ class Ranker:
             judged = np.array([i for i in places if at[i] >= 0], dtype=np.intp)
             if judged.size:
                 row = known.get(names.fold(str(query)))
-                found[judged] = self._fused(str(query), row)[at[judged]]
+                found[judged] = self._fused(str(query), row, at[judged])
         return found
 
-    def _fused(self, query: str, row: int | None) -> Array:
+    def _fused(self, query: str, row: int | None, judged: Rows) -> Array:
+        """The scores of the pictures ``judged`` of the gallery, and of no others."""
+        gallery = _only(self.gallery, judged)
         if row is not None:
-            vectors, gallery = (self.text[row], self.aggregated[row]), self.gallery
+            vectors = self.text[row], self.aggregated[row]
         else:
             pictured = self.imagined(query)
             nothing = np.zeros(self.aggregated.shape[1], dtype=np.float32)
             vectors = self.embed([query])[0], nothing if pictured is None else pictured
-            gallery = self.gallery.uncorrected
+            gallery = gallery.uncorrected
         return gallery.score(vectors[0][None], vectors[1][None], self.fusion_weight).fused[0]
+
+
+def _only(gallery: Gallery, rows: Rows) -> Gallery:
+    """The pictures ``rows`` of ``gallery``, with the hubness that they have in all of it."""
+    hubness = (
+        np.broadcast_to(np.asarray(part, dtype=np.float32), len(gallery.clip))[rows]
+        for part in (gallery.clip_hubness, gallery.vision_hubness)
+    )
+    return Gallery(gallery.clip[rows], gallery.vision[rows], *hubness)
+
+
+def remembered_for(bundle: Bundle, file: Path, limit: int) -> Imagined:
+    """What the service remembers in ``file``, as it drew for ``bundle``. ``limit`` is that of
+    :class:`Memory`.
+
+    Raises :class:`EidolonError` when the bundle's generator is not here, which names its pictures.
+    """
+    from components.imagining.generator import identity  # loads diffusers
+
+    if not file.is_file():
+        return lambda query: None
+    models = bundle.info["models"]
+    generator = config.Generator.model_validate(bundle.info["generator"])
+    drawn = identity(generator) | {"model": models["generator"]}
+    memory = Memory(file, f"{models['vision']} {models['clip']}", limit)
+    return remembered(memory, generator, drawn, bundle.aggregator)
 
 
 def remembered(
