@@ -13,7 +13,7 @@ from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import Section
 from components.config.imagining import Encoders, Generator, Validate
 from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
-from components.config.serving import Serve
+from components.config.serving import Canary, Serve
 from components.errors import EidolonError
 
 PARAMS = Path("params.yaml")
@@ -49,6 +49,7 @@ class Params(Section):
     gate: Gate = Field(description="When a challenger may replace the champion.")
     bundle: Bundle = Field(description="What is packed to be served.")
     serve: Serve = Field(description="How a Bento is checked and served.")
+    canary: Canary = Field(description="When a challenger on trial is withdrawn.")
 
     @model_validator(mode="after")
     def _stages_follow_each_model(self) -> Params:
