@@ -61,7 +61,7 @@ class Standing:
         values["serve"]["api_workers"] = workers
         (root / "params.yaml").write_text(yaml.safe_dump(values))
         (root / ".eidolon").mkdir()
-        ours = ("AIRFLOW", "MLFLOW", "EIDOLON", "BENTOML", "PYTHONPATH")
+        ours = ("AIRFLOW", "MLFLOW", "EIDOLON", "BENTOML")
         return cls(root, {k: v for k, v in os.environ.items() if not k.startswith(ours)})
 
     def run(self, *arguments: str, homes: bool = False) -> str:

@@ -148,6 +148,8 @@ def serve(
     keys_in(server.environment())  # a malformed value is told here, not by workers that crash
     if place is not None:
         os.environ["BENTOML_HOME"] = str(server.home_apart(place))
+        if held["apart"]:
+            os.environ["EIDOLON_HOME"] = str(place)
     empty.mkdir(parents=True, exist_ok=True)
     print(f"serving {tag} on http://{host}:{port}", file=sys.stderr, flush=True)
     os.chdir(empty)

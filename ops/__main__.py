@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from components import config
 from components.errors import one_sentence
 from components.variables import of_endpoint
 from ops.environment import ROOT, added, environment
@@ -65,6 +66,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show the services, and what is deployed."""
+    from ops.canary import describe as trial
     from ops.release import deployed
     from ops.services import Supervisor
     from ops.swap import describe
@@ -76,7 +78,7 @@ def status() -> None:
     if states is None:
         print("nothing is running")
     else:
-        print("\n".join([*addresses(environment(), live is not None), *describe()]))
+        print("\n".join([*addresses(environment(), live is not None), *describe(), *trial()]))
     print(f"deployed: {live['bento']}, version {live['version']}" if live else "deployed: nothing")
 
 
@@ -118,6 +120,32 @@ def monitor() -> None:
     monitoring.notify(found, print)
     if found["retrain"]:
         print("an alarm asks for a retraining: `make run` does that")
+
+
+@app.command()
+def canary(
+    version: Annotated[int | None, typer.Argument(help="the version to put on trial")] = None,
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="of searches or callers")] = 0.1,
+    answer: Annotated[
+        bool,
+        typer.Option("--answer/--shadow", help="the challenger answers, or is only asked too"),
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="end the trial")] = False,
+) -> None:
+    """Put a version on trial beside the live one, or end the trial."""
+    from ops import canary as module
+    from ops import release, steps
+
+    os.environ.update(added())
+    if stop:
+        module.stop(print)
+    elif version is None:
+        print("\n".join(module.describe()) or "nothing is on trial")
+    else:
+        tag = steps.build(str(version), print)["tag"]
+        if not release.was_checked(tag):
+            release.check(tag, config.load().serve.golden_queries, print)
+        module.start(tag, str(version), share, "answer" if answer else "shadow", print)
 
 
 @app.command()

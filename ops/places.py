@@ -25,6 +25,7 @@ from ops.environment import HOME
 
 NAMES = ("a", "b")
 MARK = "EIDOLON_PLACE"  # an environment variable that every process of a place inherits
+CANARY = HOME / "canary.json"  # which place has a challenger on trial: see ops.canary
 _LOOK = 5.0  # seconds for one question
 
 
@@ -56,8 +57,8 @@ class Place:
 
     @property
     def held(self) -> dict[str, Any] | None:
-        """What is served here: ``bento``, ``version``, ``port``, ``since``, and ``digest`` of its
-        bundle once it was seen to answer rightly. ``None`` when nothing is."""
+        """What is served here: ``bento``, ``version``, ``port``, ``since``, ``apart``, and
+        ``digest`` of its bundle once it was seen to answer rightly. ``None`` when nothing is."""
         if not self.file.exists():
             return None
         value: dict[str, Any] = read_json(self.file, "`eidolon deploy` writes it again")
@@ -70,11 +71,14 @@ class Place:
         assert held is not None
         return f"http://127.0.0.1:{held['port']}"
 
-    def hold(self, tag: str, version: int, digest: str | None = None) -> None:
-        """Say that ``tag`` is to be served here, on a free port."""
+    def hold(
+        self, tag: str, version: int, digest: str | None = None, *, apart: bool = False
+    ) -> None:
+        """Say that ``tag`` is to be served here, on a free port. ``apart``: with a memory of texts
+        and a journal of its own."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         held = {"bento": tag, "version": version, "port": free_port(), "since": now}
-        write_json(self.file, held | {"digest": digest})
+        write_json(self.file, held | {"digest": digest, "apart": apart})
 
     def trust(self, digest: str) -> None:
         """Note that the Bento here was seen to answer rightly, from the bundle ``digest``."""

@@ -31,8 +31,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from ops.comparison import Reply
 from ops.environment import HOME, ports
 from ops.sockets import socket_file
+from ops.trial import Copy, Trial
 from ops.watched import Watched
 
 PATIENCE = 8.0  # seconds for which a request waits for a Bento that does not listen
@@ -61,6 +63,7 @@ class Proxy:
 
     def __init__(self, pointer: Path) -> None:
         self.pointer = Watched(pointer)
+        self.trial = Trial(pointer.parent)
         self.in_flight: Counter[int] = Counter()
         self._session: aiohttp.ClientSession | None = None
 
@@ -99,14 +102,38 @@ class Proxy:
             pointer = self.pointer.value()
             if pointer is None:
                 return refusal("nothing is deployed yet: `make run` trains and deploys a version")
-            if port := pointer.get("port"):
-                with self.flying(port):
-                    answered = await self._forward(request, port)
+            if live := pointer.get("port"):
+                answered = await self._answered(request, live)
                 if answered is not None:
                     return answered
             if time.monotonic() > until:
                 return refusal("the service is starting, or being started again: try again")
             await asyncio.sleep(PAUSE)
+
+    async def _answered(self, request: web.Request, live: int) -> web.StreamResponse | None:
+        """The answer of the Bento at the port ``live``, or of the challenger if it is its turn and
+        it listens; ``None`` if neither listens."""
+        for port in dict.fromkeys((self.trial.port_for(request, live), live)):
+            copy = self.trial.copy_of(request, port, live)
+            with self.flying(port):
+                answered = await self._forward(request, port, copy)
+            if answered is not None:
+                if copy is not None:
+                    self.trial.compare(copy, self._again)
+                return answered
+        return None
+
+    async def _again(self, port: int, copy: Copy) -> Reply:
+        """What the Bento at ``port`` answers to a search that another one has answered."""
+        headers = forwarded(copy.request)
+        headers["X-Request-ID"] = copy.id
+        began = time.perf_counter()
+        with self.flying(port):
+            async with self.asked(
+                port, "POST", path_of(copy.request), headers, bytes(copy.body)
+            ) as answer:
+                body = await answer.read()
+                return Reply.of(answer.status, body, 1000 * (time.perf_counter() - began))
 
     @contextmanager
     def flying(self, port: int) -> Iterator[None]:
@@ -133,10 +160,13 @@ class Proxy:
         ) as answer:
             yield answer
 
-    async def _forward(self, request: web.Request, port: int) -> web.StreamResponse | None:
+    async def _forward(
+        self, request: web.Request, port: int, copy: Copy | None
+    ) -> web.StreamResponse | None:
         """The answer of the Bento at ``port``; ``None`` if it may be asked again, because it has
-        not got the request, or got one that changes nothing and has no body."""
-        body = _body_of(request) if request.can_read_body else None
+        not got the request, or got one that changes nothing and has no body. Body and answer are
+        kept in ``copy``."""
+        body = _body_of(request, copy) if request.can_read_body else None
         response: web.StreamResponse | None = None
         try:
             async with self.asked(
@@ -145,7 +175,7 @@ class Proxy:
                 response = web.StreamResponse(
                     status=answer.status, reason=answer.reason, headers=passed(answer.headers)
                 )
-                await _stream(request, response, answer)
+                await _stream(request, response, answer, copy)
                 return response
         except aiohttp.ClientConnectorError:
             return None
@@ -160,21 +190,30 @@ class Proxy:
             return refusal("the service broke off before it answered: try again", 502)
 
 
-async def _body_of(request: web.Request) -> AsyncIterator[bytes]:
+async def _body_of(request: web.Request, copy: Copy | None) -> AsyncIterator[bytes]:
     """The body as it comes. Before each part the loop reads: a Bento may refuse a body and close
     before all of it was sent, and a part that is then sent into the void would lose the refusal."""
     async for part in request.content.iter_any():
         await asyncio.sleep(0)
+        if copy is not None:
+            copy.asked(part)
         yield part
 
 
 async def _stream(
-    request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse
+    request: web.Request,
+    response: web.StreamResponse,
+    answer: aiohttp.ClientResponse,
+    copy: Copy | None,
 ) -> None:
     await response.prepare(request)
     async for part in answer.content.iter_any():
+        if copy is not None:
+            copy.answered(part)
         await response.write(part)
     await response.write_eof()
+    if copy is not None:
+        copy.status, copy.id = answer.status, answer.headers.get("X-Request-ID", "")
 
 
 def path_of(request: web.Request) -> str:

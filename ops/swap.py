@@ -22,7 +22,7 @@ from components.locks import BusyError, held
 from ops import release
 from ops.environment import HOME, environment, ports
 from ops.lock import one_at_a_time
-from ops.places import NAMES, Place, health, places, program
+from ops.places import CANARY, NAMES, Place, health, places, program
 from ops.proxy import status_socket
 from ops.release import ReleaseError
 from ops.services import ENDPOINT, Supervisor
@@ -52,13 +52,13 @@ def deploy(
         _trust_live()
         place = _warm("bento", tag)
         if place is None:
-            place = _started(tag, int(version), log)
+            place = aside(tag, int(version), log)
         else:
             log(f"{tag} is loaded already")
         if not wanted():
             return None
         moved = _move(place, log)
-        _settle(place, log)
+        settle(log)
         return moved
 
 
@@ -75,7 +75,7 @@ def go_back(version: str) -> bool:
                 return False
             Supervisor().start(ENDPOINT)
             _move(place, print)
-            _settle(place, print)
+            settle(print)
             return True
     except BusyError:
         return False  # a deployment is in progress, and it uses the place
@@ -112,6 +112,7 @@ def prepare() -> str | None:
         digest = (Place(name).held or {}).get("digest")
         for place in places():
             place.empty()
+        CANARY.unlink(missing_ok=True)
         if before is None:
             return None
         place = Place(name)
@@ -141,15 +142,17 @@ def describe() -> list[str]:
     return lines
 
 
-def _started(tag: str, version: int, log: Log) -> Place:
-    """The place that is not live, once ``tag`` answers rightly there."""
-    live_at = (release.deployed() or {}).get("place")
-    place = next(place for place in places() if place.name != live_at)
+def aside(tag: str, version: int, log: Log, *, apart: bool = False) -> Place:
+    """The place that is not live, once ``tag`` answers rightly there. A trial in it ends. The
+    caller holds the lock of deployments."""
+    place = _not_live()
     name = program(place.name)
     try:
-        if (place.held or {}).get("bento") != tag:
-            stop(place, log)
-            place.hold(tag, version)
+        here = place.held or {}
+        if (here.get("bento"), here.get("apart")) != (tag, apart):
+            _stop(place, log)
+            place.hold(tag, version, apart=apart)
+        CANARY.unlink(missing_ok=True)
         Supervisor().start(name)
         log(f"starting {tag} in place {place.name}")
         _wait_ready(place)
@@ -184,6 +187,7 @@ def _move(place: Place, log: Log) -> dict[str, Any]:
     """Point to ``place``, and wait until the endpoint answers from it. If it does not, point to
     what was there before."""
     before = release.deployed()
+    CANARY.unlink(missing_ok=True)  # what was on trial is live now, or was compared with another
     value = _point(place)
     deadline = time.monotonic() + ANSWERING
     while time.monotonic() < deadline:
@@ -203,18 +207,20 @@ def _point(place: Place) -> dict[str, Any]:
     return pointer.deploy(here["bento"], here["version"], place.name, here["port"], HOME)
 
 
-def _settle(place: Place, log: Log) -> None:
-    """Keep the Bento that was live before, or stop it."""
-    (other,) = (one for one in places() if one.name != place.name)
-    here, previous = other.held, (release.deployed() or {}).get("previous")
+def settle(log: Log) -> None:
+    """Keep the Bento that was live before, or stop it. The caller holds the lock of
+    deployments."""
+    found = release.deployed() or {}
+    other, previous = _not_live(), found.get("previous")
+    here = other.held
     wanted = here is not None and here["bento"] == previous and config.load().serve.keep_warm
     if wanted and other.ready():
         log(f"{previous} stays loaded in place {other.name}")
     else:
-        stop(other, log)
+        _stop(other, log)
 
 
-def stop(place: Place, log: Log) -> None:
+def _stop(place: Place, log: Log) -> None:
     """Stop the Bento in ``place`` when nothing is in flight to it, and at the latest when the
     longest request must have ended."""
     here = place.held
@@ -248,9 +254,14 @@ def _warm(field: str, value: Any) -> Place | None:
     """A place where the Bento whose ``field`` has this value is loaded and answers."""
     for place in places():
         here = place.held
-        if here is not None and here[field] == value and place.ready():
+        if here is not None and here[field] == value and not here["apart"] and place.ready():
             return place
     return None
+
+
+def _not_live() -> Place:
+    live_at = (release.deployed() or {}).get("place")
+    return next(place for place in places() if place.name != live_at)
 
 
 def _state(place: Place) -> str | None:

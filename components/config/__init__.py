@@ -12,13 +12,14 @@ from components.config.imagining import Encoders, Generator, Validate
 from components.config.monitoring import Monitor
 from components.config.params import PARAMS, Params, load
 from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
-from components.config.serving import Serve
+from components.config.serving import Canary, Serve
 
 __all__ = [
     "MEMORY_SHARE",
     "PARAMS",
     "Bundle",
     "Calibrate",
+    "Canary",
     "Dataset",
     "Encoders",
     "Evaluate",

@@ -14,7 +14,7 @@ from components.config.fields import Section
 from components.config.imagining import Encoders, Generator, Validate
 from components.config.monitoring import Monitor
 from components.config.retrieval import Bundle, Evaluate, Gate, Index, Train
-from components.config.serving import Serve
+from components.config.serving import Canary, Serve
 from components.errors import EidolonError
 
 PARAMS = Path("params.yaml")
@@ -53,6 +53,7 @@ class Params(Section):
     monitor: Monitor = Field(
         description="What is watched while a Bento is served, and when somebody is told."
     )
+    canary: Canary = Field(description="When a challenger on trial is withdrawn.")
 
     @model_validator(mode="after")
     def _stages_follow_each_model(self) -> Params:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from components.config.fields import Count, Section
+from components.config.fields import Count, Section, Share
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
@@ -129,3 +129,30 @@ class Serve(Section):
                 f" {self.timeout_seconds:g}: the answer by text alone comes after it"
             )
         return self
+
+
+class Canary(Section):
+    """The section `canary`."""
+
+    min_requests: Count = Field(
+        default=50,
+        description="Searches that are compared before a challenger on trial can be withdrawn.",
+    )
+    max_errors: Share = Field(
+        default=0.02,
+        description="Share of its answers that may be errors where the champion gives none.",
+    )
+    max_latency_ratio: float = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="The 95th percentile of its answers' time, in times that of the champion.",
+    )
+    max_degraded: Share = Field(
+        default=0.1,
+        description="Share of its answers that may be given by text alone beyond the champion's.",
+    )
+    min_overlap: Share = Field(
+        default=0.3,
+        description="Mean share of the first ten hits that it has in common with the champion.",
+    )
