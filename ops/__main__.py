@@ -134,15 +134,18 @@ def canary(
 ) -> None:
     """Put a version on trial beside the live one, or end the trial."""
     from ops import canary as module
-    from ops import release, steps
+    from ops import release, rollout
 
     os.environ.update(added())
     if stop:
+        trial = module.current()
         module.stop(print)
+        if trial is not None:
+            rollout.keep_evidence(str(trial["version"]), print)
     elif version is None:
         print("\n".join(module.describe()) or "nothing is on trial")
     else:
-        tag = steps.build(str(version), print)["tag"]
+        tag = rollout.build(str(version), print)["tag"]
         if not release.was_checked(tag):
             release.check(tag, config.load().serve.golden_queries, print)
         module.start(tag, str(version), share, "answer" if answer else "shadow", print)

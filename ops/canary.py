@@ -14,10 +14,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bento import journal
 from components import config
 from components.errors import EidolonError
 from components.files import read_json, write_json
+from components.monitoring import journal
 from ops import release, swap
 from ops.comparison import Seen, summary
 from ops.environment import HOME

@@ -18,7 +18,7 @@ from components import config
 from components.errors import EidolonError
 from components.lifecycle import snapshot
 from components.paths import VERDICT
-from ops import release, swap, webhook
+from ops import canary, release, swap, webhook
 from ops.environment import HOME
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -126,6 +126,17 @@ def _folders(tag: str, log: Log) -> dict[str, Path] | None:
     except EidolonError as error:
         log(str(error))
         return None
+
+
+def keep_evidence(version: str, log: Log) -> None:
+    """Keep what a trial beside the champion has shown on ``version`` in MLflow, beside the gate's
+    verdict."""
+    from components.lifecycle import registry
+
+    evidence = canary.evidence(version)
+    if evidence["compared"]:
+        registry.store_trial(version, evidence)
+        log(f"version {version} keeps the evidence of its trial: `eidolon lineage {version}`")
 
 
 def submit(passed: dict[str, Any], log: Log) -> None:

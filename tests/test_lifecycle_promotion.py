@@ -134,6 +134,21 @@ def test_a_move_in_mlflow_itself_is_noted_once(client: MlflowClient) -> None:
     assert aliases() == {"champion": "2", "previous": "1"}
 
 
+def test_a_trial_is_kept_as_a_sentence_and_with_its_figures(
+    client: MlflowClient, tmp_path: Path
+) -> None:
+    run = client.create_run(client.create_experiment("trials", (tmp_path / "a").as_uri())).info
+    made = client.create_model_version(registry.MODEL, source="/nowhere", run_id=run.run_id)
+    evidence = {"compared": 120, "overlap": 0.94, "withdrawn": None}
+    registry.store_trial(made.version, evidence)
+    found = registry.registered(made.version)
+    assert found.tags[registry.TRIAL] == (
+        "120 searches beside the champion, 94% of the first hits the same; not withdrawn"
+    )
+    kept = registry.artifacts(found, "verdict/trial.json")["verdict/trial.json"]
+    assert '"compared": 120' in kept
+
+
 def test_a_deleted_champion_is_no_champion(client: MlflowClient) -> None:
     promotion.promote("1", None, **GATE)
     promotion.promote("3", "1", **GATE)

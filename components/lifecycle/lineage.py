@@ -203,6 +203,7 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
         "verdict": {
             "gate": tags.get(registry.VERDICT, "has not judged it"),
             "reason": tags.get(f"{registry.VERDICT}_reason", ""),
+            "trial": tags.get(registry.TRIAL, "none"),
         },
         "run": {
             "run_id": version.run_id,
