@@ -1,15 +1,20 @@
 """Building a Bento from a bundle: models are imported, then the Bento is built.
 
-Tags are made of the content. Equal content has an equal tag, and is taken from the store.
+Tags are made of the content. Equal content has an equal tag, and is taken from the store. BentoML
+writes right to the place that a tag names. So one process builds at a time, and it notes what it
+writes: the next one removes the half that a killed process left.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +25,8 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bento.pins import PLACE, Pins
 from components import config
 from components.errors import EidolonError
-from components.files import sha256
+from components.files import sha256, write_text
+from components.locks import held
 from components.serving.integrity import checked
 
 if TYPE_CHECKING:
@@ -72,19 +78,24 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
         expected = {part: str(made_with[part]) for part in sources}
     except (KeyError, TypeError) as error:
         raise EidolonError(f"{bundle}/bundle.json lacks {error}: {remedy}") from None
-    tags = {"bundle": f"eidolon-bundle:v{version}-{digest}"}
-    _keep(tags["bundle"], bundle)
+    folders = {f"eidolon-bundle:v{version}-{digest}": bundle}
+    tags = {"bundle": next(iter(folders))}
     for part, (model, revision) in sources.items():
         folder, name = _source(model, revision, expected[part])
         tags[part] = f"eidolon-{part}:{name}"
-        _keep(tags[part], folder)
+        folders[tags[part]] = folder
     pins = Pins(version=version, serve=serve, **tags)
     packages = _packages(info)
     tag = f"eidolon:v{version}-{_digest(bundle, pins, packages)}"
-    try:
-        return bentoml.get(tag), False, pins
-    except NotFound:
-        return _build(tag, pins, packages), True, pins
+    with held(_home() / "build.lock"):
+        _remove_half()
+        for kept, folder in folders.items():
+            _keep(kept, folder)
+        try:
+            return bentoml.get(tag), False, pins
+        except NotFound:
+            with _noted("bentos", tag):
+                return _build(tag, pins, packages), True, pins
 
 
 def pins_of(bento: Bento) -> Pins:
@@ -140,8 +151,31 @@ def _keep(tag: str, folder: Path) -> None:
     try:
         bentoml.models.get(tag)
     except NotFound:
-        with bentoml.models.create(tag) as model:
+        with _noted("models", tag), bentoml.models.create(tag) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def _home() -> Path:
+    return Path(os.environ["BENTOML_HOME"])
+
+
+@contextmanager
+def _noted(kind: str, tag: str) -> Iterator[None]:
+    """Note, while this block lasts, that ``tag`` is not whole yet."""
+    note = _home() / "unfinished"
+    write_text(note, f"{kind}/{tag.replace(':', '/')}")
+    yield
+    note.unlink()
+
+
+def _remove_half() -> None:
+    """Remove what a process was writing when it was killed, or when the disk was full."""
+    note = _home() / "unfinished"
+    if note.exists():
+        half = _home() / note.read_text()
+        shutil.rmtree(half, ignore_errors=True)
+        (half.parent / "latest").unlink(missing_ok=True)  # BentoML fails if it is damaged
+        note.unlink()
 
 
 def _code() -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,14 +56,20 @@ TRY_AGAIN = 75
 def one_sentence() -> Iterator[None]:
     """Print an error as one sentence on stderr and exit with its status.
 
-    Every command line runs inside this block. It handles :class:`EidolonError` and
-    :class:`TransientError`; :func:`failure` turns the output back into an error.
+    Every command line runs inside this block. It handles :class:`EidolonError`,
+    :class:`TransientError` and a full disk; :func:`failure` turns the output back into an error.
     """
     try:
         yield
     except (EidolonError, TransientError) as error:
         print(f"{_PREFIX}{error}", file=sys.stderr)
         sys.exit(EXIT_CODE if isinstance(error, EidolonError) else TRY_AGAIN)
+    except OSError as error:
+        why = next((why for why in _FULL if why in str(error)), None)
+        if why is None:
+            raise
+        print(f"{_PREFIX}{why}: free some space, then try again", file=sys.stderr)
+        sys.exit(TRY_AGAIN)
 
 
 def failure(lines: Sequence[str], status: int) -> Exception:
@@ -76,3 +84,6 @@ def failure(lines: Sequence[str], status: int) -> Exception:
 
 
 _PREFIX = "error: "
+
+_FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
+"""What the system says when a disk, a quota or a limit is full. `shutil.copytree` gives no code."""

@@ -7,15 +7,14 @@ follows the champion. Each step can be tried again by itself.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from components import config
 from components.errors import EidolonError
+from components.files import scratch
 from components.lifecycle import snapshot
 from components.paths import VERDICT
 from ops import canary, release, swap, webhook
@@ -24,6 +23,7 @@ from ops.stage import Log
 from ops.steps import NothingToDo
 
 BY = "the DAG retrain"
+DOWNLOADS = HOME / "downloads"
 
 
 def register(run: str, log: Log) -> dict[str, Any]:
@@ -92,11 +92,10 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
     from components.lifecycle.contenders import Contender
     from components.lifecycle.reference import reference, trained
 
-    HOME.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME, prefix="bundles-") as folder:
+    with scratch(DOWNLOADS) as folder:
 
         def registered(number: str) -> Contender:
-            place = Path(folder) / number
+            place = folder / number
             place.mkdir(exist_ok=True)
             name, bundle = f"version {number}", registry.download(number, place)
             return Contender(name, bundle, models if number == live_version else None)
@@ -180,9 +179,8 @@ def build(version: str, log: Log) -> dict[str, Any]:
     """Build the Bento of ``version`` from the bundle in the registry."""
     from components.lifecycle import registry
 
-    HOME.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME, prefix="bundle-") as folder:
-        built = release.build(registry.download(version, Path(folder)), version, log)
+    with scratch(DOWNLOADS) as folder:
+        built = release.build(registry.download(version, folder), version, log)
     return {"version": version, "tag": built["tag"], "built": built["built"]}
 
 

@@ -53,7 +53,7 @@ command={command}
 directory={root}
 autostart={autostart}
 startsecs={startsecs}
-autorestart={autorestart}
+autorestart=true
 stopasgroup=true
 killasgroup=true
 stopwaitsecs={stopwaitsecs}
@@ -76,7 +76,6 @@ class Service:
     health: str = ""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     autostart: bool = True
-    autorestart: str = "unexpected"
     startsecs: int = 5
     stopwaitsecs: int = 15
 
@@ -127,7 +126,6 @@ def _serving(env: dict[str, str], port: int) -> list[Service]:
         "EIDOLON_PORT",
         f"http://127.0.0.1:{port}/readyz",
         {k: v for k, v in env.items() if k != "EIDOLON_API_KEYS"},
-        autorestart="true",
         startsecs=1,
     )
     serve = [sys.executable, "-m", "bento.release", "serve", "--place"]
@@ -137,7 +135,6 @@ def _serving(env: dict[str, str], port: int) -> list[Service]:
             [*serve, str(folder_of(name))],
             env=env | {PLACE: str(folder_of(name))},
             autostart=False,
-            autorestart="true",
             stopwaitsecs=BENTO_STOP_SECONDS,
         )
         for name in NAMES
@@ -154,7 +151,6 @@ def configuration(listed: list[Service], live: str | None = None) -> str:
             name=service.name,
             command=_escape(shlex.join([sys.executable, "-m", "ops.start", service.name])),
             autostart=str(service.autostart or service.name == live).lower(),
-            autorestart=service.autorestart,
             startsecs=service.startsecs,
             stopwaitsecs=service.stopwaitsecs,
             **places,
