@@ -140,8 +140,8 @@ def test_a_trial_is_kept_as_a_sentence_and_with_its_figures(
     run = client.create_run(client.create_experiment("trials", (tmp_path / "a").as_uri())).info
     made = client.create_model_version(registry.MODEL, source="/nowhere", run_id=run.run_id)
     evidence = {"compared": 120, "overlap": 0.94, "withdrawn": None}
-    registry.store_trial(made.version, evidence)
-    found = registry.registered(made.version)
+    registry.store_trial(str(made.version), evidence)
+    found = registry.registered(str(made.version))
     assert found.tags[registry.TRIAL] == (
         "120 searches beside the champion, 94% of the first hits the same; not withdrawn"
     )
