@@ -65,7 +65,7 @@ def one_sentence() -> Iterator[None]:
         print(f"{_PREFIX}{error}", file=sys.stderr)
         sys.exit(EXIT_CODE if isinstance(error, EidolonError) else TRY_AGAIN)
     except OSError as error:
-        why = next((why for why in _FULL if why in str(error)), None)
+        why = next((why for why in map(os.strerror, _FULL) if why in str(error)), None)
         if why is None:
             raise
         print(f"{_PREFIX}{why}: free some space, then try again", file=sys.stderr)
@@ -85,5 +85,5 @@ def failure(lines: Sequence[str], status: int) -> Exception:
 
 _PREFIX = "error: "
 
-_FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
-"""What the system says when a disk, a quota or a limit is full. `shutil.copytree` gives no code."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full quota, and a file above a limit. `shutil.copytree` gives only their texts."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+
 import pytest
 
-from components.errors import EidolonError, TransientError, failure
+from components.errors import TRY_AGAIN, EidolonError, TransientError, failure, one_sentence
 from components.variables import masked
 
 
@@ -41,3 +45,22 @@ def test_only_bad_input_is_not_tried_again(
     error = failure(lines, status)
     assert type(error) is kind
     assert sentence in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TRY_AGAIN),
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]), TRY_AGAIN),
+        (OSError(errno.EACCES, "Permission denied"), None),
+    ],
+)
+def test_a_full_disk_is_one_sentence(
+    error: OSError, status: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit if status else OSError) as ended, one_sentence():
+        raise error
+    if isinstance(ended.value, SystemExit):
+        assert ended.value.code == status
+        told = "error: No space left on device: free some space, then try again\n"
+        assert capsys.readouterr().err == told

@@ -8,97 +8,64 @@ on every machine.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from tests.clones import Clone, free_ports
+from tests.faulting import (
+    REGISTER,
+    Asking,
+    answer,
+    at_once,
+    dvc,
+    facts,
+    kill,
+    killed,
+    limited,
+    patched,
+    run,
+    supervisor,
+    trained_anew,
+    wait,
+)
 
 pytestmark = pytest.mark.slow
 
-_PATCH = """
-import os, signal
-from unittest import mock
-def now(*args, **kwargs):
-    {what}
-mock.patch({target!r}, now).start()
-"""
-_STEP = """
-import json, sys
-from components.errors import one_sentence
-from ops import rollout
-with one_sentence():
-    print(json.dumps({step}))
-"""
-_AT_ONCE = """
-import time
+_ONCE = "os.environ['MLFLOW_HTTP_REQUEST_MAX_RETRIES'] = '0'\n"
+
+_HALF = """
+import os, shutil, signal, sys
 from pathlib import Path
-from ops import rollout
-Path({!r}).touch()
-while not Path("begin").exists():
-    time.sleep(0.005)
+real = shutil.copytree
+def half(source, target, *args, **options):
+    made = real(source, target, *args, **options)
+    if "/bentoml/{part}/" in str(target):
+        next(f for f in Path(target).rglob("*") if f.is_file() and f.suffix != ".yaml").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made
+shutil.copytree = half
+sys.argv[1:] = {build!r}
+from bento.release import main
+main()
 """
-KILL = "os.kill(os.getpid(), signal.SIGKILL)"
-REGISTER = "rollout.register('a run', print)"
-FACTS = """
-import json
-from components.lifecycle import history, registry
-from ops import release
-print(json.dumps({
-    "versions": [v.version for v in registry.versions()],
-    "aliases": {a: registry.version_of(a) for a in ("challenger", "champion", "previous", "best")},
-    "moves": [[m.how, m.before, m.version] for m in history.moves()],
-    "tags": {v.version: {k: t for k, t in v.tags.items() if k in ("verdict", "rolled_back")}
-             for v in registry.versions()},
-    "deployed": (release.deployed() or {}).get("version"),
-}))
+_WATCH = """
+import asyncio
+from ops import watching
+looks = []
+watching.SECONDS, seen = 0.01, watching.not_served
+def look():
+    looks.append(1)
+    return seen() if len(looks) < 3 else "7"  # MLflow is back
+watching.not_served = look
+event = asyncio.run(anext(watching.ChampionMoved().run()))
+assert event.payload == {"version": "7"}, event.payload
 """
-
-
-def patched(target: str, what: str = KILL) -> str:
-    """Code after which a call of ``target`` does ``what``."""
-    return _PATCH.format(target=target, what=what)
-
-
-def run(clone: Clone, step: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """Run one step of ops.rollout in a process of its own, after the code ``before``."""
-    return clone.shell(sys.executable, "-c", before + _STEP.format(step=step))
-
-
-def answer(clone: Clone, step: str) -> Any:
-    """The value of a step that must succeed."""
-    done = run(clone, step)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def killed(clone: Clone, step: str, target: str) -> None:
-    """Run a step whose process is killed where it calls ``target``."""
-    done = run(clone, step, patched(target))
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
-
-
-def facts(clone: Clone) -> dict[str, Any]:
-    """What the registry and the pointer say."""
-    done = clone.shell(sys.executable, "-c", FACTS)
-    assert done.returncode == 0, done.stderr
-    value: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return value
-
-
-def dvc(clone: Clone, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return clone.shell(sys.executable, "-m", "components.versioning.dvc_command", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +96,7 @@ def first(clone: Clone) -> dict[str, Any]:
     for call in ("registry.tag", "judging.judge"):
         killed(clone, "rollout.gate('1', print)", f"components.lifecycle.{call}")
     passed = answer(clone, "rollout.gate('1', print)")
-    assert facts(clone)["tags"]["1"] == {"verdict": "passed"}
+    assert facts(clone)["verdicts"] == ["passed"]
 
     built = a_killed_build_is_completed(clone)
     assert built["version"] == "1"
@@ -146,7 +113,7 @@ def first(clone: Clone) -> dict[str, Any]:
     answer(clone, promote)
     answer(clone, promote)
     after = facts(clone)
-    assert after["moves"] == [["promoted", "", "1"]]
+    assert after["moves"] == [("promoted", "", "1")]
     assert after["aliases"] == {"challenger": "1", "champion": "1", "previous": None, "best": "1"}
     assert answer(clone, "rollout.follow_champion(print)")["tag"] == built["tag"]
     return built
@@ -156,21 +123,7 @@ def a_killed_build_is_completed(clone: Clone) -> dict[str, Any]:
     """Killed while BentoML copies a model, and while it copies the Bento, to the final places."""
     build = ["build", "--bundle", "artifacts/bundle", "--version", "1"]
     for part in ("models/eidolon-clip", "bentos/eidolon"):
-        code = (
-            "import os, shutil, signal, sys\n"
-            "real = shutil.copytree\n"
-            "def half(source, target, *args, **options):\n"
-            "    made = real(source, target, *args, **options)\n"
-            f"    if '/bentoml/{part}/' in str(target):\n"
-            "        files = [f for f in __import__('pathlib').Path(target).rglob('*')"
-            " if f.is_file() and not f.name.endswith('.yaml')]\n"
-            "        files[0].unlink()\n"
-            "        os.kill(os.getpid(), signal.SIGKILL)\n"
-            "    return made\n"
-            "shutil.copytree = half\n"
-            f"sys.argv[1:] = {build!r}\n"
-            "from bento.release import main; main()\n"
-        )
+        code = _HALF.format(part=part, build=build)
         done = clone.shell(sys.executable, "-c", code)
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
         assert list((clone.root / ".eidolon" / "bentoml" / part).iterdir())  # looks whole
@@ -184,15 +137,6 @@ def a_killed_build_is_completed(clone: Clone) -> dict[str, Any]:
 def test_a_killed_step_is_done_again(clone: Clone, first: dict[str, Any]) -> None:
     """See `first`."""
     assert facts(clone)["deployed"] == 1
-
-
-def limited(clone: Clone, size: int, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that may write no file of more than ``size`` bytes. This takes the place of a
-    full disk: the system refuses to write more."""
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
-    return clone.shell(
-        sys.executable, "-c", f"{limit}; import os; os.execv({command[0]!r}, {list(command)!r})"
-    )
 
 
 def test_a_full_disk_leaves_nothing_half_written(clone: Clone, first: dict[str, Any]) -> None:
@@ -216,27 +160,6 @@ def test_a_full_disk_leaves_nothing_half_written(clone: Clone, first: dict[str, 
     assert answer(clone, "rollout.build('1', print)") == first | {"built": False}
 
 
-def at_once(clone: Clone, step: str) -> list[subprocess.CompletedProcess[str]]:
-    """Run a step in two processes, which wait for each other before they begin."""
-    begin, ready = clone.root / "begin", [clone.root / "ready-0", clone.root / "ready-1"]
-    for file in (begin, *ready):
-        file.unlink(missing_ok=True)
-    with ThreadPoolExecutor(2) as pool:
-        done = [pool.submit(run, clone, step, _AT_ONCE.format(str(file))) for file in ready]
-        wait(lambda: all(file.exists() for file in ready))
-        begin.touch()
-        return [one.result() for one in done]
-
-
-def trained_anew(clone: Clone, seed: int) -> None:
-    """Another bundle, which is not registered."""
-    params = yaml.safe_load((clone.root / "params.yaml").read_text())
-    params["train"]["seed"] = seed
-    (clone.root / "params.yaml").write_text(yaml.safe_dump(params))
-    done = dvc(clone, "repro", "bundle")
-    assert done.returncode == 0, done.stderr
-
-
 def test_two_triggers_at_once_are_as_one(clone: Clone, first: dict[str, Any]) -> None:
     trained_anew(clone, 1)
     done = at_once(clone, REGISTER)
@@ -250,61 +173,14 @@ def test_a_roll_back_during_check_stays(clone: Clone, first: dict[str, Any]) -> 
     passed = answer(clone, "rollout.gate('2', print)")
     answer(clone, f"rollout.promote('2', {passed!r}, print)")
     judged = {**passed, "champion": "2"}  # a run of version 3 was judged against version 2
-    back = clone.shell("eidolon", "rollback", "--reason", "people complain")
+    back = clone.shell("eidolon", "rollback", "--no-deploy")
     assert back.returncode == 0, back.stderr
     refused = run(clone, f"rollout.promote('2', {judged!r}, print)")
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert "version 1 is the champion now; a new run judges it again" in refused.stderr
     after = facts(clone)
-    assert after["aliases"]["champion"] == "1" and "rolled_back" in after["tags"]["2"]
-
-
-class Asking(threading.Thread):
-    """Asks the endpoint again and again, and keeps what was not an answer."""
-
-    def __init__(self, clone: Clone) -> None:
-        super().__init__(daemon=True)
-        self.url = f"http://127.0.0.1:{clone.env['EIDOLON_PORT']}"
-        self.asked, self.failures, self.ends = 0, list[str](), threading.Event()
-
-    def run(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as client:
-            while not self.ends.wait(0.1):
-                self.asked += 1
-                try:
-                    answer = client.post("/search", json={"query": "red plain star"})
-                    if answer.status_code != 200:
-                        self.failures.append(answer.text)
-                except httpx.TransportError as error:
-                    self.failures.append(repr(error))
-
-    def __enter__(self) -> Asking:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ends.set()
-        self.join()
-
-
-def supervisor(clone: Clone, call: str) -> Any:
-    code = (
-        f"import json\nfrom ops.services import Supervisor\nprint(json.dumps(Supervisor().{call}))"
-    )
-    done = clone.shell(sys.executable, "-c", code)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def pid_of(clone: Clone, name: str) -> int:
-    return int(supervisor(clone, f"_calls().getProcessInfo({name!r})")["pid"])
-
-
-def wait(holds: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    assert after["aliases"]["champion"] == "1"
+    assert after["moves"][0] == ("rolled back", "2", "1")
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +194,7 @@ def up(clone: Clone, first: dict[str, Any]) -> Clone:
 def test_the_endpoint_serves_while_mlflow_is_away(up: Clone) -> None:
     port = up.env["EIDOLON_MLFLOW_PORT"]
     url = f"http://127.0.0.1:{port}"
-    server = f"import os\nos.environ['MLFLOW_TRACKING_URI'] = {url!r}\n"
+    server = f"import os\nos.environ['MLFLOW_TRACKING_URI'] = {url!r}\n{_ONCE}"
     with Asking(up) as asking:
         leave = (
             "from ops.services import Supervisor; Supervisor().stop('mlflow'); return mock.DEFAULT"
@@ -328,18 +204,17 @@ def test_the_endpoint_serves_while_mlflow_is_away(up: Clone) -> None:
         failed = run(up, REGISTER, before)  # MLflow goes away while the run is logged
         assert failed.returncode == 75, failed.stdout + failed.stderr
         assert "cannot be reached" in failed.stderr
-        for step in ("rollout.gate('1', print)", "rollout.follow_champion(print)"):
-            failed = run(up, step, server)
-            assert failed.returncode == 75, failed.stdout + failed.stderr
+        failed = run(up, "rollout.follow_champion(print)", server)
+        assert failed.returncode == 75, failed.stdout + failed.stderr
+        failed = up.shell(sys.executable, "-c", server + _WATCH)
+        assert failed.returncode == 0, failed.stdout + failed.stderr
         assert supervisor(up, "start('mlflow')") is None
         wait(lambda: _answers(url))
         done = run(up, REGISTER, server)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["version"] == "3"
-        os.kill(pid_of(up, "mlflow"), signal.SIGKILL)
-        wait(lambda: _answers(url) and supervisor(up, "states()")["mlflow"] == "RUNNING")
-        time.sleep(6)
-        assert supervisor(up, "states()")["mlflow"] == "RUNNING"
+        kill(up, "mlflow")
+        wait(lambda: _answers(url))
         assert run(up, REGISTER, server).returncode == 0
     assert asking.asked > 10 and asking.failures == []
     assert facts(up)["versions"] == ["1", "2", "3"]
@@ -380,3 +255,25 @@ def test_a_deleted_champion_goes_on_serving(up: Clone) -> None:
         assert back.returncode == 0, back.stdout + back.stderr
     assert asking.failures == []
     assert facts(up)["aliases"]["champion"] == "1" and facts(up)["deployed"] == 1
+
+
+def test_a_run_goes_on_when_the_scheduler_is_killed(up: Clone) -> None:
+    """Version 3 becomes the champion, and the DAG `deploy` brings it to the endpoint."""
+    before = facts(up)
+    trigger = "from ops.airflow import Airflow; Airflow().trigger('retrain', 'killed')"
+    state = "from ops.airflow import Airflow; print(Airflow().state('retrain', 'killed'))"
+    record = up.root / ".eidolon" / "runs" / "killed.jsonl"
+    with Asking(up) as asking:
+        assert up.shell(sys.executable, "-c", trigger).returncode == 0
+        wait(lambda: record.exists() and '"register"' in record.read_text())
+        kill(up, "airflow-scheduler")
+        wait(
+            lambda: up.shell(sys.executable, "-c", state).stdout.split() == ["success"],
+            seconds=240,
+        )
+        wait(lambda: facts(up)["deployed"] == 3)
+    assert asking.failures == []
+    after = facts(up)
+    assert after["versions"] == before["versions"]
+    assert after["aliases"] == before["aliases"] | {"champion": "3", "previous": "1"}
+    assert after["moves"] == [("promoted", "1", "3"), *before["moves"]]
