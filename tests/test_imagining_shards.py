@@ -274,7 +274,11 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
     setting = shared.format(tmp_path)
     workers = [sharing.clone(f"worker-{i}", setting) for i in (0, 1)]
     with ThreadPoolExecutor() as pool:
-        logs = list(pool.map(sharing.step, workers, ["imagine(0, print)", "imagine(1, print)"]))
+        logs = list(
+            pool.map(
+                sharing.step, workers, ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]
+            )
+        )
     for shard, (worker, log) in enumerate(zip(workers, logs, strict=True)):
         assert f"Running stage 'imagine@{shard}'" in log
         assert not (worker / SHARDS / str(1 - shard)).exists()
@@ -282,7 +286,7 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
     assert drew == 2 * len(toy.NAMES)
 
     gatherer = sharing.clone("gatherer", setting)
-    log = sharing.step(gatherer, "stage('generate', print)")
+    log = sharing.step(gatherer, "stage('generate', 'a run', print)")
     assert "Running stage 'generate'" in log and "Running stage 'imagine" not in log
     frame = pd.read_csv(gatherer / IMAGINED / "manifest.csv")
     assert len(frame) == drew
@@ -294,7 +298,7 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
 
     toy.save_pictures(gatherer / "pictures", (ADDED,))
     sharing.command(gatherer, "dvc", "repro", "dataset")
-    log = sharing.step(gatherer, "stage('generate', print)")
+    log = sharing.step(gatherer, "stage('generate', 'a run', print)")
     touched = shards.shard_of(ADDED, 2)
     assert f"Running stage 'imagine@{touched}'" in log
     assert f"Running stage 'imagine@{1 - touched}'" not in log
@@ -308,7 +312,7 @@ def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
     (tmp_path / "origin").mkdir()
     sharing = Sharing(tmp_path)
     with ThreadPoolExecutor() as pool:
-        calls = ["imagine(0, print)", "imagine(1, print)"]
+        calls = ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]
         logs = list(pool.map(partial(sharing.step, sharing.origin.root), calls))
     assert sum(drawn(log) for log in logs) == 2 * len(toy.NAMES)
     assert sum("Running stage 'plan'" in log for log in logs) == 1
