@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,6 +62,20 @@ def test_hubness_is_the_log_of_the_mean_of_exponentials(many: int) -> None:
     np.testing.assert_allclose(
         hubness(with_none, pictures, 0.7), hubness(queries, pictures, 0.7), rtol=0, atol=tolerance
     )
+
+
+def test_hubness_is_rounded_once_whatever_the_order_of_the_sums() -> None:
+    """Equal to a slow sum in 64 bits, bit by bit: dvc.lock must not depend on the processor."""
+    rng = np.random.default_rng(3)
+    queries, pictures = rng.normal(size=(300, 64)), rng.normal(size=(200, 64))
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
+    queries, pictures = queries.astype(np.float32), pictures.astype(np.float32)
+    exact = [[math.fsum(map(float, np.float64(p) * q)) for q in queries] for p in pictures]
+    similar = np.array(exact)
+    tau = 0.25 * similar.std()
+    expected = (tau * np.log(np.exp(similar / tau).mean(axis=1))).astype(np.float32)
+    np.testing.assert_array_equal(hubness(queries, pictures, 0.25), expected)
 
 
 def test_subtracting_hubness_is_the_inverted_softmax() -> None:

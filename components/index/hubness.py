@@ -21,11 +21,13 @@ def hubness(queries: Array, pictures: Array, temperature: float) -> Array:
     """
     queries = queries[queries.any(axis=1)]
     spread = _spread(queries, pictures) if queries.size and pictures.size else 0.0
-    tau = np.float32(temperature * spread)
+    tau = temperature * spread
     found = np.zeros(len(pictures), dtype=np.float32)
     if tau > 0:
+        # in 64 bits, so that the result in 32 is the same in whatever order a processor adds
+        precise = queries.astype(np.float64).T / tau
         for rows in blocks(len(pictures), len(queries)):
-            logits = pictures[rows] @ queries.T / tau
+            logits = pictures[rows].astype(np.float64) @ precise
             highest = logits.max(axis=1)
             logits -= highest[:, None]
             found[rows] = tau * (highest + np.log(np.exp(logits).mean(axis=1)))
