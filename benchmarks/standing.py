@@ -113,8 +113,7 @@ class Standing:
     @property
     def pointer(self) -> dict[str, Any]:
         """The pointer now."""
-        value: dict[str, Any] = json.loads((self.home / "deployed.json").read_text())
-        return value
+        return pointer_in(self.home)
 
     @property
     def moved(self) -> float:
@@ -123,5 +122,16 @@ class Standing:
 
     def logs(self) -> str:
         """The ends of all logs."""
-        files = sorted((self.home / "logs").glob("*.log"))
-        return "\n".join(f"== {f.name}\n{f.read_text(errors='replace')[-2000:]}" for f in files)
+        return logs_in(self.home)
+
+
+def pointer_in(home: Path) -> dict[str, Any]:
+    """The pointer of an endpoint whose state is in ``home``."""
+    value: dict[str, Any] = json.loads((home / "deployed.json").read_text())
+    return value
+
+
+def logs_in(home: Path) -> str:
+    """The ends of all logs in ``home``."""
+    files = sorted((home / "logs").glob("*.log"))
+    return "\n".join(f"== {f.name}\n{f.read_text(errors='replace')[-2000:]}" for f in files)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from components.api.messages import Answer, Feedback
+from components.files import append_line
 from components.monitoring.journal import HITS, Name, file_name, files
 
 log = logging.getLogger("bentoml.eidolon")
@@ -63,12 +63,12 @@ class Journal:
         if not self._days:
             return
         now = datetime.now(UTC)
-        line = json.dumps({"time": now.isoformat(timespec="milliseconds")} | record) + "\n"
+        line = json.dumps({"time": now.isoformat(timespec="milliseconds")} | record)
         if self._failing:
             line = "\n" + line  # the last line may have been cut short
         try:
             self._sweep(now.date())
-            _write(self._folder / file_name(name, now.date()), line.encode())
+            append_line(self._folder / file_name(name, now.date()), line)
         except OSError as error:
             if not self._failing:
                 log.error("%s is not recorded in %s: %s", name, self._folder, error)
@@ -86,14 +86,3 @@ class Journal:
                 with suppress(FileNotFoundError):  # another process removed it
                     file.unlink()
         self._swept = today
-
-
-def _write(file: Path, line: bytes) -> None:
-    """Append ``line`` in one write, so that the lines of several processes do not mix."""
-    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        written = os.write(handle, line)
-    finally:
-        os.close(handle)
-    if written < len(line):
-        raise OSError(f"only {written} of {len(line)} bytes were written")

@@ -19,7 +19,7 @@ def current(home: Path | None = None) -> dict[str, Any]:
     """The pointer. Raises :class:`EidolonError` when nothing has been deployed."""
     remedy = (
         "nothing is deployed yet; `make run` deploys a version that passes the gate, `eidolon"
-        " promote N` and then `python -m ops deploy` any version"
+        " promote N --reason TEXT` any version"
     )
     value: dict[str, Any] = read_json(place(home), remedy)
     return value

@@ -141,7 +141,7 @@ def serve(
     if place is None:
         tag, empty = str(pointer.current()["bento"]), homes.eidolon_home() / "serving"
     else:
-        held = read_json(place.with_suffix(".json"), "`python -m ops deploy` fills a place")
+        held = read_json(place.with_suffix(".json"), "`eidolon deploy` fills a place")
         tag, port, empty = held["bento"], held["port"], place / "empty"
     find(tag)
     server.check_port(host, port)

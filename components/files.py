@@ -129,6 +129,19 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append ``line`` to a file that only its owner may read, in one write, so that the lines of
+    several processes do not mix. Raises :class:`OSError` when not all of it was written."""
+    data = f"{line}\n".encode()
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        written = os.write(handle, data)
+    finally:
+        os.close(handle)
+    if written < len(data):
+        raise OSError(f"only {written} of {len(data)} bytes were written")
+
+
 def text_of(path: Path) -> str | None:
     """The content of a text file, or ``None`` if there is no such file."""
     return path.read_text() if path.is_file() else None

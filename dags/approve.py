@@ -16,6 +16,7 @@ from airflow.sdk import chain, dag, get_current_context, task
 from assets import CHAMPION, PASSED
 from perform import perform
 from policy import DEFAULTS, approval, documented
+from tasks import Given, build, check
 
 from ops import rollout
 
@@ -28,8 +29,6 @@ champion stays. `eidolon promote N` approves it from the command line.
 * **promote** failed: somebody moved the champion meanwhile. A new run of `retrain` judges the
   version again."""
 
-Given = Any  # a dict from another task: an XComArg while the DAG is built
-
 
 @task
 def passed() -> dict[str, Any]:
@@ -37,18 +36,6 @@ def passed() -> dict[str, Any]:
     context = get_current_context()
     events = context["triggering_asset_events"][PASSED]
     return perform(lambda log: rollout.waiting([event.extra for event in events], log))
-
-
-@task
-def build(passed: Given) -> dict[str, Any]:
-    """Build a Bento of the registered bundle."""
-    return perform(lambda log: rollout.build_passed(passed, log))
-
-
-@task
-def check(built: Given) -> dict[str, Any]:
-    """Ask the Bento golden queries, on a port of its own."""
-    return perform(lambda log: rollout.check(built["tag"], log))
 
 
 @task(outlets=[CHAMPION])

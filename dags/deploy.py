@@ -17,6 +17,7 @@ from airflow.sdk import TriggerRule, chain, dag, task
 from assets import CHAMPION
 from perform import perform, why_failed
 from policy import DEFAULTS, deadline, documented
+from tasks import Given, check
 
 from ops import rollout
 
@@ -29,19 +30,11 @@ Whenever the alias `champion` moves, whoever moved it, and when the endpoint doe
 * **put_back** ran: the version could not be deployed. The endpoint serves what it served, the alias
   names that again, and `eidolon history` says why."""
 
-Given = Any  # a dict from another task: an XComArg while the DAG is built
-
 
 @task
 def build() -> dict[str, Any]:
     """Build the Bento of the champion. Skipped when the endpoint serves it already."""
     return perform(rollout.follow)
-
-
-@task
-def check(built: Given) -> dict[str, Any]:
-    """Ask the Bento golden queries, unless it answered them before."""
-    return perform(lambda log: rollout.check(built["tag"], log))
 
 
 @task

@@ -17,6 +17,7 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, t
 from assets import CHAMPION, DATASET, DRIFT, PASSED
 from perform import perform, run_name
 from policy import DEFAULTS, approval, deadline, documented
+from tasks import Given, build, check
 
 from ops import rollout, steps
 from ops.environment import POOL
@@ -49,8 +50,6 @@ HOURS = {
 """The stages of dvc.yaml in their order, and how long each may take."""
 
 ACCELERATED = {"imagine", "validate", "embed", "calibrate"}
-
-Given = Any  # a dict from another task: an XComArg while the DAG is built
 
 
 def policy(stage: str) -> dict[str, Any]:
@@ -115,18 +114,6 @@ def submit(passed: Given, *, outlet_events: Any = None) -> None:
     """Ask a person to approve the version: the DAG `approve` starts and waits."""
     perform(lambda log: rollout.submit(passed, log))
     outlet_events[PASSED].extra = passed
-
-
-@task
-def build(passed: Given) -> dict[str, Any]:
-    """Build a Bento of the registered bundle."""
-    return perform(lambda log: rollout.build_passed(passed, log))
-
-
-@task
-def check(built: Given) -> dict[str, Any]:
-    """Ask the Bento golden queries, on a port of its own."""
-    return perform(lambda log: rollout.check(built["tag"], log))
 
 
 @task(outlets=[CHAMPION])

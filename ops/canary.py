@@ -6,10 +6,7 @@ its journal are its own, so that it draws for itself, and nothing that nobody as
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -43,7 +40,7 @@ def start(tag: str, version: str, share: float, mode: Mode, log: Log) -> dict[st
         raise EidolonError(
             f"version {version} is live: a trial compares another version with it"
             if live
-            else "nothing is deployed to compare with: `python -m ops deploy` first"
+            else "nothing is deployed to compare with: `eidolon deploy` first"
         )
     with one_at_a_time("deploy"):
         place = swap.aside(tag, int(version), log, apart=mode == "shadow")
@@ -109,7 +106,10 @@ def evidence(version: str) -> dict[str, Any]:
     """What the trial of ``version`` has shown: :func:`ops.comparison.summary`, why it was
     ``withdrawn`` if it was, and ``feedback``, the marks that people gave to either side's answers,
     as counts of right and wrong."""
-    records = list(_read(_records(version)))
+    records = []
+    if (file := _records(version)).exists():
+        with file.open("rb") as lines:
+            records = [record for record in journal.parsed(lines) if record is not None]
     seen = [Seen(one["champion"], one["challenger"], one["overlap"]) for one in records]
     by = {one["request"]: one["answered_by"] for one in records}
     marks: dict[str, Counter[str]] = {"champion": Counter(), "challenger": Counter()}
@@ -134,10 +134,3 @@ def _records(version: str) -> Path:
 
 def _withdrawn(version: str) -> Path:
     return HOME / "canary" / f"{version}.json"
-
-
-def _read(file: Path) -> Iterator[dict[str, Any]]:
-    if file.exists():
-        for line in file.read_bytes().splitlines():
-            with suppress(ValueError):  # cut short by a full disk
-                yield json.loads(line)

@@ -26,6 +26,7 @@ from components.files import read_json, write_text
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / paths.HOME
 POOL = "gpu"
+DOWNLOADS = HOME / "downloads"  # bundles from the registry, for as long as they are used
 
 _REMOVED = ("PYTHONDONTWRITEBYTECODE",)  # without bytecode, a process starts seconds later
 

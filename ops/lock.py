@@ -24,7 +24,8 @@ def foreground_run() -> Iterator[None]:
 
 
 @contextmanager
-def one_at_a_time(what: str) -> Iterator[None]:
-    """Wait until no other process of this workspace does ``what``, and keep it so in this block."""
-    with held(HOME / f"{what}.lock"):
+def one_at_a_time(what: str, *, wait: bool = True) -> Iterator[None]:
+    """Wait until no other process of this workspace does ``what``, and keep it so in this block.
+    Unless ``wait``, raises :class:`BusyError` when another one does."""
+    with held(HOME / f"{what}.lock", wait=wait):
         yield

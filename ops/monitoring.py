@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from components import config
 from components.errors import EidolonError, TransientError
+from components.files import scratch
 from components.paths import FEATURES, FEEDBACK, MONITOR, TEXTS
 from ops import webhook
-from ops.environment import HOME
+from ops.environment import DOWNLOADS, HOME
 from ops.services import ENDPOINT, LOGS
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -31,9 +30,8 @@ def observe(log: Log) -> dict[str, Any]:
     champion = registry.version_of(registry.CHAMPION)
     if champion is None:
         raise NothingToDo("no version is the champion yet, so there is nothing to compare with")
-    HOME.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME, prefix="monitor-") as folder:
-        report, judged = monitor(params, _seen(params, champion, Path(folder), log))
+    with scratch(DOWNLOADS) as folder:
+        report, judged = monitor(params, _seen(params, champion, folder, log))
     at = page.write(report, MONITOR)
     for note in report.notes:
         log(note)
@@ -66,7 +64,6 @@ def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
     from components.monitoring.seen import Seen
     from components.serving.loading import load
 
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     champion = registry.registered(version)
     bundle = load(registry.download(version, folder))
     features = embed = ranker = None

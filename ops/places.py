@@ -20,7 +20,7 @@ import psutil
 
 from components.files import read_json, write_json
 from components.ports import free_port
-from components.processes import end
+from components.processes import end, environment_of
 from ops.environment import HOME
 
 NAMES = ("a", "b")
@@ -103,10 +103,10 @@ class Place:
 
     def end_leftovers(self) -> None:
         """End the processes that a killed server left: its workers would go on listening."""
-        mark, left = f"{MARK}={folder_of(self.name)}".encode(), []
+        mark, left = f"{MARK}={folder_of(self.name)}", []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if process.pid != os.getpid() and mark in _environment(process):
+                if process.pid != os.getpid() and mark in environment_of(process):
                     left.append(process)
         end(left)
 
@@ -125,10 +125,3 @@ def health(url: str) -> dict[str, Any] | None:
     except (httpx.TransportError, ValueError):
         return None
     return said if reply.status_code == 200 and "bundle" in said else None
-
-
-def _environment(process: psutil.Process) -> list[bytes]:
-    file = Path(f"/proc/{process.pid}/environ")
-    if file.exists():
-        return file.read_bytes().split(b"\0")
-    return [f"{name}={value}".encode() for name, value in process.environ().items()]

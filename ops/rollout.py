@@ -19,12 +19,11 @@ from components.files import scratch
 from components.lifecycle import snapshot
 from components.paths import VERDICT
 from ops import canary, release, swap, webhook
-from ops.environment import HOME
+from ops.environment import DOWNLOADS
 from ops.stage import Log
 from ops.steps import NothingToDo
 
 BY = "the DAG retrain"
-DOWNLOADS = HOME / "downloads"
 
 
 def register(run: str, log: Log) -> dict[str, Any]:
@@ -36,15 +35,14 @@ def register(run: str, log: Log) -> dict[str, Any]:
     from components.versioning import dvc, lock
 
     pinned = snapshot.of(run)
-    files, params = snapshot.HERE, config.load()
     if pinned is not None:
         pinned.check()
-        files, params = pinned.files(), pinned.params()
+    files = snapshot.HERE if pinned is None else pinned.files()
     if not registry.is_registered():
         collection = lock.collection_hash(text_of(files["pictures.dvc"]))
         with catalog.locked():  # so that every registered version can be restored
             dvc.push_version([h for h in (lock.dataset_hash(), collection) if h], log)
-    found = registry.register(params, files)
+    found = registry.register(config.load(), files)
     log(f"version {found.version} {'registered' if found.created else 'was registered before'}")
     return asdict(found)
 
@@ -98,12 +96,12 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
         def registered(number: str) -> Contender:
             place = folder / number
             place.mkdir(exist_ok=True)
-            name, bundle = f"version {number}", registry.download(number, place)
-            return Contender(name, bundle, models if number == live_version else None)
+            is_live = live is not None and str(live["version"]) == number
+            bundle = registry.download(number, place)
+            return Contender(f"version {number}", bundle, models if is_live else None)
 
         before, best, live = None, None, release.deployed()
         models = None if live is None else _folders(str(live["bento"]), log)
-        live_version = None if live is None else str(live["version"])
         if champion is not None:
             against = reference(trained(version), config.load().inspect.max_lost)
             if against.version is None:

@@ -21,7 +21,7 @@ import yaml
 from rich.console import Console
 
 from components import config
-from components.errors import EidolonError, TransientError
+from components.errors import EidolonError, TransientError, failure
 from components.files import read_json, write_json
 from components.paths import EVALUATION
 from components.processes import end, family
@@ -31,8 +31,9 @@ from ops.accelerators import accelerators
 from ops.airflow import Airflow
 from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
+from ops.processes import lines_of, running
 from ops.progress import Board, Display
-from ops.record import Event, Kind
+from ops.record import Event
 from ops.services import Supervisor
 from ops.summary import facts, figures, not_promoted, outcome, summarise
 
@@ -184,23 +185,20 @@ def _deploy(display: Display, events: list[Event]) -> None:
     """Bring the champion, if there is one, to the endpoint: `airflow dags test` starts no other
     DAG. On a scheduler the DAG `deploy` may do it first, and then there is nothing to do."""
     display.take(Event("deploy", "started"))
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", "deploy"],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or [""]
-    with LOG.open("a") as out:
-        out.write(done.stdout + done.stderr)
+    lines: list[str] = []
+    with LOG.open("a") as out, running([sys.executable, "-m", "ops", "deploy"]) as process:
+        for line in lines_of(process):
+            lines.append(line)
+            print(line, file=out, flush=True)
+            display.take(Event("deploy", "line", line))
+    if process.returncode == 0:
+        display.take(Event("deploy", "done", lines[-1]))
+        return
+    why = str(failure(lines, process.returncode))
     no_champion = release.deployed() is None and not_promoted(events) is not None
-    kind: Kind = "done" if done.returncode == 0 else "skipped" if no_champion else "failed"
-    display.take(Event("deploy", kind, lines[-1].removeprefix("error: ")))
-    if kind == "failed":
-        raise RunError(f"deploy failed: {lines[-1].removeprefix('error: ')}")
+    display.take(Event("deploy", "skipped" if no_champion else "failed", why))
+    if not no_champion:
+        raise RunError(f"deploy failed: {why}")
 
 
 def _metrics() -> dict[str, Any]:

@@ -20,6 +20,7 @@ import httpx
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from components.processes import environment_of
 from components.variables import of_endpoint, without_airflow
 from ops.environment import HOME, ROOT, Ports, environment, ports
 from ops.places import MARK as PLACE
@@ -236,18 +237,11 @@ def marked(home: Path = HOME) -> list[psutil.Process]:
         try:
             session = os.getsid(process.pid)
             sessions.setdefault(session, []).append(process)
-            if f"{MARK}={home}" in _environment_of(process):
+            if f"{MARK}={home}" in environment_of(process):
                 ours.add(session)
         except (psutil.Error, OSError):
             continue  # it has ended meanwhile, or belongs to another user
     return [process for session in ours for process in sessions[session]]
-
-
-def _environment_of(process: psutil.Process) -> list[str]:
-    file = Path(f"/proc/{process.pid}/environ")
-    if file.exists():  # psutil stops reading where a title overwrote it
-        return [os.fsdecode(entry).strip() for entry in file.read_bytes().split(b"\0")]
-    return [f"{name}={value}" for name, value in process.environ().items()]
 
 
 def current() -> dict[str, Service]:

@@ -18,7 +18,7 @@ import httpx
 
 from bento import pointer
 from components import config
-from components.locks import BusyError, held
+from components.locks import BusyError
 from ops import release
 from ops.environment import HOME, environment, ports
 from ops.lock import one_at_a_time
@@ -66,7 +66,7 @@ def go_back(version: str) -> bool:
     """Serve ``version`` from a place where it is still loaded. Whether there is one: if not,
     nothing has changed, and :func:`deploy` must start it."""
     try:
-        with held(HOME / "deploy.lock", wait=False):
+        with one_at_a_time("deploy", wait=False):
             if not runs():
                 return False
             _trust_live()
@@ -84,8 +84,14 @@ def go_back(version: str) -> bool:
 def is_live(tag: str, version: str) -> bool:
     """Whether ``tag`` of ``version`` is deployed; while `make up` runs, whether the endpoint really
     answers from it."""
-    found = live() if runs() else release.deployed()
+    found = served()
     return found is not None and (found["bento"], str(found["version"])) == (tag, version)
+
+
+def served() -> dict[str, Any] | None:
+    """The ``bento`` and the ``version`` that are deployed; while `make up` runs, those from which
+    the endpoint really answers."""
+    return live() if runs() else release.deployed()
 
 
 def live() -> dict[str, Any] | None:

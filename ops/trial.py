@@ -11,10 +11,8 @@ limits is withdrawn: nobody is sent to it any more.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -29,7 +27,8 @@ import aiohttp
 from aiohttp import web
 
 from components import config
-from components.files import write_json
+from components.files import append_line, write_json
+from components.uniform import uniform
 from ops.comparison import Reply, Seen, objection, overlap
 from ops.watched import Watched
 
@@ -141,7 +140,9 @@ class Trial:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = {"time": now, "request": copy.id, "answered_by": by, **asdict(seen)}
         with suppress(OSError):  # a full disk must not end the trial of every request
-            _append(self._home / "canary" / f"{trial['version']}.jsonl", json.dumps(record))
+            folder = self._home / "canary"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            append_line(folder / f"{trial['version']}.jsonl", json.dumps(record))
         if why := objection(list(self._seen), config.Canary.model_validate(trial["limits"])):
             log.error("version %s is withdrawn: %s", trial["version"], why)
             write_json(self._file, trial | {"withdrawn": why})
@@ -156,18 +157,8 @@ def caller_of(request: web.Request) -> str:
 
 def place_of(caller: str, version: str) -> float:
     """A number from 0 to 1 that is always the same for a caller during a trial."""
-    digest = hashlib.sha256(f"{version}/{caller}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return uniform(f"{version}/{caller}")
 
 
 def _chosen(request: web.Request, trial: dict[str, Any]) -> bool:
     return place_of(caller_of(request), str(trial["version"])) < float(trial["share"])
-
-
-def _append(file: Path, line: str) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(handle, f"{line}\n".encode())
-    finally:
-        os.close(handle)

@@ -50,8 +50,7 @@ class ChampionMoved(BaseEventTrigger):
 def not_served() -> str | None:
     """The champion's version if the endpoint does not serve it, or ``None``."""
     from components.lifecycle import registry
-    from ops import release, swap
+    from ops import swap
 
-    version = registry.version_of(registry.CHAMPION)
-    served = swap.live() if swap.runs() else release.deployed()
+    version, served = registry.version_of(registry.CHAMPION), swap.served()
     return None if served is not None and str(served["version"]) == version else version

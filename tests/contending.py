@@ -3,6 +3,7 @@ that are never loaded."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import save_file
@@ -29,6 +31,7 @@ from components.serving.integrity import FORMAT
 from tests import planted
 from tests.toy import ROOT
 
+WORSE = 2.0  # damage to the weights of an aggregator
 SPLITS = ("train",) * 12 + ("validation",) * 4 + ("unseen",) * 4 + ("gate",) * 10
 
 
@@ -61,9 +64,20 @@ class World:
             texts=self.folder / "texts.sqlite",
         )
 
+    def told(self) -> dict[str, Any]:
+        """The last verdict as JSON."""
+        found: dict[str, Any] = json.loads((self.folder / "verdict" / "verdict.json").read_text())
+        return found
+
     def page(self) -> str:
         """The page of the last verdict."""
         return (self.folder / "verdict" / "index.html").read_text()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    """A planted world."""
+    return world(tmp_path)
 
 
 def world(folder: Path, features: Features | None = None) -> World:

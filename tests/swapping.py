@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.standing import UP
+from benchmarks.standing import UP, logs_in, pointer_in
 from tests.clones import Clone, free_ports
 from tests.serving import Built
 
@@ -73,8 +73,7 @@ class Endpoint(Clone):
     @property
     def pointer(self) -> dict[str, Any]:
         """The pointer now."""
-        value: dict[str, Any] = json.loads((self.home / "deployed.json").read_text())
-        return value
+        return pointer_in(self.home)
 
     def version(self) -> int | None:
         """The version that the endpoint serves now."""
@@ -93,8 +92,7 @@ class Endpoint(Clone):
 
     def logs(self) -> str:
         """The ends of all logs."""
-        files = sorted((self.home / "logs").glob("*.log"))
-        return "\n".join(f"== {f.name}\n{f.read_text(errors='replace')[-2000:]}" for f in files)
+        return logs_in(self.home)
 
 
 def deploying(tag: str, version: str) -> str:

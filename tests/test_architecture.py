@@ -18,11 +18,7 @@ HOMES = {
     "huggingface_hub": {"components/models/checkpoints.py"},
     "pi_heif": {"components/images/decoding.py"},
     "great_expectations": {"components/validation/suites.py"},
-    "mlflow": {
-        "components/lifecycle/observations.py",
-        "components/lifecycle/registry.py",
-        "components/lifecycle/runs.py",
-    },
+    "mlflow": {"components/lifecycle/registry.py", "components/lifecycle/runs.py"},
     "airflow": set(),
     "bentoml": set(),
 }

@@ -172,10 +172,10 @@ def test_a_failing_disk_is_reported_once_and_the_log_goes_on_after_it(
     log, write = Journal(tmp_path, 30), os.write
     log.answered(answer(query="before"))
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "write", lambda handle, line: write(handle, line[:20]))
+        patch.setattr(os, "write", lambda handle, line: write(handle, line[:20]))
         log.answered(answer(query="cut short"))
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "write", _full)
+        patch.setattr(os, "write", _full)
         log.answered(answer(query="lost"))
     log.answered(answer(query="after"))
     assert [r["query"] for r in read(tmp_path, "queries", TODAY)] == ["before", "after"]

@@ -7,7 +7,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,19 +23,9 @@ from components.lifecycle.contenders import Contender, Today
 from components.lifecycle.judging import judge
 from components.serving.bundle import bundle
 from tests import contending, planted
-from tests.contending import SPLITS, World, version
+from tests.contending import SPLITS, WORSE, World, version
 
-WORSE = 2.0  # damage to the weights of an aggregator
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> World:
-    return contending.world(tmp_path)
-
-
-def told(made: World) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((made.folder / "verdict" / "verdict.json").read_text())
-    return found
+pytest_plugins = ["tests.contending"]
 
 
 def test_the_same_model_on_a_grown_gallery_is_not_blocked(made: World) -> None:
@@ -48,9 +37,9 @@ def test_the_same_model_on_a_grown_gallery_is_not_blocked(made: World) -> None:
     verdict = grown.judge(challenger, champion, champion)
     assert before.passed and verdict.passed
     assert verdict.figures["champion.mean"] == verdict.figures["champion.low"] == 0
-    versions = told(made)["versions"]
+    versions = made.told()["versions"]
     assert versions["challenger"]["map"] == versions["champion"]["map"]
-    assert told(made)["data"]["gallery"] == 30 * 2 * planted.SHOWN
+    assert made.told()["data"]["gallery"] == 30 * 2 * planted.SHOWN
     assert "best" not in versions  # the champion is the best
 
 
@@ -60,11 +49,11 @@ def test_a_worse_model_is_refused_and_the_page_says_why(made: World) -> None:
     assert verdict.figures["champion.high"] < -made.params.gate.margin
     page = made.page()
     assert "Version 2 is refused" in page
-    lost = told(made)["changes"]["lost"][0]["category"]
+    lost = made.told()["changes"]["lost"][0]["category"]
     for part in ("version 1, the champion", "margin", "data:image/png", lost, "0.003"):
         assert part in page, part
     assert verdict.reason[1:].split(":")[0] in page
-    assert page.count("<img") == 1 + 3 * sum(map(len, told(made)["changes"].values()))
+    assert page.count("<img") == 1 + 3 * sum(map(len, made.told()["changes"].values()))
     with Image.open(made.folder / "verdict" / "slices.png") as picture:
         assert min(picture.size) > 200
 
@@ -88,7 +77,7 @@ def test_the_best_version_so_far_counts_too(made: World) -> None:
     best, champion, challenger = version(made, 1), version(made, 2, WORSE), version(made, 3, WORSE)
     verdict = made.judge(challenger, champion, best)
     assert not verdict.passed
-    assert any("version 1, the best version so far" in said for said in told(made)["objections"])
+    assert any("version 1, the best version so far" in said for said in made.told()["objections"])
     assert verdict.figures["champion.mean"] == 0 > verdict.figures["best.mean"]
 
 
@@ -111,7 +100,7 @@ def test_without_kept_categories_those_of_validation_stand_in(tmp_path: Path) ->
     made = contending.world(tmp_path, planted.features(splits))
     verdict = made.judge(version(made, 2), version(made, 1))
     assert verdict.passed and verdict.figures["data.new"] == 10
-    assert "only 0 new categories are kept for the gate" in told(made)["notes"][0]
+    assert "only 0 new categories are kept for the gate" in made.told()["notes"][0]
     assert "those of validation join them" in made.page()
 
 
@@ -119,7 +108,7 @@ def test_too_few_categories_give_no_conclusion(tmp_path: Path) -> None:
     made = contending.world(tmp_path, planted.features(("train",) * 12 + ("validation", "gate")))
     verdict = made.judge(version(made, 2), version(made, 1))
     assert not verdict.passed and "so few new categories: 2" in verdict.reason
-    assert "NaN" not in json.dumps(told(made)) and "nan" not in made.page()
+    assert "NaN" not in json.dumps(made.told()) and "nan" not in made.page()
     none = contending.world(tmp_path / "none", planted.features(("train",) * 12))
     assert "so few new categories: 0" in none.judge(version(none, 1)).reason
 
@@ -131,7 +120,7 @@ def test_what_the_champion_was_trained_on_is_new_for_none(made: World) -> None:
     champion = version(replace(made, features=replace(made.features, categories=before)), 1)
     verdict = made.judge(version(made, 2), champion)
     assert verdict.figures["data.new"] == 6 + 4  # with those of validation
-    assert any("4 categories do not decide" in note for note in told(made)["notes"])
+    assert any("4 categories do not decide" in note for note in made.told()["notes"])
 
 
 def test_ingested_pictures_are_slices(made: World) -> None:
@@ -140,7 +129,7 @@ def test_ingested_pictures_are_slices(made: World) -> None:
     names = ["with ingested pictures", "without ingested pictures"]
     verdict = made.judge(challenger, champion)
     assert verdict.figures["data.ingested"] == 13
-    slices = {part["name"]: part for part in told(made)["comparisons"][0]["slices"]}
+    slices = {part["name"]: part for part in made.told()["comparisons"][0]["slices"]}
     assert [slices[name]["categories"] for name in names] == [13, 9]
     assert slices[names[1]]["outcome"] == "too few"
     assert all(name in made.page() for name in names)
@@ -150,7 +139,7 @@ def test_an_older_bundle_without_its_index_takes_todays(made: World) -> None:
     older = version(made, 1, without="index")
     verdict = made.judge(version(made, 2), older)
     assert verdict.passed and verdict.figures["champion.mean"] == 0
-    (note,) = told(made)["versions"]["champion"]["notes"]
+    (note,) = made.told()["versions"]["champion"]["notes"]
     assert "settings of the index" in note and html.escape(note) in made.page()
 
 
@@ -200,10 +189,10 @@ def test_a_version_of_another_generator_keeps_its_own_pictures(made: World) -> N
     champion = version(replace(made, features=before), 1, generator={"prompt": "the {}"})
     verdict = made.judge(version(made, 2), champion)
     assert verdict.passed and verdict.figures["champion.mean"] > 0.1  # its pictures mislead
-    (note,) = told(made)["versions"]["champion"]["notes"]
+    (note,) = made.told()["versions"]["champion"]["notes"]
     assert note == "took its own imagined pictures, of 28 of 30 categories"
     assert verdict.figures["data.new"] == 8 + 4
-    assert any("2 categories do not decide" in note for note in told(made)["notes"])
+    assert any("2 categories do not decide" in note for note in made.told()["notes"])
 
 
 def test_a_failure_leaves_the_verdict_that_was_there(made: World) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,19 +12,9 @@ from components.lifecycle.contenders import Contender
 from components.serving.loading import Bundle
 from components.vectors import Array
 from tests import contending
-from tests.contending import World, version
+from tests.contending import WORSE, World, version
 
-WORSE = 2.0  # damage to the weights of an aggregator
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> World:
-    return contending.world(tmp_path)
-
-
-def told(made: World) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((made.folder / "verdict" / "verdict.json").read_text())
-    return found
+pytest_plugins = ["tests.contending"]
 
 
 def marks(queries: int, prefix: str = "") -> list[tuple[str, str, bool]]:
@@ -43,11 +30,11 @@ def marks(queries: int, prefix: str = "") -> list[tuple[str, str, bool]]:
 def test_marks_are_shown_for_each_version_and_decide_nothing(made: World) -> None:
     challenger, champion, best = version(made, 3), version(made, 1, WORSE), version(made, 2, WORSE)
     before = made.judge(challenger, champion, best)
-    assert told(made)["marked"] == {"kept": 0} and "There are no marks." in made.page()
+    assert made.told()["marked"] == {"kept": 0} and "There are no marks." in made.page()
     gone = [("category 0", "gone", True)]
     contending.marked(made, [*marks(12), *gone, ("category 20", "category 20/0.png", True)])
     verdict = made.judge(challenger, champion, best)
-    found = told(made)["marked"]
+    found = made.told()["marked"]
     assert (found["kept"], found["marks"], found["queries"]) == (50, 48, 12)
     assert (found["gone"], found["unknown"], found["text_alone"]) == (1, 0, 0)
     means = {role: one["mean"] for role, one in found["versions"].items()}
@@ -64,7 +51,7 @@ def test_marks_are_shown_for_each_version_and_decide_nothing(made: World) -> Non
     assert before.figures.items() <= verdict.figures.items()
     contending.marked(made, [(query, pixels, not right) for query, pixels, right in marks(12)])
     assert made.judge(challenger, champion, best).passed == before.passed
-    mirrored = told(made)["marked"]["differences"]["champion"]["mean"]
+    mirrored = made.told()["marked"]["differences"]["champion"]["mean"]
     assert mirrored == pytest.approx(-found["differences"]["champion"]["mean"], abs=2e-4)
 
 
@@ -78,7 +65,7 @@ def test_marks_that_cannot_be_compared_say_why_and_stop_nothing(made: World) -> 
     assert "The marks could not be compared: " in made.page()
     (made.folder / "collection" / "feedback.csv").write_text("query\n")
     assert made.judge(challenger, champion).passed
-    assert "feedback.csv" in told(made)["marked"]["problem"]
+    assert "feedback.csv" in made.told()["marked"]["problem"]
 
 
 def test_a_marked_text_that_is_no_category_is_embedded_by_each_versions_encoder(
@@ -96,7 +83,7 @@ def test_a_marked_text_that_is_no_category_is_embedded_by_each_versions_encoder(
     monkeypatch.setattr(contenders, "ClipEncoder", Clip)
     contending.marked(made, marks(12, "picture of "))
     made.judge(version(made, 2), version(made, 1, WORSE))
-    found = told(made)["marked"]
+    found = made.told()["marked"]
     assert (found["queries"], found["text_alone"]) == (12, 12)
     assert found["versions"]["challenger"] == found["versions"]["champion"]  # by text alone
     assert found["versions"]["challenger"]["mean"] > 0.5
@@ -108,6 +95,6 @@ def test_a_marked_text_that_is_no_category_is_embedded_by_each_versions_encoder(
 
     monkeypatch.setattr(marked, "remembered_for", pictures)
     made.judge(Contender("version 2", made.folder / "bundle-2"), version(made, 3, WORSE))
-    found = told(made)["marked"]
+    found = made.told()["marked"]
     assert found["text_alone"] == 0
     assert found["differences"]["champion"]["mean"] > 0

@@ -128,8 +128,8 @@ def test_a_version_s_lineage_is_of_what_it_was_trained_on(
     pinned = snapshot.Snapshot(place, **pins)
     before = pinned.files()["collection.csv"].read_text()
     more(tmp_path / "new")
-    version = registry.register(pinned.params(), pinned.files())
-    again = registry.register(pinned.params(), pinned.files())
+    version = registry.register(config.load(), pinned.files())
+    again = registry.register(config.load(), pinned.files())
     assert (version.created, again.created) == (True, False)
     assert again.version == version.version
     kept = registry.artifacts(registry.registered(version.version), "lineage")

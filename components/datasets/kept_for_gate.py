@@ -6,12 +6,12 @@ So the gate has categories of its own, the split `gate`, and reported figures ha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from components import config, names
 from components.datasets.adapter import Category
+from components.uniform import uniform
 
 
 def kept_for_gate(categories: Sequence[Category], params: config.Dataset) -> list[Category]:
@@ -28,5 +28,4 @@ def kept_for_gate(categories: Sequence[Category], params: config.Dataset) -> lis
 
 def _place(name: str, seed: int) -> float:
     """A number from 0 to 1 that follows from the name, however it is written."""
-    digest = hashlib.sha256(f"gate/{seed}/{names.fold(name)}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return uniform(f"gate/{seed}/{names.fold(name)}")

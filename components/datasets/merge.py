@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +13,7 @@ from components import config, names
 from components.collection import catalog
 from components.datasets.adapter import Category, Picture, Split
 from components.paths import COLLECTION
+from components.uniform import uniform
 
 
 def merge(
@@ -56,11 +56,10 @@ def _training_share(categories: Sequence[Category]) -> float:
 
 
 def _split(name: str, params: config.Dataset) -> Split:
-    digest = hashlib.sha256(f"{params.seed}/{name}".encode()).digest()
-    uniform = int.from_bytes(digest[:8], "big") / 2**64
-    if uniform < params.unseen_share:
+    place = uniform(f"{params.seed}/{name}")
+    if place < params.unseen_share:
         return "unseen"
-    return "validation" if uniform < params.unseen_share + params.validation_share else "train"
+    return "validation" if place < params.unseen_share + params.validation_share else "train"
 
 
 def _deal(

@@ -28,6 +28,7 @@ from components.models.encoders import ClipEncoder, VisionEncoder
 from components.monitoring.agreement import Imagined, Ranker
 from components.monitoring.texts import Embed
 from components.serving.loading import Bundle, load
+from components.serving.made_with import made_with
 from components.vectors import Array
 
 Rows = npt.NDArray[np.intp]
@@ -59,15 +60,6 @@ class Today:
     features: Features
     dataset: Path
     accepted: Path
-
-    def made_with(self) -> dict[str, str]:
-        """The fingerprints of today's models."""
-        generator, encoders = self.params.generator, self.params.encoders
-        return {
-            "generator": fingerprint(generator.model, generator.revision),
-            "clip": fingerprint(encoders.clip, encoders.clip_revision),
-            "vision": fingerprint(encoders.vision, encoders.vision_revision),
-        }
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,7 @@ def prepare(contender: Contender, today: Today) -> Prepared:
     would be needed is gone or has changed.
     """
     bundle = load(contender.bundle)
-    info, now = bundle.info, today.made_with()
+    info, now = bundle.info, made_with(today.params)
     other = {part: not _same(str(info["models"][part]), now[part]) for part in now}
     encoders = today.params.encoders
     templates = info["encoders"]["text_templates"]
@@ -182,19 +174,23 @@ def _model(contender: Contender, bundle: Bundle, part: str) -> tuple[str, str | 
 
     Raises :class:`EidolonError` when it is gone, or is no longer what the version was made with.
     """
-    made_with, encoders = str(bundle.info["models"][part]), bundle.info["encoders"]
+    expected, encoders = str(bundle.info["models"][part]), bundle.info["encoders"]
     model, revision = encoders[part], encoders[f"{part}_revision"]
-    given = next((p for k, p in (contender.models or {}).items() if k == part and p.is_dir()), None)
+    given = (contender.models or {}).get(part)
     # nobody recorded a hash of what a commit of a hub holds, so a copy of one cannot be checked
-    if given is not None and (revision or _same(fingerprint(str(given), None), made_with)):
+    if (
+        given is not None
+        and given.is_dir()
+        and (revision or _same(fingerprint(str(given), None), expected))
+    ):
         return str(given), None
     try:
         found = fingerprint(model, revision)
     except EidolonError:
         found = "gone"
-    if not _same(found, made_with):
+    if not _same(found, expected):
         raise EidolonError(
-            f"it was made with {made_with}, and {model} is {'' if found == 'gone' else 'now '}"
+            f"it was made with {expected}, and {model} is {'' if found == 'gone' else 'now '}"
             f"{found}: restore the model"
         )
     return model, revision

@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-from requests import RequestException
-from sqlalchemy.exc import SQLAlchemyError
-
 from components import manifest
 from components.errors import EidolonError
 from components.lifecycle import registry, runs
-from components.lifecycle.registry_errors import translated
 
 EXPERIMENT = "eidolon-monitor"
 
 
+@registry.reached()
 def record(name: str, metrics: Mapping[str, float], tags: Mapping[str, str], page: Path) -> str:
     """Log ``metrics`` and the folder ``page`` as a run, and return where to find it.
 
@@ -25,14 +21,11 @@ def record(name: str, metrics: Mapping[str, float], tags: Mapping[str, str], pag
     outage.
     """
     client = registry.client()
-    try:
-        run = client.create_run(runs.experiment(client, EXPERIMENT), run_name=name, tags=dict(tags))
-        for key, value in metrics.items():
-            client.log_metric(run.info.run_id, key, value)
-        client.log_artifacts(run.info.run_id, str(page), "monitor")
-        client.set_terminated(run.info.run_id)
-    except (MlflowException, SQLAlchemyError, RequestException, ModuleNotFoundError) as error:
-        raise translated(error, registry.tracking_uri()) from None
+    run = client.create_run(runs.experiment(client, EXPERIMENT), run_name=name, tags=dict(tags))
+    for key, value in metrics.items():
+        client.log_metric(run.info.run_id, key, value)
+    client.log_artifacts(run.info.run_id, str(page), "monitor")
+    client.set_terminated(run.info.run_id)
     return f"{registry.tracking_uri()} experiment {EXPERIMENT}, run {run.info.run_id}"
 
 

@@ -8,8 +8,7 @@ milliseconds between.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from components.errors import EidolonError
 from components.lifecycle import history, registry
@@ -22,8 +21,6 @@ from components.lifecycle.registry import (
     ROLLED_BACK,
     VERDICT,
 )
-from components.locks import held
-from components.paths import HOME
 
 
 class SupersededError(EidolonError):
@@ -36,7 +33,7 @@ def promote(version: str, expected: str | None, *, by: str, reason: str) -> None
     A version that is the champion already stays it, so the call can be repeated. Raises
     :class:`SupersededError` when another version has become the champion meanwhile.
     """
-    with _alone():
+    with registry.alone():
         now = _champion()
         if now == version:
             if not _is_last(version):  # a process was killed before it recorded the move
@@ -61,7 +58,7 @@ def promote_by_hand(version: str, reason: str = "") -> Move:
     """
     found = registry.registered(version)
     verdict = found.tags.get(VERDICT)
-    with _alone():
+    with registry.alone():
         now = _champion()
         back = now is not None and int(now) > int(found.version)
         if verdict != "passed" and not reason.strip() and now != found.version and not back:
@@ -105,7 +102,7 @@ def put_back(failed: str, to: str | None, *, by: str, reason: str) -> bool:
     """Make ``to``, which is deployed, the champion again, because ``failed`` could not be deployed;
     without ``to`` there is no champion then. Returns false when ``failed`` is not the champion any
     more."""
-    with _alone():
+    with registry.alone():
         if _champion() != failed:
             return False
         _move(Move("put back", to or "", failed, by, reason))
@@ -115,7 +112,7 @@ def put_back(failed: str, to: str | None, *, by: str, reason: str) -> bool:
 def note_found(version: str, before: str | None) -> None:
     """Record that somebody made ``version`` the champion in MLflow itself, unless the history knows
     it. ``before`` is the version that was deployed."""
-    with _alone():
+    with registry.alone():
         if _champion() != version or _is_last(version):
             return
         if before not in (None, version) and registry.exists(str(before)):
@@ -163,9 +160,3 @@ def _becomes_best(tags: Mapping[str, str]) -> bool:
 
 def _named(version: str | None) -> str:
     return "no champion" if version is None else f"version {version}"
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    with held(HOME / "registry.lock"):
-        yield

@@ -89,6 +89,13 @@ def reached() -> Iterator[None]:
         raise translated(error, tracking_uri()) from None
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let no other process of this checkout register or promote in this block."""
+    with held(HOME / "registry.lock"):
+        yield
+
+
 def client() -> MlflowClient:
     """A client of the registry at ``MLFLOW_TRACKING_URI``.
 
@@ -101,6 +108,7 @@ def client() -> MlflowClient:
             ' `eval "$(.venv/bin/python -m ops env)"`'
         )
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each file
     return MlflowClient()
 
 
@@ -117,7 +125,7 @@ def register(params: config.Params, pinned: Mapping[str, Path] = HERE) -> Versio
     a dvc.lock that was registered before gives the same version again.
     """
     registry, digest = client(), lock.digest()
-    with held(HOME / "registry.lock"):  # two processes must not register the same dvc.lock
+    with alone():  # two processes must not register the same dvc.lock
         known = _with_digest(registry, digest)
         created = known is None
         found = known or _create(registry, digest, params, pinned)
@@ -163,8 +171,7 @@ def _create(
 def keep(folder: Path, why: str) -> str:
     """Log ``folder`` as the artifacts of a failed run, with ``why`` as its description.
 
-    Returns where to find it. This keeps findings from before a version exists, which the next run
-    overwrites.
+    Returns where to find it. The next run would overwrite findings from before a version exists.
     """
     registry = client()
     run = registry.create_run(
@@ -214,7 +221,6 @@ def artifacts(version: Registered, *paths: str) -> dict[str, str]:
 
     Raises :class:`MissingArtifactError` when one of ``paths`` does not exist.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # the files are small
     texts = {}
     with tempfile.TemporaryDirectory() as place:
         for path in paths:
@@ -311,8 +317,8 @@ def store_trial(version: str, evidence: Mapping[str, Any]) -> None:
     client().log_dict(registered(version).run_id, dict(evidence), "verdict/trial.json")
     overlap, why = evidence["overlap"], evidence["withdrawn"]
     same = "" if overlap is None else f", {overlap:.0%} of the first hits the same"
-    asked = f"{evidence['compared']} searches beside the champion{same}"
-    tag(version, TRIAL, f"{asked}; {f'withdrawn: {why}' if why else 'not withdrawn'}")
+    end = f"withdrawn: {why}" if why else "not withdrawn"
+    tag(version, TRIAL, f"{evidence['compared']} searches beside the champion{same}; {end}")
 
 
 def _if_known(ask: Callable[[str, str], ModelVersion], which: str) -> ModelVersion | None:

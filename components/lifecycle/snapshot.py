@@ -62,10 +62,6 @@ class Snapshot:
         """The copies by their names, as in :data:`HERE`."""
         return {name: self.folder / name for name in HERE}
 
-    def params(self) -> config.Params:
-        """The parameters of the run."""
-        return config.load(self.folder / "params.yaml")
-
     def check(self) -> None:
         """Raise :class:`EidolonError` when the run cannot go on as what it began: its parameters or
         code have changed, or another run has replaced its dataset."""

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.errors import EidolonError
-from components.images.encoding import encode
-from components.images.thumbnails import thumbnail
+from components.images.thumbnails import inline
 
 SHOWN = 5
 """Categories that are shown of those that gained and lost most."""
@@ -142,7 +140,7 @@ def _changes(told: Mapping[str, Any], pictures: Mapping[str, Sequence[Path]]) ->
 
     def side(what: str) -> str:
         rows = "".join(
-            f"<tr><td>{''.join(map(_thumbnail, pictures.get(row['category'], ())))}</td>"
+            f"<tr><td>{_pictures(pictures.get(row['category'], ()))}</td>"
             f"<td>{_text(row['category'])}<br><small>{row['group']}</small></td>"
             f"<td class=n>{_signed(row['difference'])}</td></tr>"
             for row in told["changes"][what]
@@ -151,6 +149,10 @@ def _changes(told: Mapping[str, Any], pictures: Mapping[str, Sequence[Path]]) ->
         return f"<div><h2>Categories that {what} most</h2>{found}</div>"
 
     return f"<div class=side>{side('gained')}{side('lost')}</div>"
+
+
+def _pictures(files: Sequence[Path]) -> str:
+    return "".join(inline(file, _SIDE) or "" for file in files)
 
 
 def _compared(told: Mapping[str, Any]) -> str:
@@ -261,12 +263,3 @@ def _sentence(text: str) -> str:
 
 def _text(value: object) -> str:
     return html.escape(str(value))
-
-
-def _thumbnail(file: Path) -> str:
-    try:
-        image = thumbnail(file, _SIDE)
-    except EidolonError:
-        return ""
-    data = base64.b64encode(encode(image, "PNG")).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'

@@ -109,7 +109,7 @@ def statuses(logs: Iterable[Path], since: date) -> Iterator[tuple[date, int]]:
     """
     for file in logs:
         with suppress(OSError), file.open("rb") as lines:
-            for record in _parsed(lines):
+            for record in parsed(lines):
                 if record is None or not str(record.get("route", "")).startswith("/search"):
                     continue
                 with suppress(ValidationError):
@@ -136,10 +136,10 @@ def _records(folder: Path, name: Name, since: date) -> Iterator[dict[str, Any] |
     for file, day in files(folder):
         if day >= since and file.name == file_name(name, day):
             with suppress(FileNotFoundError), file.open("rb") as lines:  # the service removes them
-                yield from _parsed(lines)
+                yield from parsed(lines)
 
 
-def _parsed(lines: Any) -> Iterator[dict[str, Any] | None]:
+def parsed(lines: Any) -> Iterator[dict[str, Any] | None]:
     """Each line of an open file as an object of JSON, or ``None`` if it is none. Empty lines are
     left out."""
     while line := lines.readline(_LONGEST):

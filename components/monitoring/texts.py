@@ -41,8 +41,8 @@ def embedder(bundle: Bundle) -> Embed:
     here, there = fingerprint(encoders.clip, encoders.clip_revision), bundle.info["models"]["clip"]
     if here != there:
         raise EidolonError(
-            f"the text encoder here is {here}, and the champion's is {there}: `eidolon data`"
-            " restores a version's models, or retrain"
+            f"the text encoder here is {here}, and the champion's is {there}: restore that"
+            " model, or retrain"
         )
     clip = ClipEncoder(encoders.clip, encoders.clip_revision, encoders.batch, encoders.memory_share)
     return lambda texts: clip.describe(list(texts), encoders.text_templates)

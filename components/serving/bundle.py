@@ -39,7 +39,6 @@ from components.images.encoding import encode
 from components.images.thumbnails import thumbnail
 from components.index.build import build_index
 from components.learning.aggregator import Aggregator, aggregate
-from components.models.checkpoints import fingerprint
 from components.paths import (
     ACCEPTED,
     AGGREGATOR,
@@ -52,6 +51,7 @@ from components.paths import (
 )
 from components.progress import track
 from components.serving.integrity import FORMAT
+from components.serving.made_with import made_with
 from components.versioning.lock import dataset_hash
 
 
@@ -84,18 +84,13 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         tables.write(aside / "categories.csv", _categories(features, drawn))
         Confidence.load(CONFIDENCE / "confidence.json").save(aside / "confidence.json")
         _pack(aside, features.gallery["path"], drawn["path"], params.bundle)
-        generator, encoders = params.generator, params.encoders
         info = {
             "format": FORMAT,
             "profile": params.profile,
             "dataset": {"dvc": dataset_hash(), "pictures": len(features.gallery)},
-            "models": {
-                "generator": fingerprint(generator.model, generator.revision),
-                "clip": fingerprint(encoders.clip, encoders.clip_revision),
-                "vision": fingerprint(encoders.vision, encoders.vision_revision),
-            },
-            "generator": generator.model_dump(mode="json"),
-            "encoders": encoders.model_dump(mode="json"),
+            "models": made_with(params),
+            "generator": params.generator.model_dump(mode="json"),
+            "encoders": params.encoders.model_dump(mode="json"),
             "index": params.index.model_dump(mode="json"),
             "validate": params.validation.model_dump(mode="json"),
             "ingest": {

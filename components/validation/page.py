@@ -6,7 +6,6 @@ an attachment.
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from components.errors import EidolonError
-from components.images.encoding import encode
-from components.images.thumbnails import thumbnail
+from components.images.thumbnails import inline
 
 SHOWN = 500  # rows
 _SIDE = 96  # pixels of a thumbnail
@@ -47,7 +44,8 @@ def render(
     )
     heads = "".join(f"<th>{_text(column)}</th>" for column in ["picture", *rows.columns])
     body = "".join(
-        f"<tr><td>{_thumbnail(file)}</td>{''.join(f'<td>{_text(v)}</td>' for v in row)}</tr>"
+        f"<tr><td>{inline(file, _SIDE) or 'no picture'}</td>"
+        f"{''.join(f'<td>{_text(v)}</td>' for v in row)}</tr>"
         for file, row in zip(files[:SHOWN], rows.head(SHOWN).itertuples(index=False), strict=True)
     )
     # a link to each result, because the index of the Data Docs needs scripts from the internet
@@ -72,12 +70,3 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.3f}"
     return html.escape(str(value))
-
-
-def _thumbnail(file: Path) -> str:
-    try:
-        image = thumbnail(file, _SIDE)
-    except EidolonError:
-        return "no picture"
-    data = base64.b64encode(encode(image, "PNG")).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
