@@ -129,11 +129,11 @@ def _folders(tag: str, log: Log) -> dict[str, Path] | None:
 def keep_evidence(version: str, log: Log) -> None:
     """Keep what a trial beside the champion has shown on ``version`` in MLflow, beside the gate's
     verdict."""
-    from components.lifecycle import registry
+    from components.lifecycle import trial
 
     evidence = canary.evidence(version)
     if evidence["compared"]:
-        registry.store_trial(version, evidence)
+        trial.keep(version, evidence)
         log(f"version {version} keeps the evidence of its trial: `eidolon lineage {version}`")
 
 

@@ -89,7 +89,7 @@ def a_refused_version_is_promoted_by_hand(clone: Clone, lenient: dict[str, Any])
     page = (clone.root / "artifacts" / "verdict" / "index.html").read_text()
     assert "Version 1" in page and "Better than text alone" in page
     served = clone.ops("serve")
-    assert served.returncode == 2 and "`eidolon promote N`" in served.stderr
+    assert served.returncode == 2 and "`eidolon promote N --reason TEXT`" in served.stderr
     unasked = clone.shell("eidolon", "promote", "1")
     assert unasked.returncode == 2 and "did not pass the gate (" in unasked.stderr
     return promote_and_deploy(clone, "1")  # the command that the refusal names

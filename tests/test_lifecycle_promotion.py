@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from components.errors import EidolonError
-from components.lifecycle import history, promotion, registry
+from components.lifecycle import history, promotion, registry, trial
 from components.lifecycle.promotion import SupersededError
 
 GATE = {"by": "the gate", "reason": "better"}
@@ -134,19 +135,42 @@ def test_a_move_in_mlflow_itself_is_noted_once(client: MlflowClient) -> None:
     assert aliases() == {"champion": "2", "previous": "1"}
 
 
-def test_a_trial_is_kept_as_a_sentence_and_with_its_figures(
+def seen_on_trial(compared: int) -> dict[str, Any]:
+    """What a trial has shown."""
+    shares = {"errors": 0.0, "degraded": 0.25, "confidence": 0.8}
+    side = shares | {"p50_ms": 3.2, "p95_ms": 9.0}
+    return {
+        "compared": compared,
+        "overlap": 0.94,
+        "withdrawn": "1 < 2",
+        "champion": side,
+        "challenger": side | {"p95_ms": None},
+        "feedback": {"champion": {}, "challenger": {"right": 3}},
+    }
+
+
+def test_a_trial_is_kept_as_a_sentence_with_figures_and_on_the_verdicts_page(
     client: MlflowClient, tmp_path: Path
 ) -> None:
     run = client.create_run(client.create_experiment("trials", (tmp_path / "a").as_uri())).info
     made = client.create_model_version(registry.MODEL, source="/nowhere", run_id=run.run_id)
-    evidence = {"compared": 120, "overlap": 0.94, "withdrawn": None}
-    registry.store_trial(str(made.version), evidence)
-    found = registry.registered(str(made.version))
+    version = str(made.version)
+    trial.keep(version, seen_on_trial(7))  # no gate has judged it: there is no page
+    found = registry.registered(version)
     assert found.tags[registry.TRIAL] == (
-        "120 searches beside the champion, 94% of the first hits the same; not withdrawn"
+        "7 searches beside the champion, 94% of the first hits the same; withdrawn: 1 < 2"
     )
-    kept = registry.artifacts(found, "verdict/trial.json")["verdict/trial.json"]
-    assert '"compared": 120' in kept
+    with pytest.raises(registry.MissingArtifactError):
+        registry.artifacts(found, trial.PAGE)
+
+    client.log_text(run.run_id, "<html><p>Passed.</p>\n</html>\n", trial.PAGE)
+    for compared in (120, 121):
+        trial.keep(version, seen_on_trial(compared))
+    page = registry.artifacts(found, trial.PAGE)[trial.PAGE]
+    assert page.startswith("<html><p>Passed.</p>\n<section") and page.endswith("</html>\n")
+    assert page.count("<section") == 1 and "121 searches" in page and "1 &lt; 2" in page
+    assert "<td class=n>9</td><td class=n></td>" in page and "3 right, 0 wrong" in page
+    assert '"compared": 121' in registry.artifacts(found, trial.FIGURES)[trial.FIGURES]
 
 
 def test_a_deleted_champion_is_no_champion(client: MlflowClient) -> None:

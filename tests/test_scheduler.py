@@ -8,8 +8,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -25,6 +27,30 @@ SECRETS = {
     "MLFLOW_TRACKING_PASSWORD": "s3cr3t-mlflow",
     "AWS_SECRET_ACCESS_KEY": "s3cr3t-cloud",
 }
+
+
+Told = list[dict[str, Any]]
+"""What the webhook was told."""
+
+
+@pytest.fixture
+def told() -> Iterator[tuple[str, Told]]:
+    """A webhook's URL, and what it is told."""
+    heard: Told = []
+
+    class Heard(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", heard
+        server.shutdown()
 
 
 @pytest.fixture
@@ -50,21 +76,31 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_run_on_the_scheduler(clone: Clone) -> None:
+@contextmanager
+def airflow(clone: Clone) -> Iterator[httpx.Client]:
+    """Airflow's REST interface, for the administrator."""
+    at = f"http://127.0.0.1:{clone.env['EIDOLON_AIRFLOW_PORT']}"
+    folder = clone.root / ".eidolon" / "airflow"
+    passwords = folder / "simple_auth_manager_passwords.json.generated"
+    login = {"username": "admin", "password": json.loads(passwords.read_text())["admin"]}
+    with httpx.Client(base_url=at, timeout=60, trust_env=False) as client:
+        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def test_a_run_on_the_scheduler(clone: Clone, told: tuple[str, Told]) -> None:
     home = clone.root / ".eidolon"
+    url, heard = told
+    clone.env |= {"EIDOLON_WEBHOOK": url, "EIDOLON_DEADLINE_HOURS": "0.001"}
     up = clone.ops("up")
     assert up.returncode == 0, up.stdout + up.stderr
     assert "nothing is deployed yet" in up.stdout
 
-    airflow = f"http://127.0.0.1:{clone.env['EIDOLON_AIRFLOW_PORT']}"
-    passwords = home / "airflow" / "simple_auth_manager_passwords.json.generated"
-    login = {"username": "admin", "password": json.loads(passwords.read_text())["admin"]}
-    with httpx.Client(base_url=airflow, timeout=60, trust_env=False) as client:
-        token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
+    with airflow(clone) as client:
         runs = "/api/v2/dags/retrain/dagRuns"
         assert client.get(runs).raise_for_status().json()["total_entries"] == 0
-        body = {"dag_run_id": "by-hand", "logical_date": None, "conf": {}}
+        body: dict[str, Any] = {"dag_run_id": "by-hand", "logical_date": None, "conf": {}}
         client.post(runs, json=body).raise_for_status()
         state = ""
         while state not in ("success", "failed"):
@@ -75,6 +111,8 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
         assert {task["state"] for task in tasks["task_instances"]} == {"success"}
         emitted = events(client)
         assert emitted[0]["extra"].items() >= {"version": "1"}.items()
+    late = "Eidolon: a run of the DAG retrain is not done after 0.001 hours: look at Airflow"
+    assert late in [one["text"] for one in heard]
 
     endpoint = f"http://127.0.0.1:{clone.env['EIDOLON_PORT']}"
     served(endpoint, 1)  # by the DAG `deploy`
@@ -85,6 +123,7 @@ def test_a_run_on_the_scheduler(clone: Clone) -> None:
     gone_back_is_served(clone, endpoint)
     what_cannot_be_built_is_put_back(clone, endpoint)
     a_stopped_endpoint_is_deployed_again(clone, endpoint)
+    a_person_decides(clone, endpoint, heard)
 
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
@@ -193,6 +232,49 @@ def a_stopped_endpoint_is_deployed_again(clone: Clone, endpoint: str) -> None:
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert httpx.get(f"{endpoint}/readyz", timeout=60, trust_env=False).status_code == 200
     assert "is live already" in clone.ops("deploy").stdout
+
+
+def a_person_decides(clone: Clone, endpoint: str, heard: Told) -> None:
+    """Version 2, which `eidolon rollback` had left, is refused, and then approved."""
+    client = MlflowClient(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}")
+    client.set_registered_model_alias("eidolon", "challenger", "2")
+    assert answer(clone, "Reject")["promote"] == "skipped"
+    assert clone.champion() == "1"
+    assert answer(clone, "Approve")["promote"] == "success"
+    assert clone.champion() == "2"
+    assert "by admin" in clone.shell("eidolon", "history", "--limit", "1").stdout
+    served(endpoint, 2)
+    told = [one["text"] for one in heard]
+    assert told.count("Eidolon: version 2 waits 24 hours for approval: as the test says") == 2
+
+
+def answer(clone: Clone, option: str) -> dict[str, str]:
+    """Let version 2 pass the gate, answer the DAG `approve` as the administrator, and wait for its
+    end. Returns the states of its tasks."""
+    passed = {"version": "2", "champion": "1", "reason": "as the test says", "page": "a page"}
+    runs = "/api/v2/dags/approve/dagRuns"
+    with airflow(clone) as client:
+        known = client.get("/api/v2/assets", params={"name_pattern": "passed"}).json()["assets"]
+        event = {"asset_id": known[0]["id"], "extra": passed}
+        client.post("/api/v2/assets/events", json=event).raise_for_status()
+        deadline = time.monotonic() + 180
+        waiting: list[dict[str, Any]] = []
+        while not waiting:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+            details = client.get(f"{runs}/~/hitlDetails").raise_for_status().json()["hitl_details"]
+            waiting = [one for one in details if not one["response_received"]]
+        (asked,) = waiting
+        assert asked["subject"] == "Shall version 2 become the champion?"
+        assert "as the test says" in asked["body"] and "a page" in asked["body"]
+        run = f"{runs}/{asked['task_instance']['dag_run_id']}"
+        url, body = f"{run}/taskInstances/ask/-1/hitlDetails", {"chosen_options": [option]}
+        client.patch(url, json=body).raise_for_status()
+        while client.get(run).raise_for_status().json()["state"] not in ("success", "failed"):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        tasks = client.get(f"{run}/taskInstances").raise_for_status().json()["task_instances"]
+    return {task["task_id"]: task["state"] for task in tasks}
 
 
 def test_taken_ports_are_reported_before_anything_starts(clone: Clone) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
@@ -308,17 +308,6 @@ def download(version: str, folder: Path) -> Path:
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
     )
     return Path(path)
-
-
-@reached()
-def store_trial(version: str, evidence: Mapping[str, Any]) -> None:
-    """Keep on ``version`` what its trial beside the champion has shown: in the artifact
-    `verdict/trial.json`, and as a sentence in the tag `trial`."""
-    client().log_dict(registered(version).run_id, dict(evidence), "verdict/trial.json")
-    overlap, why = evidence["overlap"], evidence["withdrawn"]
-    same = "" if overlap is None else f", {overlap:.0%} of the first hits the same"
-    end = f"withdrawn: {why}" if why else "not withdrawn"
-    tag(version, TRIAL, f"{evidence['compared']} searches beside the champion{same}; {end}")
 
 
 def _if_known(ask: Callable[[str, str], ModelVersion], which: str) -> ModelVersion | None:
