@@ -22,7 +22,10 @@ from components.api.messages import Answer, BundleName, Degraded, Imagined, Quer
 from components.imagining.memory import Seen
 from components.imagining.recipes import Wanted
 from components.imagining.seeds import seed_of
+from components.kinds import BOTH, CLASS, DESCRIPTION
+from components.names import fill
 from components.serving.fitness import Fitness
+from components.serving.known import known_query
 from components.serving.retriever import Asked, How, Ranking, Retriever, ScoredPicture
 from components.vectors import Array
 
@@ -114,7 +117,9 @@ class Search:
         """
         clock = Clock()
         with span("text"), clock.step("text"):
-            asked: Asked = await self._compute(self._retriever.ask, query.query)
+            asked: Asked = await self._compute(
+                self._retriever.ask_by, query.query, query.kind, query.description
+            )
             how = await self._how(query)
         by_text = await self._by_text(asked, how, clock) if first else None
         if by_text is not None:
@@ -179,7 +184,8 @@ class Search:
     def _mode(self, query: Query, asked: Asked) -> messages.Mode:
         if query.mode != "auto":
             return query.mode
-        nonsense = asked.unknown and len(asked.unknown) == len(asked.words.split())
+        words = " ".join([asked.words, *(asked.descriptions if asked.own else ())]).split()
+        nonsense = asked.unknown and len(asked.unknown) == len(words)
         return "text" if nonsense else "fused"
 
     async def _candidates(self, asked: Asked, query: Query) -> AsyncIterator[Candidate]:
@@ -189,16 +195,13 @@ class Search:
         for candidate in known:
             yield candidate
         count = query.images or self._generator.images_per_category
-        if asked.row is not None and query.seed is None and query.images is None:
+        if asked.row is not None and not asked.own and query.seed is None and query.images is None:
             count = len(known)  # fewer where some were not fit: validation said so
-        name = asked.words
-        if asked.row is not None:
-            name = self._retriever.bundle.categories["category"][asked.row]
-        prompt = self._generator.prompt_for(name)
         base = self._generator.seed if query.seed is None else query.seed
-        wanted = [
-            Wanted(name, k, prompt, seed_of(prompt, k, base)) for k in range(len(known), count)
-        ]
+        wanted = []
+        for k in range(len(known), count):
+            text, prompt = self._prompt(asked, k, count)
+            wanted.append(Wanted(text, k, prompt, seed_of(prompt, k, base)))
         if not wanted:
             return
         again = []
@@ -215,28 +218,37 @@ class Search:
                 for want, seen in group:
                     yield self._judged(want, seen, asked, query)
 
+    def _prompt(self, asked: Asked, k: int, count: int) -> tuple[str, str]:
+        """The text that the ``k``-th of ``count`` pictures is imagined for, and its prompt: a
+        description or the name, or for both, descriptions for the last half."""
+        if asked.kind == DESCRIPTION or (asked.kind == BOTH and k >= count - count // 2):
+            text = asked.descriptions[k % len(asked.descriptions)]
+            return text, fill(self._generator.description_prompt, text)
+        name = asked.words
+        if asked.row is not None:
+            name = self._retriever.bundle.categories["category"][asked.row]
+        return name, self._generator.prompt_for(name)
+
     def _known(self, asked: Asked, query: Query) -> list[Candidate]:
         """The pictures of a known category, from the bundle; none if another seed is asked for."""
         if asked.row is None or query.seed is not None:
             return []
-        bundle, row = self._retriever.bundle, asked.row
-        listed = bundle.categories.iloc[row]
-        columns = ("addresses", "pictures", "seeds", "agreements")
-        lists = zip(*(listed[column].split() for column in columns), strict=True)
-        vision = bundle.imagined[row][bundle.accepted[row]]
-        found = [
+        known = known_query(self._retriever.bundle, asked.row, CLASS if asked.own else asked.kind)
+        assert known is not None  # or else it could not be asked for
+        count = query.images or self._generator.images_per_category
+        most = count - count // 2 if asked.own else query.images
+        return [
             Candidate(
                 k=k,
-                address=address,
-                picture=self._served.picture(path),
-                seed=int(seed),
-                vision=vision[k],
-                agreement=float(agreement),
-                why=DROPPED if address in query.drop else "",
+                address=one.address,
+                picture=self._served.picture(one.path),
+                seed=one.seed,
+                vision=one.vision,
+                agreement=one.agreement,
+                why=DROPPED if one.address in query.drop else "",
             )
-            for k, (address, path, seed, agreement) in enumerate(lists)
+            for k, one in enumerate(known.pictures[:most])
         ]
-        return found[: query.images]
 
     def _judged(self, want: Wanted, seen: Seen, asked: Asked, query: Query) -> Candidate:
         agreement = self._fitness.agreement(seen, asked.vector)
@@ -269,6 +281,7 @@ class Search:
             request=noted().request,
             query=asked.query,
             known=asked.row is not None,
+            kind=asked.kind,
             mode=mode,
             fusion_weight=ranking.fusion_weight,
             hits=self._served.hits(ranking.hits),

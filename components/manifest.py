@@ -13,11 +13,11 @@ from components.errors import EidolonError
 Manifest = NewType("Manifest", pd.DataFrame)
 
 DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash", "source")
-IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address")
+IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address", "kind")
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 
-_ADDED = ("source",)
-"""Columns that the manifests of older releases lack. They are read as empty."""
+_ADDED = {"source": "", "kind": "class"}
+"""Columns that the manifests of older releases lack, and the value that they are read as."""
 
 _NUMBERS = ("seed", "attempt")
 
@@ -55,4 +55,4 @@ def _required(columns: tuple[str, ...]) -> list[str]:
 
 
 def _completed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    return frame.assign(**{c: "" for c in _ADDED if c in columns and c not in frame})
+    return frame.assign(**{c: v for c, v in _ADDED.items() if c in columns and c not in frame})

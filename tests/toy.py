@@ -67,6 +67,7 @@ def params(models: Path, source: Path) -> dict[str, Any]:
     value["models"] = str(models)
     value["dataset"] |= {
         "adapter": "folder",
+        "descriptions": None,
         "source": str(source),
         "gallery_per_category": 4,
         "training_per_category": 2,

@@ -12,32 +12,13 @@ from functools import cache
 import numpy as np
 from rich.progress import track
 
+from components.datasets.emblem_words import SYNONYMS, WITH
 from components.datasets.emblems import PATTERNS, SHAPES, Emblem, Style, draw, emblems, splits
 from components.names import fill
 
 SEED = 7
 """Seed of the zoo's own pictures: independent of any dataset made from params.yaml."""
 
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "red": ("crimson", "scarlet"),
-    "orange": ("amber",),
-    "yellow": ("golden",),
-    "green": ("emerald",),
-    "teal": ("turquoise",),
-    "blue": ("azure",),
-    "purple": ("violet",),
-    "pink": ("rose",),
-    "plain": ("solid",),
-    "striped": ("stripy",),
-    "dotted": ("spotted",),
-    "checked": ("chequered",),
-    "circle": ("disc",),
-    "ring": ("hoop",),
-    "crescent": ("moon",),
-    "bolt": ("lightning",),
-    "cross": ("plus",),
-}
-_WITH = {"plain": "no pattern", "striped": "stripes", "dotted": "dots", "checked": "checks"}
 TEMPLATES = ("a photo of a {}", "a picture of a {}", "{}", "a {}", "an image of a {}", "the {}")
 
 
@@ -89,7 +70,7 @@ def caption(rng: np.random.Generator, category: Emblem, *, noise: float, synonym
     elif rng.uniform() < 0.15:
         colour, pattern, shape = parts
         words = (
-            f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {_WITH[pattern]}"
+            f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {WITH[pattern]}"
         )
         return fill(str(rng.choice(TEMPLATES)), words)
     words = " ".join(_word(rng, p, synonyms) for p in parts if p)

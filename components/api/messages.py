@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.kinds import Kind
+
 MAX_HITS = 1000
 MAX_OFFSET = 100_000
 MAX_IMAGES = 16
@@ -56,6 +58,15 @@ class Query(_Message):
     query: Annotated[
         Text, Field(description="any text; a category of the bundle is answered at once")
     ]
+    kind: Kind = Field(
+        default="class",
+        description="how a category of the bundle is asked for: by its name, by the bundle's"
+        " descriptions of it, or by both",
+    )
+    description: Text | None = Field(
+        default=None,
+        description="what is meant, in other words: the query and this are searched for together",
+    )
     k: Count = 20
     offset: Offset = 0
     mode: Mode = Field(
@@ -184,6 +195,7 @@ class Answer(BaseModel):
     request: str = Field(description="the id of this answer, for feedback and logs")
     query: str
     known: bool = Field(description="whether the query is a category of the bundle")
+    kind: Kind = Field(description="by what it was asked for; `class` for any single text")
     mode: Mode = Field(description="how it was ranked: `text`, `image` or `fused`")
     fusion_weight: float = Field(
         validation_alias="lambda",

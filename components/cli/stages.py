@@ -108,6 +108,12 @@ def evaluate() -> None:
             for kind, groups in metrics["map"].items()
         )
         print(f"evaluate: {group:<11} {values}")
+    for kind, of in metrics.get("kinds", {}).items():
+        values = "  ".join(
+            f"{score} {groups['unseen'].get('mean', float('nan')):.4f}"
+            for score, groups in of["map"].items()
+        )
+        print(f"evaluate: unseen, by {kind:<11} {values}")
 
 
 @verbs.command(rich_help_panel=PANEL)

@@ -57,6 +57,14 @@ class Dataset(Section):
         description="Share of the categories that epochs and λ are chosen by, where no official"
         " split or class list says which.",
     )
+    descriptions: Literal["own"] | Folder | None = Field(
+        default=None,
+        description="Texts that describe categories: a JSON or CSV file, or a folder"
+        " (docs/datasets.md); own: those that emblems have; null: none, names are all.",
+    )
+    descriptions_per_category: Count = Field(
+        default=10, description="Descriptions that are used of one category, at most."
+    )
     leave_out_unreadable: bool = Field(
         default=False,
         description="Whether to go on without pictures that cannot be read, or to stop at them.",
@@ -72,6 +80,8 @@ class Dataset(Section):
             self.folder()
         elif self.splits is not None:
             raise ValueError("emblems have a split of their own: set splits to null")
+        if self.descriptions == "own" and self.adapter != "emblems":
+            raise ValueError(f"{self.adapter} has no descriptions of its own: name a file, or null")
         return self
 
     @model_validator(mode="after")

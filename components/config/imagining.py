@@ -32,6 +32,10 @@ class Generator(Section):
     prompt: Template = Field(
         description="What the generator is asked for; {} stands for the category or query."
     )
+    description_prompt: Template = Field(
+        default=names.PLACE,
+        description="What the generator is asked for a description, whose place is {}.",
+    )
     category_prompts: dict[str, Template] = Field(
         default={},
         description="Categories with a prompt of their own, each with its template or its whole"
@@ -61,7 +65,7 @@ class Generator(Section):
         description="Parts that are drawn side by side, one task each: [0, 1, 2, 3] are four.",
     )
 
-    _one_place = field_validator("prompt")(check_template)
+    _one_place = field_validator("prompt", "description_prompt")(check_template)
 
     @field_validator("shards")
     @classmethod
@@ -170,6 +174,11 @@ class Encoders(Section):
         description="A text embedding is the mean over these templates; {} stands for the category"
         " or query.",
     )
+    description_templates: tuple[Template, ...] = Field(
+        default=(names.PLACE,),
+        min_length=1,
+        description="As text_templates, for a description.",
+    )
     batch: int | None = Field(
         ge=1,
         le=65_536,
@@ -178,7 +187,7 @@ class Encoders(Section):
     )
     memory_share: MemoryShare = MEMORY_SHARE
 
-    @field_validator("text_templates")
+    @field_validator("text_templates", "description_templates")
     @classmethod
     def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_template(template) for template in templates)

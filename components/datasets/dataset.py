@@ -7,6 +7,7 @@ data/dataset/manifest.csv                      a row for each picture:
                                                path, category, split and subset;
                                                pixels and dhash, its hashes;
                                                source, its owner's name for it
+data/dataset/descriptions.csv                  category and text of each description
 
 A picture that is a file is decoded as a check and then copied byte for byte. Encoding a benchmark's
 JPEGs again would cost time and space for nothing. A drawn picture is written as PNG.
@@ -22,9 +23,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from components import config, manifest, names
+from components import config, descriptions, manifest, names
 from components.datasets import cub200, emblems, folder, oxford102
 from components.datasets.adapter import Category, Picture
+from components.datasets.described import described
 from components.datasets.kept_for_gate import kept_for_gate
 from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
@@ -57,6 +59,7 @@ def dataset(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
         left_out.check()
         frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
         manifest.write(root, frame)
+        descriptions.write(root, described(frame["category"].unique().tolist(), params))
     if sentence := left_out.sentence():
         note(f"dataset: {sentence}")
     return frame

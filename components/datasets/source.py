@@ -40,23 +40,35 @@ def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES)
     cannot be read.
     """
     source = None if params.adapter == "emblems" else params.source
-    wrong = None if source is None else wrong_with(source)
-    if wrong is not None:
+    described = params.descriptions if isinstance(params.descriptions, Path) else None
+    if wrong := _wrong(source, described):
         if record.is_file():
-            return f"warning: dataset.source {wrong}; the dataset stays as recorded"
-        raise EidolonError(f"dataset.source {wrong}: set it in params.yaml")
+            return f"warning: {wrong}; the dataset stays as recorded"
+        raise EidolonError(f"{wrong}: set it in params.yaml")
     found = list(_files(source)) if source is not None else []
     found += [params.splits / name for name in splits.FILES] if params.splits is not None else []
+    if described is not None:
+        found += [described] if described.is_file() else list(_files(described))
     known = _FileHashes(hashes)
     digest, size = hashlib.sha256(), 0
     for path in track(found, "source", "files"):
-        root = source if source in path.parents else params.splits
+        roots = (source, params.splits, described)
+        root = next((one for one in roots if one in path.parents), None)
         name = path.relative_to(root) if root is not None else path
         digest.update(os.fsencode(f"{known.sha256(path)} {name.as_posix()}\0"))
         size += path.stat().st_size if path.is_file() else 0
     known.save()
     write_json(record, {"files": len(found), "bytes": size, "sha256": digest.hexdigest()})
     return f"{len(found)} files" if found else "nothing is read: the pictures are drawn"
+
+
+def _wrong(source: Path | None, described: Path | None) -> str | None:
+    """Why what params.yaml names cannot be read, in words that begin with the key."""
+    if source is not None and (wrong := wrong_with(source)):
+        return f"dataset.source {wrong}"
+    if described is not None and not described.exists():
+        return f"dataset.descriptions {described} does not exist"
+    return None
 
 
 def _files(root: Path) -> Iterator[Path]:

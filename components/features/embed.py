@@ -1,19 +1,20 @@
-"""The stage `embed`: encodes every picture and every category's name."""
+"""The stage `embed`: encodes every picture, and every category's name and descriptions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from components import config, manifest
+from components import config, descriptions, manifest
 from components.errors import EidolonError
 from components.features.features import Features
+from components.features.queries import Bools, Queries
 from components.files import folder_aside
 from components.images import decoding
+from components.kinds import CLASS, DESCRIPTION, DRAWN, Kind
 from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
 from components.paths import ACCEPTED, DATASET, FEATURES
 from components.progress import track
@@ -53,36 +54,66 @@ def embed(
             " run `dvc repro generate`"
         )
     (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
-    grid, mask = by_category(drawn["category"], vectors, categories["category"])
+    names = categories["category"]
+    grids = by_kind(drawn, vectors, names)
+    texts, described = descriptions.load(dataset), None
+    if texts:
+        text = described_text(clip, names, texts, params.description_templates)
+        described = Queries(text, *grids[DESCRIPTION])
     features = Features(
         categories=categories,
         gallery=sides["gallery"][0],
         training=sides["training"][0],
-        text=clip.describe(categories["category"].tolist(), params.text_templates),
-        imagined=grid,
-        accepted=mask,
+        text=clip.describe(names.tolist(), params.text_templates),
+        imagined=grids[CLASS][0],
+        accepted=grids[CLASS][1],
         gallery_clip=sides["gallery"][1],
         gallery_vision=sides["gallery"][2],
         training_clip=sides["training"][1],
         training_vision=sides["training"][2],
+        described=described,
     )
     with folder_aside(out) as aside:
         features.save(aside)
     return features
 
 
-def by_category(
-    of: pd.Series, vectors: Array, categories: pd.Series
-) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """``vectors`` (N, d) of pictures of the categories ``of`` (N,), as one row for each of
-    ``categories``: (C, K, d), zero where a category has fewer than K, and where it has some (C, K).
-    """
-    row = pd.Index(categories).get_indexer(pd.Index(of))
-    place = of.groupby(of).cumcount().to_numpy()
-    grid = np.zeros((len(categories), int(place.max()) + 1, vectors.shape[1]), dtype=np.float32)
-    mask = np.zeros(grid.shape[:2], dtype=bool)
-    grid[row, place], mask[row, place] = vectors, True
-    return grid, mask
+def described_text(
+    clip: ClipEncoder,
+    categories: Iterable[str],
+    texts: Mapping[str, Sequence[str]],
+    templates: Sequence[str],
+) -> Array:
+    """The text embedding of each category's descriptions, (C, d_clip): the mean over all of them,
+    by all ``templates``. Zero for a category without a description."""
+    names = list(categories)
+    flat = [(row, text) for row, name in enumerate(names) for text in texts.get(name, ())]
+    vectors = clip.describe([text for _, text in flat], templates)
+    rows = np.array([row for row, _ in flat])
+    found = np.zeros((len(names), vectors.shape[1]), dtype=np.float32)
+    for row in np.unique(rows):
+        found[row] = vectors[rows == row].mean(axis=0)
+    return found
+
+
+def by_kind(
+    drawn: pd.DataFrame, vectors: Array, categories: pd.Series
+) -> dict[Kind, tuple[Array, Bools]]:
+    """``vectors`` (N, d) of the pictures ``drawn``, which have a category and a kind, as one row
+    for each of ``categories``: for each kind (C, K, d), zero where a category has fewer pictures of
+    that kind, and where it has some (C, K)."""
+    many = int(drawn.groupby(["category", "kind"]).size().max())
+    found: dict[Kind, tuple[Array, Bools]] = {}
+    for kind in DRAWN:
+        at = np.flatnonzero(drawn["kind"] == kind)
+        of = drawn["category"].iloc[at]
+        row = pd.Index(categories).get_indexer(pd.Index(of))
+        place = of.groupby(of).cumcount().to_numpy()
+        grid = np.zeros((len(categories), many, vectors.shape[1]), dtype=np.float32)
+        mask = np.zeros(grid.shape[:2], dtype=bool)
+        grid[row, place], mask[row, place] = vectors[at], True
+        found[kind] = grid, mask
+    return found
 
 
 def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from components import tables
 from components.errors import EidolonError
+from components.features.queries import Bools, Queries, combined
+from components.kinds import CLASS, DESCRIPTION, KINDS, Kind
 from components.paths import FEATURES
 from components.vectors import Array
 
@@ -23,6 +25,7 @@ _TABLES = {
     "gallery": ("path", "category"),
     "training": ("path", "category"),
 }
+_DESCRIBED = "description_"  # before the names of the arrays of ``described``
 _ARRAYS = (
     "text",
     "imagined",
@@ -39,8 +42,11 @@ class Features:
     """Features of C categories with K imagined pictures each, of N gallery and M training pictures.
 
     ``text`` is (C, d_clip). ``imagined`` is (C, K, d_vision), zero where ``accepted`` (C, K) is
-    false. ``gallery_clip`` is (N, d_clip) and ``gallery_vision`` (N, d_vision); likewise
-    ``training_clip`` and ``training_vision`` with M rows.
+    false. These are the queries by name; ``described`` are those by description, if the dataset has
+    any: :meth:`of` gives each kind.
+
+    ``gallery_clip`` is (N, d_clip) and ``gallery_vision`` (N, d_vision); likewise ``training_clip``
+    and ``training_vision`` with M rows.
 
     ``categories`` has the columns category and split. ``gallery`` and ``training`` have the columns
     path (within the dataset), category, and source (the owner's name for the picture).
@@ -56,6 +62,26 @@ class Features:
     gallery_vision: Array
     training_clip: Array
     training_vision: Array
+    described: Queries | None = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of query that there are."""
+        return (CLASS,) if self.described is None else KINDS
+
+    def of(self, kind: Kind) -> Features:
+        """The same with the queries of one ``kind`` alone, as ``text``, ``imagined`` and
+        ``accepted``. Categories without such a query have zeros there: see :meth:`asked`."""
+        names = Queries(self.text, self.imagined, self.accepted)
+        if self.described is None or kind == CLASS:
+            return replace(self, described=None)
+        chosen = self.described if kind == DESCRIPTION else combined(names, self.described)
+        return replace(self, **vars(chosen), described=None)
+
+    def asked(self) -> Bools:
+        """The categories (C,) that have a query of the kind that this was made for by :meth:`of`.
+        Each has one by name."""
+        return Queries(self.text, self.imagined, self.accepted).exist
 
     def rows(self, split: str) -> npt.NDArray[np.intp]:
         """The indices of the categories of ``split``."""
@@ -71,6 +97,9 @@ class Features:
         for name in _TABLES:
             tables.write(folder / f"{name}.csv", getattr(self, name))
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
+        if self.described is not None:
+            for name, array in vars(self.described).items():
+                arrays[_DESCRIBED + name] = np.ascontiguousarray(array)
         save_file(arrays, folder / "features.safetensors")
 
     @classmethod
@@ -85,9 +114,12 @@ class Features:
                 for name, columns in _TABLES.items()
             }
             arrays = load_file(folder / "features.safetensors")
-            parts |= {name: arrays[name] for name in _ARRAYS}
+            parts |= {name: arrays.pop(name) for name in _ARRAYS}
+            if arrays:
+                given = {name.removeprefix(_DESCRIBED): array for name, array in arrays.items()}
+                parts["described"] = Queries(**given)
             return cls(**parts)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise EidolonError(
                 f"{folder} is missing or damaged ({error}): run `dvc repro embed`"
             ) from None

@@ -14,6 +14,8 @@ from components.imagining.recipes import Identity, address_of, identity_in, reci
 from components.imagining.shards import PLAN_COLUMNS, read_table
 from components.paths import IMAGINED, PLAN, SHARDS
 
+_ASKED = ["category", "prompt", "seed", "kind"]
+
 
 def generate(
     params: config.Generator, planned: Path = PLAN, drawn: Path = SHARDS, out: Path = IMAGINED
@@ -33,8 +35,8 @@ def generate(
             plan = read_table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")
             folder = drawn / str(shard)
             frame = read_table(folder / "manifest.csv", manifest.IMAGINED_COLUMNS, made_by)
-            asked = plan[["category", "prompt", "seed"]].itertuples(index=False, name=None)
-            given = frame[["category", "prompt", "seed"]].itertuples(index=False, name=None)
+            asked = plan[_ASKED].itertuples(index=False, name=None)
+            given = frame[_ASKED].itertuples(index=False, name=None)
             if sorted(asked) != sorted(given):
                 raise EidolonError(f"{folder} is not what {planned} asks for: run `{made_by}`")
             for path, address in zip(frame["path"], frame["address"], strict=True):

@@ -52,7 +52,7 @@ def imagine(
             (aside / path).write_bytes(data)
             digest = hashlib.sha256(data).hexdigest()
             row = (path.as_posix(), picture.category, picture.prompt, picture.seed, model, digest)
-            rows.append((*row, address))
+            rows.append((*row, address, picture.kind))
         frame = pd.DataFrame(rows, columns=list(manifest.IMAGINED_COLUMNS))
         frame = frame.sort_values("path", ignore_index=True)
         manifest.write(aside, frame)

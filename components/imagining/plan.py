@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components import config, manifest, names, tables
+from components import config, descriptions, manifest, names, tables
 from components.errors import EidolonError
 from components.files import folder_aside
 from components.imagining.recipes import wanted
@@ -30,8 +30,12 @@ def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) ->
             " dataset: correct the name in params.yaml, or remove it"
         )
     names.check_distinct(categories)
+    described = descriptions.load(dataset)
     frame = pd.DataFrame(
-        [(w.category, w.k, w.prompt, w.seed) for w in wanted(params, categories)],
+        [
+            (w.category, w.k, w.prompt, w.seed, w.kind)
+            for w in wanted(params, categories, described)
+        ],
         columns=list(PLAN_COLUMNS),
     )
     shard = frame["category"].map(lambda name: shard_of(name, len(params.shards)))

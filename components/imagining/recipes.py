@@ -9,13 +9,15 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from components import config
 from components.imagining.seeds import seed_of
+from components.kinds import Kind
+from components.names import fill
 
 Identity = Mapping[str, str | int | float]
 """Everything that a picture depends on, except its prompt and seed: see
@@ -28,12 +30,14 @@ RECIPE = "eidolon"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The ``k``-th picture of a category. ``attempt`` counts the rejected ones before it."""
+    """The ``k``-th picture of a category, by its name or by a description of it (``kind``).
+    ``attempt`` counts the rejected ones before it."""
 
     category: str
     k: int
     prompt: str
     seed: int
+    kind: Kind = "class"
     attempt: int = 0
 
     def again(self, base: int) -> Wanted:
@@ -56,19 +60,31 @@ class Order:
     until: float
 
 
-def wanted(params: config.Generator, categories: Iterable[str]) -> list[Wanted]:
-    """K pictures of each category.
+def wanted(
+    params: config.Generator,
+    categories: Iterable[str],
+    descriptions: Mapping[str, Sequence[str]] | None = None,
+) -> list[Wanted]:
+    """K pictures of each category, and K of its ``descriptions``, which take turns, if it has some.
 
-    Neighbours in the list are of different categories, so that few new pictures of many categories
-    fill a batch too.
+    A category's pictures are numbered from 0, those of its descriptions from K. Neighbours in the
+    list are of different categories, so that few new pictures of many categories fill a batch too.
     """
-    names = list(categories)
+    names, many = list(categories), params.images_per_category
     prompts = {name: params.prompt_for(name) for name in names}
-    return [
+    found = [
         Wanted(name, k, prompts[name], seed_of(prompts[name], k, params.seed))
-        for k in range(params.images_per_category)
+        for k in range(many)
         for name in names
     ]
+    for i in range(many):
+        for name in names:
+            if texts := (descriptions or {}).get(name):
+                prompt = fill(params.description_prompt, texts[i % len(texts)])
+                k = many + i
+                seed = seed_of(prompt, k, params.seed)
+                found.append(Wanted(name, k, prompt, seed, "description"))
+    return found
 
 
 def recipe_of(prompt: str, seed: int, identity: Identity) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from components import tables
 
-PLAN_COLUMNS = ("category", "k", "prompt", "seed")
+PLAN_COLUMNS = ("category", "k", "prompt", "seed", "kind")
 
 
 def shard_of(category: str, count: int) -> int:

@@ -55,16 +55,10 @@ def per_category(
     return frame.dropna(subset=["fused"]).reset_index(drop=True)
 
 
-def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
-    """``{"map": {kind: {group: {mean, low, high}}}, "gain": {group: {mean, low, high}},
-    "categories": {group: n}, "text_only": n}``.
-
-    The groups are those of :data:`GROUPS`, ``unseen_only`` (the gallery holds only pictures of
-    unseen categories) and ``harmonic`` (the harmonic mean of seen and unseen). ``low`` and ``high``
-    bound the 95 % bootstrap interval of the mean over categories. They are left out for fewer than
-    ``min_categories`` categories. ``text_only`` counts the categories that are searched by text
-    alone; the mean of ``image`` is over the others.
-    """
+def estimates(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, dict[str, Estimate]]:
+    """The mean of each of :data:`KINDS` over the categories of ``frame``, by group: those of
+    :data:`GROUPS`, ``unseen_only`` and ``harmonic``. Estimates of frames with the same categories
+    can be subtracted."""
     parts = {group: frame[frame["split"].isin(splits)] for group, splits in GROUPS.items()}
 
     def estimate(group: str, column: str) -> Estimate:
@@ -75,24 +69,44 @@ def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
             least=params.min_categories,
         )
 
-    def estimates(kind: str) -> dict[str, Estimate]:
+    def of(kind: str) -> dict[str, Estimate]:
         found = {group: estimate(group, kind) for group in parts}
         return found | {
             "unseen_only": estimate("unseen", kind + ONLY),
             "harmonic": harmonic(found["seen"], found["unseen"]),
         }
 
-    found = {kind: estimates(kind) for kind in KINDS}
-    gain = {group: found["fused"][group] - found["text"][group] for group in found["fused"]}
+    return {kind: of(kind) for kind in KINDS}
+
+
+def gains(found: dict[str, dict[str, Estimate]]) -> dict[str, Estimate]:
+    """Fused minus text, by group."""
+    return {group: found["fused"][group] - found["text"][group] for group in found["fused"]}
+
+
+def summarise(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
+    """``{"map": {kind: {group: {mean, low, high}}}, "gain": {group: {mean, low, high}},
+    "categories": {group: n}, "text_only": n}``.
+
+    The groups are those of :data:`GROUPS`, ``unseen_only`` (the gallery holds only pictures of
+    unseen categories) and ``harmonic`` (the harmonic mean of seen and unseen). ``low`` and ``high``
+    bound the 95 % bootstrap interval of the mean over categories. They are left out for fewer than
+    ``min_categories`` categories. ``text_only`` counts the categories that are searched by text
+    alone; the mean of ``image`` is over the others.
+    """
+    found = estimates(frame, params)
     return {
-        "map": {kind: _figures(groups) for kind, groups in found.items()},
-        "gain": _figures(gain),
-        "categories": {group: len(part) for group, part in parts.items()},
+        "map": {kind: figures(groups) for kind, groups in found.items()},
+        "gain": figures(gains(found)),
+        "categories": {
+            group: int(frame["split"].isin(splits).sum()) for group, splits in GROUPS.items()
+        },
         "text_only": int(frame["image"].isna().sum()),
     }
 
 
-def _figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+def figures(groups: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    """The figures of estimates, as they are kept."""
     return {group: estimate.figures() for group, estimate in groups.items()}
 
 
@@ -138,7 +152,7 @@ def reported(features: Features) -> Features:
     """``features`` without the queries of the gate's categories."""
     rows = np.flatnonzero(features.categories["split"] != "gate")
     return replace(
-        features,
+        features.of("class"),
         categories=features.categories.iloc[rows].reset_index(drop=True),
         text=features.text[rows],
         imagined=features.imagined[rows],

@@ -23,6 +23,7 @@ from components.learning.analysis import (
     summarise,
     sweep,
 )
+from components.learning.by_kind import by_kind, summarise_kinds
 from components.learning.intervals import DIGITS
 from components.learning.selection import grid
 from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
@@ -85,10 +86,17 @@ def evaluate(
     )
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
     shown = best_and_worst(found, gallery, aggregated, fusion_weight, frame)
-    metrics = summarise(frame, params.evaluate)
+    kinds = by_kind(found, gallery, model)
+    metrics = summarise(frame, params.evaluate) | summarise_kinds(kinds, params.evaluate)
     metrics |= {"lambda": fusion_weight, "modality_gap": gaps}
     with folder_aside(out) as aside:
-        for name, table in (("per_category", frame), ("sweep", curve), ("pictures", pictures)):
+        written = {
+            "per_category": frame,
+            "per_kind": kinds,
+            "sweep": curve,
+            "pictures": pictures,
+        }
+        for name, table in written.items():
             tables.write(aside / f"{name}.csv", table.round(DIGITS))
         write_json(aside / "metrics.json", metrics)
         plots.gains(frame, aside / "gains.png")

@@ -59,17 +59,30 @@ def calibrate(
 ) -> tuple[float, float]:
     """The λ of ``weights`` with the best fused mAP for the validation categories, and that mAP.
 
-    The mAP is over the training pictures, never over the gallery. It has no correction for hubness,
-    because λ must also suit texts that get none.
+    Where there are descriptions, it is the mean of the mAPs of all kinds of query. The mAP is over
+    the training pictures, never over the gallery. It has no correction for hubness, because λ must
+    also suit texts that get none.
     """
+    kinds = [_validation(model, features.of(kind), weights) for kind in features.kinds]
+    found = np.mean([maps for maps in kinds if maps is not None], axis=0)
+    best = int(found.argmax())
+    return weights[best], float(found[best])
+
+
+def _validation(
+    model: Aggregator, features: Features, weights: Sequence[float]
+) -> list[float] | None:
+    """The fused mAP of the validation categories by each of ``weights``; ``None`` where none of
+    them has such a query."""
     aggregated, rows = aggregate(model, features), features.rows("validation")
+    rows = rows[features.asked()[rows]]
+    if not rows.size:
+        return None
     gallery = Gallery(features.training_clip, features.training_vision)
     positive = features.labels(features.training)[None, :] == rows[:, None]
-    found = {
-        lam: mean_average_precision(
+    return [
+        mean_average_precision(
             gallery.score(features.text[rows], aggregated[rows], lam).fused, positive
         )
         for lam in weights
-    }
-    best = max(found, key=lambda lam: found[lam])
-    return best, found[best]
+    ]

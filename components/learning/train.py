@@ -6,6 +6,9 @@ the *fused* score, each real picture of a category must rank above all real pict
 well, so the best λ for those is not the best for new ones. The epoch and the λ with the best mAP on
 validation categories are kept. `make ablation` measures the effect of each of these choices
 (docs/results.md).
+
+Where categories have descriptions, each step asks for each category by its name, a description, or
+both, as chance has it.
 """
 
 from __future__ import annotations
@@ -93,7 +96,8 @@ def follow(
 
 
 class _Examples:
-    """The queries of all categories, and the training pictures of the categories ``rows``."""
+    """The queries of all categories by kind, and the training pictures of the categories
+    ``rows``."""
 
     def __init__(self, features: Features, rows: np.ndarray) -> None:
         labels = features.labels(features.training)
@@ -101,9 +105,19 @@ class _Examples:
         self.rows, self.labels = rows, labels[shown]
         self.clip = torch.from_numpy(features.training_clip[shown])
         self.vision = torch.from_numpy(features.training_vision[shown])
-        self.text = torch.from_numpy(features.text)
-        self.imagined = torch.from_numpy(features.imagined)
-        self.accepted = torch.from_numpy(features.accepted)
+        kinds = [features.of(kind) for kind in features.kinds]
+        self.text = torch.from_numpy(np.stack([of.text for of in kinds]))
+        self.imagined = torch.from_numpy(np.stack([of.imagined for of in kinds]))
+        self.accepted = torch.from_numpy(np.stack([of.accepted for of in kinds]))
+        self._usable = np.stack([of.asked() & of.accepted.any(axis=1) for of in kinds])
+
+    def kinds(self, rows: np.ndarray, rng: Rng) -> np.ndarray:
+        """A kind of query for each of the categories ``rows``, by chance; by name for those without
+        pictures of that kind."""
+        if len(self._usable) == 1:
+            return np.zeros(len(rows), dtype=np.intp)
+        chosen = rng.integers(len(self._usable), size=len(rows))
+        return np.where(self._usable[chosen, rows], chosen, 0)
 
 
 def _step(
@@ -117,8 +131,9 @@ def _step(
     """Do one step on a batch of categories, against all training pictures. Returns the loss."""
     rows = rng.choice(examples.rows, size=min(params.batch, examples.rows.size), replace=False)
     lam = model.trainable_fusion_weight
-    by_text = examples.text[rows] @ examples.clip.T
-    by_image = model(examples.imagined[rows], examples.accepted[rows]) @ examples.vision.T
+    asked = examples.kinds(rows, rng), rows
+    by_text = examples.text[asked] @ examples.clip.T
+    by_image = model(examples.imagined[asked], examples.accepted[asked]) @ examples.vision.T
     scores = (1 - lam) * by_text + lam * by_image
     positive = torch.from_numpy(examples.labels == rows[:, None])
     value = loss(scores, positive, params.temperature, rng)

@@ -14,19 +14,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components import config, manifest, names
+from components import config, descriptions, manifest, names
 from components.errors import EidolonError
-from components.features.embed import by_category, encode
+from components.features.embed import by_kind, described_text, encode
 from components.features.features import Features
 from components.index.blocks import blocks
 from components.index.build import build_index
+from components.index.gallery import Gallery
+from components.kinds import CLASS, DESCRIPTION
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.metrics import average_precisions
-from components.lifecycle.gate import Precisions
+from components.lifecycle.gate import Floats, Precisions
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.monitoring.agreement import Imagined, Ranker
 from components.monitoring.texts import Embed
+from components.names import PLACE
 from components.serving.loading import Bundle, load
 from components.serving.made_with import made_with
 from components.vectors import Array
@@ -34,7 +37,7 @@ from components.vectors import Array
 Rows = npt.NDArray[np.intp]
 
 _DRAWN = (
-    *("prompt", "category_prompts", "images_per_category"),
+    *("prompt", "description_prompt", "category_prompts", "images_per_category"),
     *("steps", "guidance", "size", "seed"),
 )
 """The settings of the generator that its pictures depend on, beside the model."""
@@ -114,8 +117,9 @@ class Prepared:
 
 
 def score(found: Features, model: Aggregator, temperature: float, rows: Rows) -> Precisions:
-    """The average precision of the categories ``rows`` in the whole gallery, served as names and as
-    free texts. ``temperature`` is that of :func:`components.index.hubness.hubness`."""
+    """The average precision of the categories ``rows`` in the whole gallery, served as names, as
+    free texts, and by descriptions where there are some. ``temperature`` is that of
+    :func:`components.index.hubness.hubness`."""
     aggregated = aggregate(model, found)
     named = build_index(found, aggregated, temperature)
     labels, weight = found.labels(found.gallery), model.fusion_weight
@@ -127,7 +131,22 @@ def score(found: Features, model: Aggregator, temperature: float, rows: Rows) ->
             for into, lam in ((fused, weight), (text, 0.0)):
                 scores = gallery.score(found.text[chosen], aggregated[chosen], lam).fused
                 into[some, column] = average_precisions(scores, positive)
-    return Precisions(fused, text)
+    described: dict[str, Floats] = {
+        kind: _by(found.of(kind), model, named, rows) for kind in found.kinds if kind != CLASS
+    }
+    return Precisions(fused, text, described)
+
+
+def _by(found: Features, model: Aggregator, gallery: Gallery, rows: Rows) -> Floats:
+    """The average precision (R,) of the queries of ``found`` for the categories ``rows``; NaN for a
+    category without one."""
+    aggregated, labels = aggregate(model, found), found.labels(found.gallery)
+    precisions = np.full(len(rows), np.nan)
+    for some in blocks(len(rows), len(labels)):
+        chosen = rows[some]
+        scores = gallery.score(found.text[chosen], aggregated[chosen], model.fusion_weight).fused
+        precisions[some] = average_precisions(scores, labels[None, :] == chosen[:, None])
+    return np.where(found.asked()[rows], precisions, np.nan)
 
 
 def prepare(contender: Contender, today: Today) -> Prepared:
@@ -140,10 +159,11 @@ def prepare(contender: Contender, today: Today) -> Prepared:
     info, now = bundle.info, made_with(today.params)
     other = {part: not _same(str(info["models"][part]), now[part]) for part in now}
     encoders = today.params.encoders
-    templates = info["encoders"]["text_templates"]
     found, notes = today.features, []
-    if other["clip"] or templates != list(encoders.text_templates):
-        found = _with_clip(found, contender, bundle, templates, today, pictures=other["clip"])
+    if other["clip"] or _templates(info["encoders"]) != _templates(
+        encoders.model_dump(mode="json")
+    ):
+        found = _with_clip(found, contender, bundle, today, pictures=other["clip"])
         notes.append("embedded names" + (" and pictures" if other["clip"] else "") + " by its CLIP")
     if other["vision"]:
         found = _with_vision(found, contender, bundle, today)
@@ -157,6 +177,11 @@ def prepare(contender: Contender, today: Today) -> Prepared:
     trained = bundle.categories.loc[bundle.categories["split"] == "train", "category"]
     folded = frozenset(map(names.fold, trained))
     return Prepared(contender, bundle, found, known, folded, tuple(notes))
+
+
+def _templates(encoders: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The templates of names and of descriptions; an older release had no descriptions."""
+    return list(encoders["text_templates"]), list(encoders.get("description_templates", [PLACE]))
 
 
 def _same(one: str, other: str) -> bool:
@@ -207,15 +232,18 @@ def _with_clip(
     found: Features,
     contender: Contender,
     bundle: Bundle,
-    templates: Sequence[str],
     today: Today,
     *,
     pictures: bool,
 ) -> Features:
     """``found`` with text embeddings by the version's CLIP; and with ``pictures``, with the gallery
     embedded by it too."""
-    clip = _clip(contender, bundle, today, own=pictures)
-    found = replace(found, text=clip.describe(found.categories["category"].tolist(), templates))
+    clip, names = _clip(contender, bundle, today, own=pictures), found.categories["category"]
+    of_names, of_descriptions = _templates(bundle.info["encoders"])
+    found = replace(found, text=clip.describe(names.tolist(), of_names))
+    if found.described is not None:
+        text = described_text(clip, names, descriptions.load(today.dataset), of_descriptions)
+        found = replace(found, described=replace(found.described, text=text))
     if pictures:
         files = [today.dataset / path for path in found.gallery["path"]]
         found = replace(found, gallery_clip=encode(files, f"gallery, {contender.name}", clip)[0])
@@ -231,14 +259,21 @@ def _with_vision(found: Features, contender: Contender, bundle: Bundle, today: T
     drawn = manifest.read(today.accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     files = [today.accepted / path for path in drawn["path"]]
     (vectors,) = encode(files, f"imagined, {contender.name}", vision)
-    imagined, accepted = by_category(drawn["category"], vectors, found.categories["category"])
-    return replace(found, gallery_vision=gallery, imagined=imagined, accepted=accepted)
+    grids = by_kind(drawn, vectors, found.categories["category"])
+    imagined, accepted = grids[CLASS]
+    found = replace(found, gallery_vision=gallery, imagined=imagined, accepted=accepted)
+    if found.described is not None:
+        imagined, accepted = grids[DESCRIPTION]
+        described = replace(found.described, imagined=imagined, accepted=accepted)
+        found = replace(found, described=described)
+    return found
 
 
 def _with_own_pictures(found: Features, bundle: Bundle) -> tuple[Features, npt.NDArray[np.bool_]]:
     """``found`` with the imagined pictures of the bundle, and the categories (C,) that it has.
 
-    The other categories keep today's pictures, so that the query bank stays complete.
+    The other categories keep today's pictures, so that the query bank stays complete. It is not
+    compared by descriptions.
     """
     here = {names.fold(name): row for row, name in enumerate(bundle.categories["category"])}
     rows = np.array([here.get(names.fold(name), -1) for name in found.categories["category"]])
@@ -251,4 +286,4 @@ def _with_own_pictures(found: Features, bundle: Bundle) -> tuple[Features, npt.N
         (known, bundle.imagined[rows[known]], bundle.accepted[rows[known]]),
     ):
         imagined[chosen, : vectors.shape[1]], accepted[chosen, : mask.shape[1]] = vectors, mask
-    return replace(found, imagined=imagined, accepted=accepted), known
+    return replace(found.of(CLASS), imagined=imagined, accepted=accepted), known

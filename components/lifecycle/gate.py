@@ -16,13 +16,14 @@ gives one-sided 95 % bounds of the mean difference. Four rules decide:
    margin, and the losses would add up.
 
 Categories are seen in training or new, and queries are named or free text. In the overall figure
-each of the four counts the same, however many categories there are of each.
+each of the four counts the same, however many categories there are of each. Queries by description,
+and by both name and description, are slices of their own, where both versions can answer them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -54,11 +55,16 @@ class Deciding:
 
 @dataclass(frozen=True)
 class Precisions:
-    """The average precision of one version on the C categories that decide, by query kind:
-    ``fused`` (C, 2), which ranks what is served, and ``text`` (C, 2), by text alone."""
+    """The average precision of one version on the C categories that decide.
+
+    ``fused`` (C, 2) ranks what is served, and ``text`` (C, 2) by text alone, for each of
+    :data:`KINDS`. ``described`` has what is served, (C,), for the query kinds that need a
+    description; NaN for a category without one.
+    """
 
     fused: Floats
     text: Floats
+    described: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,7 @@ def _compare(
     deciding: Deciding, challenger: Precisions, rival: Rival, params: config.Params
 ) -> Comparison:
     found = _parts(challenger.fused - rival.precisions.fused, deciding, params.evaluate)
+    found |= _described(challenger, rival.precisions, deciding, params.evaluate)
     margin = params.gate.slice_margin
     return Comparison(
         rival.name,
@@ -244,6 +251,22 @@ def _parts(values: Floats, deciding: Deciding, rules: config.Evaluate) -> dict[s
         found["without ingested pictures"] = _part(both, ~deciding.ingested, rules, 2)
         found["with ingested pictures"] = _part(both, deciding.ingested, rules, 3)
     return found
+
+
+def _described(
+    one: Precisions, other: Precisions, deciding: Deciding, rules: config.Evaluate
+) -> dict[str, _Part]:
+    """The mean difference of each kind of query that needs a description, by its name."""
+    found = {}
+    for name in one.described.keys() & other.described.keys():
+        values = one.described[name] - other.described[name]
+        asked = np.isfinite(values)
+        seen, new = (
+            _part(values, rows & asked, rules, seed)
+            for seed, rows in enumerate((~deciding.new, deciding.new))
+        )
+        found[f"by {name}"] = _balanced(seen, new)
+    return dict(sorted(found.items(), reverse=True))
 
 
 def _difference(name: str, part: _Part, least: float) -> Difference:

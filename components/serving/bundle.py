@@ -4,11 +4,14 @@
     aggregator.safetensors    the aggregator network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
     queries.safetensors       of the known categories: text (C, d), aggregated (C, d), and imagined
-                              (C, K, d) with accepted (C, K)
+                              (C, K, d) with accepted (C, K); where there are descriptions, the
+                              same of these as description_text and so on
     gallery.csv               path, category, source, split and dhash of each gallery row, and any
                               other column of the dataset's manifest
     categories.csv            category, split, and of its imagined pictures, in the same order:
                               pictures (paths in pictures.zip), seeds, addresses, agreements
+    descriptions.csv          the same of the descriptions, for each category, and their texts, as
+                              a JSON list
     pictures.zip              thumbnails of gallery and imagined pictures, to show with results
     originals.zip             the gallery's own files, if bundle.originals asks for them
     confidence.json           when to say that nothing in the gallery fits
@@ -18,6 +21,7 @@ Loading checks every hash. The bundle contains no pickle.
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -29,7 +33,7 @@ import numpy.typing as npt
 import pandas as pd
 from safetensors.numpy import save_file
 
-from components import config, manifest, tables
+from components import config, descriptions, manifest, tables
 from components.confidence.confidence import Confidence
 from components.features.features import Features
 from components.files import folder_aside, read_json, sha256, write_json
@@ -38,6 +42,7 @@ from components.images.decoding import decode
 from components.images.encoding import encode
 from components.images.thumbnails import thumbnail
 from components.index.build import build_index
+from components.kinds import CLASS, DESCRIPTION, Kind
 from components.learning.aggregator import Aggregator, aggregate
 from components.paths import (
     ACCEPTED,
@@ -79,9 +84,14 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             "imagined": features.imagined,
             "accepted": features.accepted,
         }
+        if features.described is not None:
+            queries |= {
+                f"{DESCRIPTION}_{name}": array for name, array in vars(features.described).items()
+            }
+            tables.write(aside / "descriptions.csv", _descriptions(features, drawn))
         save_file(queries, aside / "queries.safetensors")
         tables.write(aside / "gallery.csv", _gallery(features))
-        tables.write(aside / "categories.csv", _categories(features, drawn))
+        tables.write(aside / "categories.csv", _categories(features, drawn, CLASS))
         Confidence.load(CONFIDENCE / "confidence.json").save(aside / "confidence.json")
         _pack(aside, features.gallery["path"], drawn["path"], params.bundle)
         info = {
@@ -136,11 +146,18 @@ def _decent(
 
     shown = fine([DATASET / path for path in features.gallery["path"]], "check gallery")
     kept = fine([ACCEPTED / path for path in drawn["path"]], "check imagined")
-    accepted = features.accepted.copy()
+    accepted, described = features.accepted.copy(), features.described
+    if described is not None:
+        described = replace(described, accepted=described.accepted.copy())
     row = pd.Index(features.categories["category"]).get_indexer(pd.Index(drawn["category"]))
-    accepted[row, drawn.groupby("category").cumcount().to_numpy()] = kept
+    place = drawn.groupby(["category", "kind"]).cumcount().to_numpy()
+    named = (drawn["kind"] == CLASS).to_numpy()
+    accepted[row[named], place[named]] = kept[named]
+    if described is not None:
+        described.accepted[row[~named], place[~named]] = kept[~named]
     decent = replace(
         features,
+        described=described,
         gallery=features.gallery[shown].reset_index(drop=True),
         gallery_clip=features.gallery_clip[shown],
         gallery_vision=features.gallery_vision[shown],
@@ -156,8 +173,16 @@ def _gallery(features: Features) -> pd.DataFrame:
     return rows.drop(columns=["subset", "pixels"])
 
 
-def _categories(features: Features, drawn: pd.DataFrame) -> pd.DataFrame:
-    """The categories, each with lists of what is known of its imagined pictures."""
+def _descriptions(features: Features, drawn: pd.DataFrame) -> pd.DataFrame:
+    """The categories, each with a list of its descriptions, and as in :func:`_categories`."""
+    texts, found = descriptions.load(DATASET), _categories(features, drawn, DESCRIPTION)
+    listed = (json.dumps(texts.get(name, []), ensure_ascii=False) for name in found["category"])
+    return found.assign(texts=list(listed))
+
+
+def _categories(features: Features, drawn: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    """The categories, each with lists of what is known of its imagined pictures of one ``kind``."""
+    drawn = drawn[drawn["kind"] == kind]
     measured = tables.read(
         VALIDATION / "measurements.csv", ("address", "agreement"), "run `dvc repro validate`"
     ).drop_duplicates("address", keep="last")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,9 @@ from safetensors.numpy import load_file
 
 from components import tables
 from components.confidence.confidence import Confidence
+from components.features.queries import Queries
 from components.index.gallery import Gallery
+from components.kinds import DESCRIPTION
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import checked
 
@@ -27,7 +30,8 @@ REMEDY = "get the bundle from the registry again, or run `dvc repro bundle`"
 class Bundle:
     """A loaded bundle. Row i of ``text`` and ``aggregated`` holds the embeddings of row i of
     ``categories``, and of ``imagined`` (C, K, d) those of its imagined pictures, as far as
-    ``accepted`` (C, K) says."""
+    ``accepted`` (C, K) says. ``described`` are the queries by description, with the rows of
+    ``descriptions``; None without descriptions."""
 
     folder: Path
     info: dict[str, Any]
@@ -40,6 +44,8 @@ class Bundle:
     pictures: pd.DataFrame
     categories: pd.DataFrame
     confidence: Confidence
+    described: Queries | None
+    descriptions: pd.DataFrame | None
 
     def picture(self, path: str) -> bytes:
         """The bytes of the picture ``path`` in pictures.zip.
@@ -93,4 +99,15 @@ def load(folder: Path) -> Bundle:
         pictures=tables.read(folder / "gallery.csv", GALLERY, REMEDY),
         categories=tables.read(folder / "categories.csv", CATEGORIES, REMEDY),
         confidence=Confidence.load(folder / "confidence.json"),
+        **_described(folder, queries),
     )
+
+
+def _described(folder: Path, queries: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What the bundle in ``folder`` has of descriptions."""
+    prefix = f"{DESCRIPTION}_"
+    arrays = {k.removeprefix(prefix): v for k, v in queries.items() if k.startswith(prefix)}
+    if not arrays:
+        return {"described": None, "descriptions": None}
+    table = tables.read(folder / "descriptions.csv", (*CATEGORIES, "texts"), REMEDY)
+    return {"described": Queries(**arrays), "descriptions": table}

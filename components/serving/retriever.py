@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from components import config, names
 from components.confidence.confidence import Known, features
 from components.errors import QueryError
 from components.index.gallery import Gallery, top
+from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
 from components.models.vocabulary import Vocabulary
+from components.serving.known import known_query, texts_of
 from components.serving.loading import Bundle
 from components.serving.near_duplicates import DEEPEST, Group, NearDuplicates
 from components.vectors import Array
@@ -40,6 +42,9 @@ class Asked:
     ``words`` is what the models get. ``row`` is that of the known category it names, if any.
     ``vector`` (d_clip,) is its text embedding. ``unknown`` are the words that the text encoder was
     not trained on, and ``truncated`` says that it did not read the end.
+
+    ``kind`` says by what a category is asked for. ``descriptions`` are the texts that describe what
+    is asked for: those of the category, or the one that came with the query (``own``).
     """
 
     query: str
@@ -48,6 +53,9 @@ class Asked:
     vector: Array
     unknown: tuple[str, ...]
     truncated: bool
+    kind: Kind = "class"
+    descriptions: tuple[str, ...] = ()
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class Retriever:
     def __init__(self, bundle: Bundle, encoders: config.Encoders) -> None:
         self.bundle = bundle
         self._templates = encoders.text_templates
+        self._of_descriptions = encoders.description_templates
         self._clip = ClipEncoder(encoders.clip, encoders.clip_revision, share=encoders.memory_share)
         words = Path(encoders.clip) / "tokenizer.json"
         self._vocabulary = Vocabulary(words) if words.is_file() else None
@@ -138,6 +147,44 @@ class Retriever:
             vector=self.embed(words) if row is None else self.bundle.text[row],
             unknown=() if row is not None else tuple(unknown),
             truncated=self._clip.truncates(names.fill(max(self._templates, key=len), words)),
+        )
+
+    def ask_by(self, query: str, kind: Kind, description: str | None) -> Asked:
+        """``query`` asked by one ``kind``: of a known category, by the bundle's descriptions; or
+        by both the query and a ``description`` of its own.
+
+        Raises :class:`QueryError` for a text that is empty or too long, and where there is no
+        description.
+        """
+        asked = self.ask(query)
+        if description is not None:
+            return self._with(asked, description)
+        if kind == CLASS:
+            return asked
+        known = None if asked.row is None else known_query(self.bundle, asked.row, kind)
+        if asked.row is None or known is None:
+            raise QueryError(
+                f"the bundle has no description of {query[:100]!r}: give one as `description`"
+            )
+        texts = tuple(texts_of(self.bundle, asked.row))
+        return replace(asked, vector=known.text, kind=kind, descriptions=texts)
+
+    def _with(self, asked: Asked, description: str) -> Asked:
+        """``asked`` together with a ``description`` of what is meant."""
+        words = names.query_text(description)
+        if not words or len(words) > MAX_QUERY:
+            raise QueryError(f"a description has 1 to {MAX_QUERY} characters")
+        longest = names.fill(max(self._of_descriptions, key=len), words)
+        unknown = self._vocabulary.unknown(words) if self._vocabulary else []
+        vector = self._clip.describe([words], self._of_descriptions)[0]
+        return replace(
+            asked,
+            vector=(asked.vector + vector) / np.float32(2),
+            unknown=(*asked.unknown, *unknown),
+            truncated=asked.truncated or self._clip.truncates(longest),
+            kind=BOTH,
+            descriptions=(words,),
+            own=True,
         )
 
     def embed(self, words: str) -> Array:

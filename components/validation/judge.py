@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from components import config
+from components.kinds import CLASS, DESCRIPTION, Kind
 from components.validation.limit import Limit, mark
 from components.validation.measure import DIGITS, Measured
 from components.vectors import Array
@@ -133,21 +134,33 @@ def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:
     return result
 
 
-def diversity(names: Sequence[str], rows: pd.DataFrame, measured: Measured) -> pd.DataFrame:
-    """One row per category of ``names``: the number of ``accepted`` pictures, and ``diversity``.
+def asked(categories: Sequence[str], rows: pd.DataFrame) -> list[tuple[str, Kind]]:
+    """What pictures were imagined for: the name of each of ``categories``, and the descriptions of
+    those that have some. ``rows`` are the pictures."""
+    described = set(rows.loc[rows["kind"] == DESCRIPTION, "category"])
+    named: list[tuple[str, Kind]] = [(name, CLASS) for name in categories]
+    return named + [(name, DESCRIPTION) for name in categories if name in described]
+
+
+def diversity(
+    queries: Sequence[tuple[str, Kind]], rows: pd.DataFrame, measured: Measured
+) -> pd.DataFrame:
+    """A row for each of ``queries``, a category and the kind of query: the number of ``accepted``
+    pictures, and ``diversity``. The column ``query`` names both.
 
     Diversity is the mean cosine distance between two accepted pictures in the vision encoder's
     space, and NaN for fewer than two. ``rows`` are the judged rows of ``measured``.
     """
     found = []
     sound = (rows["reason"] == "").to_numpy()
-    groups = rows[sound].groupby("category").indices
+    groups = rows[sound].groupby(["category", "kind"]).indices
     fine = measured.vision[sound]
-    for name in names:
-        vectors = fine[groups.get(name, np.empty(0, dtype=int))]
+    for name, kind in queries:
+        vectors = fine[groups.get((name, kind), np.empty(0, dtype=int))]
         count = len(vectors)
         # of unit vectors, the cosines of all ordered pairs sum to |Σv|² - n
         together = (vectors.sum(axis=0) ** 2).sum() - count
         apart = 1 - together / (count * (count - 1)) if count > 1 else np.nan
-        found.append((name, count, apart))
-    return pd.DataFrame(found, columns=["category", "accepted", "diversity"])
+        query = name if kind == CLASS else f"{name} ({kind})"
+        found.append((query, name, kind, count, apart))
+    return pd.DataFrame(found, columns=["query", "category", "kind", "accepted", "diversity"])

@@ -69,4 +69,4 @@ def regenerate(
 
 def _wanted(row: Any) -> Wanted:
     k = int(Path(row.path).stem)  # the file of a category's k-th picture is called k.png
-    return Wanted(row.category, k, row.prompt, row.seed, row.attempt)
+    return Wanted(row.category, k, row.prompt, row.seed, row.kind, row.attempt)

@@ -25,7 +25,7 @@ from components.images.encoding import encode
 from components.images.hashing import thumbnail
 from components.paths import DATASET, IMAGINED
 from components.validation import inspection
-from components.validation.judge import diversity, judge, limits, view_distances
+from components.validation.judge import asked, diversity, judge, limits, view_distances
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, clip_margin
 from components.vectors import normalized
@@ -94,7 +94,7 @@ def distributions(
         if limit.column in tunable
     ]
     checks.append(Limit("diversity", params.validation.min_diversity, None, "are all alike"))
-    tables = {"diversity": diversity(meter.categories.tolist(), rows, found)}
+    tables = {"diversity": diversity(asked(meter.categories.tolist(), rows), rows, found)}
     of_imagined = [
         Distribution(limit, _values(tables.get(limit.column, rows), limit), wrong[limit.column])
         for limit in checks

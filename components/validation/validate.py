@@ -26,11 +26,12 @@ from components.files import folder_aside, write_json, write_text
 from components.imagining.store import Store
 from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
 from components.validation import page, suites
-from components.validation.judge import diversity, limits
+from components.validation.judge import asked, diversity, limits
 from components.validation.measure import Meter
 from components.validation.regeneration import Regenerated, regenerate
 from components.validation.suites import Failure, Rule, Suite
 
+_QUERY = ["category", "kind"]
 _SHOWN = [
     "path",
     "reason",
@@ -66,11 +67,12 @@ def validate(
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     regenerated = regenerate(found, params, meter, store or Store())
-    categories = diversity(names, regenerated.last, regenerated.measured)
+    last = regenerated.last
+    categories = diversity(asked(names, last), last, regenerated.measured)
     categories["text_only"] = categories["accepted"] < params.validation.min_accepted
-    alone = set(categories.loc[categories["text_only"], "category"])
-    sound = regenerated.last["reason"] == ""
-    fine = sound & ~regenerated.last["category"].isin(alone)
+    alone = pd.MultiIndex.from_frame(categories.loc[categories["text_only"], _QUERY])
+    sound = last["reason"] == ""
+    fine = sound & ~pd.MultiIndex.from_frame(last[_QUERY]).isin(alone)
     outcome = np.where(fine, "accepted", np.where(sound, "left to text", "quarantined"))
     with folder_aside(out) as aside:
         judged = _suites(regenerated, categories, params.validation, params.generator.size)
@@ -83,7 +85,7 @@ def validate(
             f"validation of the imagined pictures failed: {'; '.join(report['critical'])}. See"
             f" {out}/index.html, then change the generator or the limits in params.yaml"
         )
-    kept = regenerated.last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
+    kept = last.loc[fine, [*manifest.ACCEPTED_COLUMNS]]
     _accept(kept, compress(regenerated.measured.files, fine), accepted)
     return report
 
@@ -148,7 +150,7 @@ def _suites(
         Suite(
             "categories",
             categories,
-            "category",
+            "query",
             [
                 Rule("accepted", params.min_accepted, None, "left to text alone", "warning"),
                 Rule("text_only", None, 0, "left to text alone, too many", "critical", share),
@@ -173,5 +175,5 @@ def _report(
         "quarantined": last[last != ""].value_counts().sort_index().to_dict(),
         "accepted": int(categories.loc[~categories["text_only"], "accepted"].sum()),
         "fewest_accepted": int(categories["accepted"].min()),
-        "text_only": categories.loc[categories["text_only"], "category"].tolist(),
+        "text_only": categories.loc[categories["text_only"], "query"].tolist(),
     }

@@ -1,0 +1,60 @@
+"""How good queries by name, by description and by both are, on the categories that have all three.
+
+They rank the same gallery, corrected for hubness by the names: the names of the categories are
+known, whatever is asked by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from components import config
+from components.features.features import Features
+from components.index.gallery import Gallery
+from components.kinds import BOTH, CLASS, DESCRIPTION
+from components.learning.aggregator import Aggregator, aggregate
+from components.learning.analysis import estimates, figures, gains, per_category
+
+
+def by_kind(features: Features, gallery: Gallery, model: Aggregator) -> pd.DataFrame:
+    """The rows of :func:`components.learning.analysis.per_category` for each kind of query, with
+    the column ``kind``, of the categories that have a description; none without descriptions."""
+    tables = []
+    for kind in features.kinds:
+        found = features.of(kind)
+        frame = per_category(found, gallery, aggregate(model, found), model.fusion_weight)
+        tables.append(frame.assign(kind=kind))
+    frame = pd.concat(tables, ignore_index=True)
+    asked = features.categories["category"][features.of(DESCRIPTION).asked()]
+    keep = frame["category"].isin(asked) & (features.described is not None)
+    return frame[keep].reset_index(drop=True)
+
+
+def summarise_kinds(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
+    """``{"kinds": {kind: {"map": …, "gain": …}}, "both": {group: {"better": kind, …}}}``, from the
+    result of :func:`by_kind`; empty for an empty one.
+
+    ``map`` and ``gain`` are those of :func:`components.learning.analysis.summarise`. The part
+    ``both`` is the fused mAP by both minus that by name or by description, whichever is
+    ``better``, with its ``mean``, ``low`` and ``high``.
+    """
+    if frame.empty:
+        return {}
+    found = {str(kind): estimates(part, params) for kind, part in frame.groupby("kind")}
+    fused = {kind: of["fused"] for kind, of in found.items()}
+    both = {}
+    for group, estimate in fused[BOTH].items():
+        better = max((CLASS, DESCRIPTION), key=lambda kind: fused[kind][group].mean)
+        both[group] = {"better": better, **(estimate - fused[better][group]).figures()}
+    return {
+        "kinds": {
+            kind: {
+                "map": {score: figures(groups) for score, groups in of.items()},
+                "gain": figures(gains(of)),
+            }
+            for kind, of in found.items()
+        },
+        "both": both,
+    }
