@@ -97,6 +97,7 @@ class Web:
             "examples": _examples(list(self._worker.bundle.categories["category"])),
             "columns": self._worker.retriever.columns,
             "originals": self._worker.bundle.has_originals,
+            "described": self._worker.bundle.described is not None,
             "images": info["generator"]["images_per_category"],
         }
         return JSONResponse(self._worker.served.bundle.model_dump() | info | offered)

@@ -35,7 +35,7 @@ from ops.processes import lines_of, running
 from ops.progress import Board, Display
 from ops.record import Event
 from ops.services import Supervisor
-from ops.summary import facts, figures, not_promoted, outcome, summarise
+from ops.summary import by_kind, facts, figures, not_promoted, outcome, summarise
 
 LOG = HOME / "logs" / "run.log"
 SUMMARY = ROOT / "reports" / "summary.json"
@@ -119,7 +119,9 @@ def run(console: Console) -> dict[str, Any]:
     then = page if scheduled else f"make serve, then {page}"
     if summary["bento"]["tag"] is None:
         then = "see below: nothing can be served yet"
-    console.print(figures(_metrics()), facts(summary, time.monotonic() - began, then))
+    metrics = _metrics()
+    tables = [table for table in (figures(metrics), by_kind(metrics)) if table is not None]
+    console.print(*tables, facts(summary, time.monotonic() - began, then))
     why_not = not_promoted(events)
     if why_not is not None:
         console.print(why_not, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.errors import EidolonError
+from components.kinds import CLASS
 from components.paths import VALIDATION, VERDICT
 from ops.record import Event
 
@@ -43,10 +44,7 @@ def summarise(
     registered = result(events, "register")
     runs = {name: result(events, name) for name in stages}
     return {
-        "map": {
-            kind: {group: groups[group].get("mean") for group in GROUPS}
-            for kind, groups in metrics["map"].items()
-        },
+        "map": _maps(metrics),
         "gain": {"unseen": {k: metrics["gain"]["unseen"].get(k) for k in ("mean", "low", "high")}},
         "lambda": metrics["lambda"],
         "mlflow": {key: registered[key] for key in ("run_id", "model", "version")},
@@ -56,6 +54,34 @@ def summarise(
         },
         "query": dict(query),
     }
+
+
+def _maps(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """mAP by score, by group, and by the kind of query. Without descriptions there is one kind."""
+    kinds = {kind: of["map"] for kind, of in metrics.get("kinds", {}).items()}
+    kinds = kinds or {CLASS: metrics["map"]}
+    return {
+        score: {
+            group: {kind: of[score][group].get("mean") for kind, of in kinds.items()}
+            for group in GROUPS
+        }
+        for score in metrics["map"]
+    }
+
+
+def by_kind(metrics: Mapping[str, Any]) -> Table | None:
+    """mAP of unseen categories by the kind of query; ``None`` without descriptions."""
+    if "kinds" not in metrics:
+        return None
+    table = Table(title="Unseen categories, asked for in three ways", box=SIMPLE_HEAD)
+    for column in ("", *metrics["map"], "fused − text"):
+        table.add_column(column, no_wrap=True)
+    names = {"class": "by name", "description": "by description", "both": "by both"}
+    for kind, name in names.items():
+        of = metrics["kinds"][kind]
+        row = [_interval(groups["unseen"], "") for groups in of["map"].values()]
+        table.add_row(name, *row, _interval(of["gain"]["unseen"], "+"))
+    return table
 
 
 def figures(metrics: Mapping[str, Any]) -> Table:

@@ -26,6 +26,7 @@ from components.imagining.drawing import draw
 from components.imagining.generator import Generator
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
+from components.kinds import CLASS
 from components.learning.selection import grid
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
@@ -116,7 +117,7 @@ def make(params: config.Params, seed: int) -> World:
     folder.mkdir(parents=True, exist_ok=True)
     with chdir(folder):
         _stages(chosen)
-        features = Features.load()
+        features = Features.load().of(CLASS)  # the ideas are compared on names
         clip = ClipEncoder(chosen.encoders.clip, chosen.encoders.clip_revision)
         vision = VisionEncoder(chosen.encoders.vision, chosen.encoders.vision_revision)
         unseen = features.categories["category"].iloc[features.rows("unseen")].tolist()
@@ -191,6 +192,7 @@ def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEnco
 def _through_clip(features: Features, clip: ClipEncoder) -> Array:
     """(C, K, d_clip), in the order of ``features.imagined``."""
     frame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "make ablation")
+    frame = frame[frame["kind"] == CLASS]
     order = {name: i for i, name in enumerate(features.categories["category"])}
     (vectors,) = encode([ACCEPTED / path for path in frame["path"]], "accepted", clip)
     grid = np.zeros((*features.accepted.shape, vectors.shape[1]), dtype=np.float32)

@@ -44,6 +44,23 @@ def test_known_category_shows_results_and_imagined_pictures(
     assert complaints == []
 
 
+def test_a_category_is_asked_for_by_descriptions_and_the_address_keeps_it(page: Page) -> None:
+    search(page, NAMES[0])
+    answered(page, NAMES[0])
+    page.get_by_text("Options and filters").click()
+    page.get_by_label("Ask for a known category").select_option("by both")
+    expect(page.locator("#chips")).to_contain_text("by name and descriptions")
+    assert "kind=both" in page.url
+    page.get_by_label("That is, in other words").fill("crimson and bright")
+    page.get_by_label("That is, in other words").press("Tab")
+    expect(page.locator("#chips")).to_contain_text("that is: crimson and bright")
+    answered(page, NAMES[0])
+    page.reload()
+    expect(page.locator("#chips")).to_contain_text("that is: crimson and bright")
+    search(page, NAMES[1])
+    expect(page.locator("#chips > li")).to_have_count(0)
+
+
 def test_text_answers_first_then_pictures_arrive_one_by_one_and_hits_move(
     browser: Browser, served: Served, complaints: list[str]
 ) -> None:

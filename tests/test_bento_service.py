@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from components.index.gallery import top
+from components.kinds import BOTH, CLASS, DESCRIPTION, KINDS
+from components.serving.known import known_query
 from components.serving.loading import load
 from tests.toy import NAMES, ROOT
 
@@ -53,6 +55,45 @@ def test_known_category_gives_what_the_bundle_gives_offline(
         ("hubness", scores.hubness),
     ):
         assert np.allclose([h[field] for h in answer["hits"]], expected[0, best], atol=1e-5)
+
+
+def test_a_known_category_is_asked_for_by_its_descriptions_too(
+    served: Served, client: httpx.Client
+) -> None:
+    answers = {kind: search(client, query=KNOWN, kind=kind, k=5) for kind in KINDS}
+    assert [answers[kind]["kind"] for kind in KINDS] == list(KINDS)
+    drawn = {kind: [one["id"] for one in answers[kind]["imagined"]] for kind in KINDS}
+    assert len(set(drawn[CLASS]) | set(drawn[DESCRIPTION])) == 4
+    assert drawn[BOTH] == [drawn[CLASS][0], drawn[DESCRIPTION][0]]
+    bundle = load(served.project / "artifacts" / "bundle")
+    row = list(bundle.categories["category"]).index(KNOWN)
+    for kind, answer in answers.items():
+        known = known_query(bundle, row, kind)
+        assert known is not None and answer["known"] and answer["degraded"] is None
+        texts = {h["id"]: h["text_score"] for h in answer["hits"]}
+        rows = [list(bundle.pictures["path"]).index(path) for path in texts]
+        given = bundle.gallery.clip[rows] @ known.text
+        np.testing.assert_allclose(list(texts.values()), given, atol=1e-5)
+    for query, kind in ((NAMES[1], "description"), ("a purple zebra", "both")):
+        refused = client.post("/search", json={"query": query, "kind": kind})
+        assert refused.status_code == 400
+        assert "give one as `description`" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("query", [KNOWN, "a purple zebra"])
+def test_a_description_of_ones_own_is_imagined_beside_the_query(
+    client: httpx.Client, query: str
+) -> None:
+    alone = search(client, query=query)
+    answer = search(client, query=query, description="spotted emerald disc")
+    assert answer["kind"] == "both" and answer["mode"] == "fused"
+    assert answer["known"] == alone["known"] and len(answer["imagined"]) == 2
+    first, second = (one["id"] for one in answer["imagined"])
+    assert first == alone["imagined"][0]["id"] and second not in alone["seeds"]
+    described = search(client, query="spotted emerald disc", mode="text", k=1)
+    assert answer["hits"] != alone["hits"] and described["kind"] == "class"
+    refused = client.post("/search", json={"query": query, "description": " "})
+    assert refused.status_code == 400 and "a description has 1 to" in refused.json()["error"]
 
 
 def test_known_category_names_its_bundle_models_seeds_and_pictures(

@@ -86,8 +86,10 @@ def test_a_model_is_pinned_or_lies_where_the_stages_follow_it(tmp_path: Path) ->
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     paths = {"dataset.adapter": "folder", "dataset.source": "~/photos", "dataset.splits": "~/lists"}
+    paths["dataset.descriptions"] = "~/texts.json"
     found = config.load(write(tmp_path, paths)).dataset
     assert (found.source, found.splits) == (Path("/home/me/photos"), Path("/home/me/lists"))
+    assert found.descriptions == Path("/home/me/texts.json")
 
 
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path: Path) -> None:

@@ -173,9 +173,11 @@ def test_the_last_digits_of_features_change_no_tracked_figure(tmp_path: Path) ->
         evaluated(given, tmp_path / place)
         tables = (tmp_path / place / "out").glob("*.[cj]s*")
         written.append({file.name: file.read_text() for file in tables})
-    assert set(written[0]) == {"metrics.json", "per_category.csv", "sweep.csv", "pictures.csv"}
+    assert set(written[0]) == {
+        *("metrics.json", "per_category.csv", "per_kind.csv", "sweep.csv", "pictures.csv")
+    }
     assert written[0] == written[1]
-    for name in ("per_category.csv", "sweep.csv", "pictures.csv"):
+    for name in ("per_category.csv", "per_kind.csv", "sweep.csv", "pictures.csv"):
         table = pd.read_csv(tmp_path / "one" / "out" / name).select_dtypes("number")
         pd.testing.assert_frame_equal(table, table.round(DIGITS))
 
@@ -194,7 +196,7 @@ def evaluated(features: Features, folder: Path) -> dict[str, object]:
     pictures["split"] = pictures["category"].map(split)
     drawn = pd.DataFrame(
         [
-            {"path": f"{name}/{k}.png", "category": name}
+            {"path": f"{name}/{k}.png", "category": name, "kind": "class"}
             for name in features.categories["category"]
             for k in range(planted.IMAGINED)
         ]

@@ -67,6 +67,21 @@ def on(rows: np.ndarray, column: int | None, by: float) -> Floats:
     return found
 
 
+def test_queries_by_description_are_slices_of_their_own() -> None:
+    """They block what is worse at them. What a version cannot answer is not compared."""
+    same, by = version(), np.full(SEEN + NEW, 0.8)
+    by[::3] = np.nan  # these categories have no description
+    good = Precisions(same.fused, same.text, {"description": by, "both": by})
+    bad = Precisions(same.fused, same.text, {"description": by - 0.05, "both": by})
+    assert judged(good, good).passed
+    refused = judged(bad, good)
+    assert not refused.passed and "in the slice “by description”" in refused.reason
+    names = [part.name for part in refused.comparisons[0].slices]
+    assert names[-2:] == ["by description", "by both"]
+    assert refused.comparisons[0].slices[-1].categories == np.isfinite(by).sum()
+    assert judged(bad, same).passed and judged(same, good).passed
+
+
 @given(spread=st.floats(0, 0.1), seed=st.integers(0, 99))
 @settings(max_examples=25)
 def test_the_same_version_passes_whatever_it_scores(spread: float, seed: int) -> None:

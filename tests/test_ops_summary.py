@@ -14,7 +14,7 @@ from ops import record
 from ops.progress import Board
 from ops.record import Event
 from ops.run import explained
-from ops.summary import facts, figures, not_promoted, outcome, summarise
+from ops.summary import by_kind, facts, figures, not_promoted, outcome, summarise
 
 STAGES = ["dataset", "train"]
 
@@ -80,7 +80,7 @@ def test_the_table_says_what_has_no_interval_and_no_image_figure() -> None:
     assert "too few" not in printed(metrics())
     summary = summarise(events(), few, {}, STAGES, None)
     assert summary["gain"]["unseen"] == {"mean": 0.625, "low": None, "high": None}
-    assert summary["map"]["fused"]["unseen_only"] is None
+    assert summary["map"]["fused"]["unseen_only"] == {"class": None}
 
 
 def test_the_summary_has_all_its_keys() -> None:
@@ -89,7 +89,7 @@ def test_the_summary_has_all_its_keys() -> None:
     summary = summarise(events(), metrics(), query, STAGES, "eidolon:v3")
     assert summary == {
         "map": {
-            kind: dict.fromkeys(("seen", "unseen", "unseen_only", "harmonic"), 0.5)
+            kind: {key: {"class": 0.5} for key in ("seen", "unseen", "unseen_only", "harmonic")}
             for kind in ("text", "image", "fused")
         },
         "gain": {"unseen": {"mean": 0.5, "low": 0.25, "high": 0.75}},
@@ -118,6 +118,21 @@ def test_the_summary_has_all_its_keys() -> None:
         "make serve",
     ):
         assert part in text
+
+
+def test_each_kind_of_query_has_its_figures() -> None:
+    one = metrics()
+    lower = {"mean": 0.25, "low": 0.125, "high": 0.375}
+    described = {
+        "map": {score: dict.fromkeys(groups, lower) for score, groups in one["map"].items()},
+        "gain": one["gain"],
+    }
+    one["kinds"] = {"class": metrics(), "description": described, "both": metrics()}
+    found = summarise(events(), one, {}, STAGES, None)["map"]["fused"]["unseen"]
+    assert found == {"class": 0.5, "description": 0.25, "both": 0.5}
+    assert by_kind(metrics()) is None
+    table = by_kind(one)
+    assert table is not None and table.row_count == 3
 
 
 def test_a_refused_version_is_reported_with_the_way_to_overrule_it() -> None:

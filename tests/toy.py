@@ -6,6 +6,7 @@ that.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,14 @@ NAMES = (
     "pink dotted arrow",
     "teal striped square",
 )
+DESCRIPTIONS = {
+    "red plain star": ["scarlet, solid star", "solid crimson star"],
+    "blue dotted heart": ["azure, spotted heart"],
+    "green plain bolt": ["solid emerald lightning", "emerald lightning"],
+    "pink dotted arrow": "rose, spotted arrow",
+}
+"""Half of the categories have descriptions."""
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -103,7 +112,10 @@ def make_project(root: Path) -> Path:
     """Write models, pictures, params.yaml and an empty collection under ``root``; run no stage."""
     save_models(root / "models")
     save_pictures(root / "pictures")
-    save_params(root, params(root / "models", root / "pictures"))
+    values = params(root / "models", root / "pictures")
+    (root / "descriptions.json").write_text(json.dumps(DESCRIPTIONS))
+    values["dataset"]["descriptions"] = str(root / "descriptions.json")
+    save_params(root, values)
     return root
 
 

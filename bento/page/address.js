@@ -2,10 +2,11 @@
 
 export const DEFAULTS = {
   q: "", like: "", k: 24, page: 1, mode: "auto", weight: null, images: null, seed: null,
-  drop: [], exclude: "", filter: {}, group: false, compare: false,
+  drop: [], exclude: "", kind: "class", description: "", filter: {}, group: false, compare: false,
 };
 export const COUNTS = [12, 24, 60];
 export const MODES = ["auto", "text", "image", "fused"];
+export const KINDS = ["class", "description", "both"];
 export const MOST_IMAGES = 16;
 const MOST_PAGES = 1000; // the service passes over 100,000 pictures at most
 
@@ -35,6 +36,8 @@ export function read(search) {
     seed: number(given.get("seed"), 0, 2 ** 31 - 1),
     drop: given.getAll("drop").slice(0, 100),
     exclude: text("exclude"),
+    kind: KINDS.includes(text("kind")) ? text("kind") : "class",
+    description: text("description"),
     filter,
     group: given.has("group"),
     compare: given.has("compare"),
@@ -58,11 +61,12 @@ export function write(state) {
 
 // The search as the service takes it.
 export function body(state) {
-  const { q, k, page, mode, weight, images, seed, drop, exclude, filter, group, like } = state;
+  const { q, k, page, mode, weight, images, seed, drop, exclude, kind, description, filter, group, like } = state;
   const common = { k, ...(page > 1 && { offset: (page - 1) * k }), ...(group && { group }),
     ...(Object.keys(filter).length && { filter }) };
   if (like) return { id: like, ...common };
   return { query: q, ...common, ...(mode !== "auto" && { mode }),
     ...(weight !== null && { weight }), ...(images !== null && { images }),
-    ...(seed !== null && { seed }), ...(drop.length && { drop }), ...(exclude && { exclude }) };
+    ...(seed !== null && { seed }), ...(drop.length && { drop }), ...(exclude && { exclude }),
+    ...(description ? { description } : kind !== "class" && { kind }) };
 }

@@ -5,6 +5,7 @@ import { at, button, icon, make, number } from "./dom.js";
 import { go, state } from "./state.js";
 
 const MODES = { text: "words alone", image: "imagination alone", fused: "words and imagination, always" };
+const KINDS = { description: "by the bundle’s descriptions", both: "by name and descriptions" };
 let categories = [];
 
 const set = (changes) => go({ page: 1, ...changes });
@@ -28,6 +29,8 @@ export function showOptions() {
   at("images").value = state.images ?? "";
   at("seed").value = state.seed ?? "";
   at("exclude").value = state.exclude;
+  at("kind").value = state.kind;
+  at("description").value = state.description;
   at("compare").setAttribute("aria-pressed", String(state.compare));
   at("group").setAttribute("aria-pressed", String(state.group));
   const chips = [];
@@ -35,6 +38,8 @@ export function showOptions() {
     for (const one of values) chips.push(chip(`${column}: ${one}`, { filter: without(column, one) }));
   }
   if (state.exclude) chips.push(chip(`not: ${state.exclude}`, { exclude: "" }));
+  if (state.description) chips.push(chip(`that is: ${state.description}`, { description: "", drop: [] }));
+  else if (state.kind !== "class") chips.push(chip(KINDS[state.kind], { kind: "class", drop: [] }));
   if (state.mode !== "auto") chips.push(chip(`ranked by ${MODES[state.mode]}`, { mode: "auto" }));
   if (state.images !== null) chips.push(chip(`${state.images} imagined pictures`, { images: null, drop: [] }));
   if (state.seed !== null) chips.push(chip(`seed ${state.seed}`, { seed: null, drop: [] }));
@@ -53,7 +58,8 @@ function suggest() {
 }
 
 // Offer the gallery's columns, and the values of those that are known.
-export async function offer(columns) {
+export async function offer(columns, described) {
+  at("by-kind").hidden = !described;
   at("column").replaceChildren(...columns.map((one) => make("option", {}, one)));
   categories = (await get("categories")).categories;
   suggest();
@@ -78,6 +84,8 @@ export function listen() {
     });
   }
   at("exclude").addEventListener("change", () => set({ exclude: at("exclude").value.trim() }));
+  at("kind").addEventListener("change", () => set({ kind: at("kind").value, description: "", drop: [] }));
+  at("description").addEventListener("change", () => set({ description: at("description").value.trim(), kind: "class", drop: [] }));
   at("column").addEventListener("change", suggest);
   at("add-filter").addEventListener("click", addFilter);
   at("value").addEventListener("keydown", (event) => {

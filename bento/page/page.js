@@ -65,8 +65,8 @@ async function start() {
   if (state.q) at("query").value = state.q; // else a person may be typing already
   document.body.classList.toggle("fresh", !location.search); // an answer will follow
   try {
-    const { columns } = await loadBundle(submit);
-    offer(columns).catch(() => {}); // the values are only suggestions
+    const { columns, described } = await loadBundle(submit);
+    offer(columns, described).catch(() => {}); // the values are only suggestions
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) {
       refused(error, start);

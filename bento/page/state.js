@@ -42,4 +42,4 @@ export function go(changes, { quiet = false, replace = false, picture = null } =
 export const like = (id) => go({ ...newWords(""), like: id });
 
 // Other words are another search: what was dropped or drawn for the old ones does not count.
-export const newWords = (q) => ({ q, like: "", page: 1, drop: [], images: null, seed: null });
+export const newWords = (q) => ({ q, like: "", page: 1, drop: [], images: null, seed: null, kind: "class", description: "" });

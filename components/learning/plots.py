@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from components import manifest
 from components.features.features import Features
 from components.images import decoding
+from components.kinds import CLASS
 
 COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
@@ -68,7 +69,7 @@ def fusion_weight_sweep(curve: pd.DataFrame, chosen: float, path: Path) -> None:
 
 def imagined_grid(accepted: Path, dataset: Path, path: Path) -> None:
     """Unseen categories: three imagined pictures above three real ones."""
-    drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    drawn = _named(accepted)
     real = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     real = real[(real["subset"] == "gallery") & (real["split"] == "unseen")]
     names = real["category"].unique()
@@ -116,7 +117,7 @@ def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) ->
     if not shown:
         _nothing("no category is unseen", path)
         return
-    drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    drawn = _named(accepted)
     many = int(drawn.groupby("category").size().max())
     hits = max(len(strip.text) for strip in shown)
     widths = [many, hits, hits]
@@ -145,6 +146,12 @@ def strips(shown: Sequence[Strip], accepted: Path, dataset: Path, path: Path) ->
         fontsize=10,
     )
     _save(figure, path)
+
+
+def _named(accepted: Path) -> pd.DataFrame:
+    """The manifest of the pictures that were imagined for names."""
+    drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
+    return drawn[drawn["kind"] == CLASS]
 
 
 def _strip(axes: Axes, files: Sequence[Path], right: Sequence[bool | None], room: int) -> None:
