@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -22,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import faults
+from benchmarks.apart import served_apart
 from components import config
-from components.errors import EidolonError, one_sentence
+from components.errors import one_sentence
 from components.paths import BUNDLE
 
 KNOWN = 400  # known queries for each number of callers
@@ -177,30 +175,17 @@ async def _first_events(client: httpx.AsyncClient, texts: Texts, table: Table) -
 
 def main() -> None:
     """Measure the service on what `make run` left (docs/benchmarks.md)."""
-    if not BUNDLE.is_dir():
-        raise EidolonError(f"{BUNDLE} is missing: run `make run`")
-    with tempfile.TemporaryDirectory(prefix="eidolon-bench-") as place:
-        os.environ |= {"EIDOLON_HOME": place, "BENTOML_HOME": f"{place}/bentoml"}
-        from bento import homes
-
-        homes.settle()
-        from bento.server import served
-        from bento.store import build
-
-        found, _, _ = build(BUNDLE, 1, config.load().serve)
-        folder = Path(place) / "served"
-        folder.mkdir()
-        table = Table(title="p50 / p95 / p99, requests per second")
-        for column in ("what", "baseline", "measured", "ratio"):
-            table.add_column(column)
-        with served(str(found.tag), folder, timeout=300) as url:
-            listed = httpx.get(f"{url}/categories", trust_env=False).json()["categories"]
-            names: list[Any] = [row["category"] for row in listed]
-            asyncio.run(measure(url, names, Texts(names), table))
-            for process in faults.server_at(int(url.rpartition(":")[2])):
-                used = process.memory_full_info().uss / 2**20
-                kind = faults.kind_of(process)
-                table.add_row(f"memory of a process: {kind}", "", f"{used:.0f} MiB", "")
+    table = Table(title="p50 / p95 / p99, requests per second")
+    for column in ("what", "baseline", "measured", "ratio"):
+        table.add_column(column)
+    with served_apart(config.load().serve) as url:
+        listed = httpx.get(f"{url}/categories", trust_env=False).json()["categories"]
+        names: list[Any] = [row["category"] for row in listed]
+        asyncio.run(measure(url, names, Texts(names), table))
+        for process in faults.server_at(int(url.rpartition(":")[2])):
+            used = process.memory_full_info().uss / 2**20
+            kind = faults.kind_of(process)
+            table.add_row(f"memory of a process: {kind}", "", f"{used:.0f} MiB", "")
     Console(width=150).print(table)
 
 

@@ -8,15 +8,13 @@ requests are those that nobody should send, and nothing is killed.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import repeat, takewhile
-from pathlib import Path
 from random import Random
 from typing import Annotated
 
@@ -27,10 +25,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.apart import served_apart
 from benchmarks.asking import Ask, Asking, WrongError
 from benchmarks.faults import imaginers, plant, resident, server_at
 from components import config
-from components.errors import EidolonError, one_sentence
+from components.errors import one_sentence
 from components.paths import BUNDLE
 from components.serving.loading import load
 
@@ -160,26 +159,12 @@ def main(
 ) -> None:
     """Ask a Bento of the bundle everything while its generator fails and is killed, and judge each
     answer. The exit status is 1 when one is wrong, or when memory grew."""
-    if not BUNDLE.is_dir():
-        raise EidolonError(f"{BUNDLE} is missing: run `make run`")
-    with tempfile.TemporaryDirectory(prefix="eidolon-soak-") as place:
-        os.environ |= {"EIDOLON_HOME": place, "BENTOML_HOME": f"{place}/bentoml"}
-        from bento import homes
-
-        homes.settle()
-        from bento.server import served
-        from bento.store import build
-
-        serve = config.load().serve.model_copy(update=SHORT)
-        found, _, _ = build(BUNDLE, 1, serve)
-        if not bad:
-            plant(Path(found.path_of("src")), ASLEEP, SHARE)
-        folder = Path(place) / "served"
-        folder.mkdir()
+    serve = config.load().serve.model_copy(update=SHORT)
+    faulty = None if bad else partial(plant, asleep=ASLEEP, share=SHARE)
+    with served_apart(serve, faulty) as url:
         began = time.monotonic()
-        with served(str(found.tag), folder, timeout=300) as url:
-            soak = asyncio.run(soaked(url, requests, bad))
-        report(soak, time.monotonic() - began)
+        soak = asyncio.run(soaked(url, requests, bad))
+    report(soak, time.monotonic() - began)
     if soak.wrong or soak.grown():
         sys.exit(1)
 
