@@ -174,7 +174,12 @@ def main(
     told = report(found, params.evaluate)
     show(told["kinds"], Console(width=130))
     if out is not None:
-        write_json(out, _known({"seed": seed, **told}))
+        write(out, told)
+
+
+def write(path: Path, told: dict[str, Any]) -> None:
+    """Write a :func:`report` as JSON."""
+    write_json(path, _known(told))
 
 
 def _known(value: Any) -> Any:

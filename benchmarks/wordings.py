@@ -54,10 +54,12 @@ def wordings(
         rng.shuffle(drawn)
         some: dict[tuple[str, str | None], Wording] = {}
         for text, exclude, fits in drawn:
+            if len(some) == count:
+                break
             right = frozenset(one.name for one in known if fits(one))
             if right and names.fold(text) not in left_out:
                 some.setdefault((text, exclude), Wording(kind, text, right, exclude))
-        found += list(some.values())[:count]
+        found += some.values()
     return found
 
 
