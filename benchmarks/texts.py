@@ -32,12 +32,11 @@ from components.paths import CONFIDENCE, DATASET
 from components.progress import track
 
 ENOUGH = 0.95
-"""The share of the texts of a kind of which the service must say that it did not understand them,
-where fused does not beat text."""
+"""Of the texts of which fused is no better than text, the share of which the service must say that
+it did not understand them."""
 
-BEATS, ELSEWHERE, SAYS, NEITHER, FEW = (
+BEATS, SAYS, NEITHER, FEW = (
     "fused beats text",
-    "fused beats text where nothing is said",
     "says so",
     "neither",
     "too few texts to tell",
@@ -63,34 +62,11 @@ def summary(found: Sequence[Measured], rules: config.Evaluate) -> dict[str, Any]
     """The figures of texts of one kind.
 
     ``figures`` has the mean of each measure by mode, and ``gain`` the paired difference of fused
-    and text with its 95 % bootstrap interval over texts. ``silent`` is the same for the texts of
-    which the service says nothing. The shares are of all texts.
+    and text with its 95 % bootstrap interval over texts. The shares are of all texts, and
+    ``said_of_no_better`` of the texts whose mAP is ``no_better`` fused than by text.
     """
-    silent = [one for one in found if not one.said]
-    means = {
-        measure: {mode: _mean([one.figures[mode][measure] for one in found]) for mode in MODES}
-        for measure in MEASURES
-    }
-    gain = _gain(found, rules)
-    shares = {
-        "not_relevant": _mean([not one.relevant for one in found]),
-        "unknown_words": _mean([bool(one.unknown) for one in found]),
-        "said": _mean([one.said for one in found]),
-        "by_text": _mean([one.mode == "text" for one in found]),
-    }
-    rest = _gain(silent, rules)
-    return {
-        "texts": len(found),
-        "figures": means,
-        "gain": gain,
-        "silent": {"texts": len(silent), "gain": rest},
-        **shares,
-        "holds": _holds(gain["mAP"], rest["mAP"], shares["said"]),
-    }
-
-
-def _gain(found: Sequence[Measured], rules: config.Evaluate) -> dict[str, dict[str, float]]:
-    return {
+    no_better = [one for one in found if one.gain[MEASURES[0]] <= 0]
+    gain = {
         measure: bootstrap(
             np.array([one.gain[measure] for one in found], dtype=np.float64),
             samples=rules.bootstrap,
@@ -99,6 +75,21 @@ def _gain(found: Sequence[Measured], rules: config.Evaluate) -> dict[str, dict[s
         ).figures()
         for measure in MEASURES
     }
+    said = _mean([one.said for one in no_better])
+    return {
+        "texts": len(found),
+        "figures": {
+            measure: {mode: _mean([one.figures[mode][measure] for one in found]) for mode in MODES}
+            for measure in MEASURES
+        },
+        "gain": gain,
+        "not_relevant": _mean([not one.relevant for one in found]),
+        "unknown_words": _mean([bool(one.unknown) for one in found]),
+        "by_text": _mean([one.mode == "text" for one in found]),
+        "no_better": len(no_better),
+        "said_of_no_better": said,
+        "holds": _holds(gain[MEASURES[0]], said),
+    }
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -106,11 +97,9 @@ def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(known)), DIGITS) if known else float("nan")
 
 
-def _holds(gain: dict[str, float], silent: dict[str, float], said: float) -> str:
+def _holds(gain: dict[str, float], said: float) -> str:
     if gain.get("low", 0.0) > 0:
         return BEATS
-    if silent.get("low", 0.0) > 0:
-        return ELSEWHERE
     if said >= ENOUGH:
         return SAYS
     return NEITHER if "low" in gain else FEW
@@ -126,13 +115,13 @@ def show(kinds: dict[str, dict[str, Any]], console: Console) -> None:
             head = (kind, str(one["texts"])) if first else ("", "")
             table.add_row(*head, measure, *cells, _shown(one["gain"][measure]))
     console.print(table)
-    table = Table("texts", "nothing fits", "unknown words", "by text", "silent", "fused - text")
+    table = Table("texts", "nothing fits", "unknown words", "by text", "no better", "of these said")
     table.add_column("holds")
     for kind, one in kinds.items():
-        shares = [f"{one[name]:.2f}" for name in ("not_relevant", "unknown_words", "by_text")]
-        silent = one["silent"]
-        rest = _shown(silent["gain"]["mAP"])
-        table.add_row(kind, *shares, str(silent["texts"]), rest, one["holds"])
+        names = ("not_relevant", "unknown_words", "by_text")
+        shares = [f"{one[name]:.2f}" for name in names]
+        said = f"{one['said_of_no_better']:.2f}" if one["no_better"] else ""
+        table.add_row(kind, *shares, str(one["no_better"]), said, one["holds"])
     console.print(table)
 
 

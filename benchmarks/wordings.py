@@ -100,12 +100,14 @@ def _names(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
         yield one.name, None, _own(one)
 
 
-def _several_categories(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
-    for shape in SHAPES:
-        for colour in COLOURS:
-            yield f"{colour} {shape}", None, _fits(colour, None, shape)
-        for pattern in PATTERNS:
-            yield f"{pattern} {shape}", None, _fits(None, pattern, shape)
+def _several_patterns(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
+    for colour, shape in product(COLOURS, SHAPES):
+        yield f"{colour} {shape}", None, _fits(colour, None, shape)
+
+
+def _several_colours(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
+    for pattern, shape in product(PATTERNS, SHAPES):
+        yield f"{pattern} {shape}", None, _fits(None, pattern, shape)
 
 
 def _several_objects(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
@@ -189,7 +191,8 @@ def _scripts(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate
 
 KINDS: dict[str, Callable[[Sequence[Emblem], random.Random], Iterator[Candidate]]] = {
     "names of categories (control)": _names,
-    "several categories": _several_categories,
+    "several categories: red star": _several_patterns,
+    "several categories: dotted star": _several_colours,
     "several objects": _several_objects,
     "negation in words": _negation,
     "negation by `exclude`": _excluded,
