@@ -47,7 +47,7 @@ def wordings(
     """
     known, held = _emblems(categories), _emblems(unseen)
     left_out = {names.fold(text) for text in fitted}
-    found = []
+    found: list[Wording] = []
     for kind, candidates in KINDS.items():
         rng = random.Random(f"{seed} {kind}")
         drawn = list(candidates(held, rng))
