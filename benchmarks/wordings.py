@@ -166,10 +166,17 @@ def misspelled(word: str, rng: random.Random) -> str:
             before[:-1] + letter + before[-1] + after,
             before + 2 * letter + after,
             before + after,
-            before + rng.choice(BESIDE[letter]) + after,
+            before + rng.choice(_beside(letter)) + after,
         )
         if (found := rng.choice(slips)) not in WORDS:
             return found
+
+
+def _beside(letter: str) -> str:
+    """The letters to the left and the right of ``letter`` on the keyboard."""
+    row = next(row for row in KEYS if letter in row)
+    at = row.index(letter)
+    return row[max(at - 1, 0) : at] + row[at + 1 : at + 2]
 
 
 def _unknown_words(unseen: Sequence[Emblem], rng: random.Random) -> Iterator[Candidate]:
@@ -204,14 +211,10 @@ KINDS: dict[str, Callable[[Sequence[Emblem], random.Random], Iterator[Candidate]
 """What makes the texts of each kind."""
 
 MARKINGS = {"striped": "stripes", "dotted": "dots", "checked": "checks"}
-WORDS = {*COLOURS, *PATTERNS, *SHAPES, *(other for each in SYNONYMS.values() for other in each)}
+WORDS = {*COLOURS, *PATTERNS, *SHAPES, *(other for word in SYNONYMS for other in SYNONYMS[word])}
 THINGS = ("sprocket", "teapot", "giraffe", "umbrella", "gearbox", "cactus", "violin", "walrus")
-BESIDE = {
-    letter: (f" {row} "[i] + f" {row} "[i + 2]).strip()
-    for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-    for i, letter in enumerate(row)
-}
-"""The letters beside each letter on the keyboard."""
+KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+"""The rows of letters on a keyboard."""
 
 LANGUAGES: tuple[tuple[str, dict[str, str], str], ...] = (
     (
