@@ -17,6 +17,7 @@ AGGREGATOR = Path("artifacts/aggregator")
 EVALUATION = Path("artifacts/evaluation")
 CONFIDENCE = Path("artifacts/confidence")
 BUNDLE = Path("artifacts/bundle")
+TUNING = Path("artifacts/tuning")  # of `eidolon tune`, which is no stage
 VERDICT = Path("artifacts/verdict")  # of the gate, on the version that was judged last
 MONITOR = Path("reports/monitor")
 LOCK = Path("dvc.lock")

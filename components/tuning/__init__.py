@@ -1,0 +1,1 @@
+"""Quality, time and bytes by the settings of the generator, so that an owner can choose by them."""
