@@ -28,10 +28,10 @@ _NUMBERS = (
 def tune(
     seconds: Annotated[
         float | None,
-        typer.Option(help="most seconds for a query that nobody asked before, K pictures alone"),
+        typer.Option(help="most seconds to draw and encode the K pictures of a new query"),
     ] = None,
     category_seconds: Annotated[
-        float | None, typer.Option(help="most seconds for a category, drawn in full batches")
+        float | None, typer.Option(help="most seconds to draw and encode those of a category")
     ] = None,
     margin: Annotated[
         float | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node
@@ -34,13 +35,20 @@ def change(values: Mapping[str, int | float], path: Path = PARAMS) -> Params:
     changed = text
     for start, end, put in sorted(places, reverse=True):
         changed = changed[:start] + put + changed[end:]
-    # an alias, for example, stands for a value in another place
-    if len(places) < len(values) or yaml.safe_load(changed) != wanted:
+    if len(places) < len(values) or _read(changed) != wanted:
         listed = ", ".join(f"{name}: {shown(value)}" for name, value in values.items())
         raise EidolonError(f"{path} is laid out in a way of its own: set {listed} in it by hand")
     params = checked(wanted, path)
     write_text(path, changed)
     return params
+
+
+def _read(text: str) -> Any:
+    """The YAML of ``text``, or None for no YAML: an alias may have lost what it stood for."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
 
 
 def _below(node: Node | None, key: str) -> Node | None:

@@ -22,6 +22,7 @@ from components.learning.selection import calibrate
 from components.learning.selection import grid as weights
 from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
 from components.paths import AGGREGATOR, DATASET
+from components.progress import track
 from components.tuning import timing
 from components.tuning.drawn import Drawn, imagine
 from components.tuning.grid import Grid
@@ -49,19 +50,30 @@ def measure(params: config.Params, grid: Grid, store: Store | None = None) -> Me
     the encoders of ``params``, and when there are no validation categories.
     """
     features, model = _trained()
-    encoders = load_encoders(params.encoders)
-    _check_encoders(features, *encoders)
-    encoding = timing.encoding(*encoders, params.generator.size, grid.counts)
-    del encoders
+    clip, vision = load_encoders(params.encoders)
+    _check_encoders(features, clip, vision)
     meter = Meter(params.encoders, features.categories["category"].tolist())
     names = features.categories["category"].iloc[features.rows("validation")].tolist()
-    points = []
-    for setting in grid.settings(params.generator):
-        drawn = imagine(names, setting, params, meter, store or Store())
-        seconds = timing.drawing(setting, grid.counts) + encoding
-        for count in grid.counts:
-            here = setting.model_copy(update={"images_per_category": count})
-            points.append(_point(here, drawn, features, model, params, seconds))
+    settings = grid.settings(params.generator)
+    drawn = [imagine(names, one, params, meter, store or Store()) for one in settings]
+    # one after the other, so that what else the machine does weighs on all of them alike
+    drawing = [
+        timing.drawing(one, grid.counts)
+        for one in track(settings, "time the generator", "settings")
+    ]
+    encoding = timing.encoding(clip, vision, params.generator.size, grid.counts)
+    points = [
+        _point(
+            setting.model_copy(update={"images_per_category": count}),
+            pictures,
+            features,
+            model,
+            params,
+            seconds + encoding,
+        )
+        for setting, pictures, seconds in zip(settings, drawn, drawing, strict=True)
+        for count in grid.counts
+    ]
     return Measured(points, _precision(features, model, 0.0, params.evaluate))
 
 

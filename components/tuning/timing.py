@@ -15,7 +15,7 @@ from components import config
 from components.imagining.generator import Generator
 from components.models.encoders import ClipEncoder, VisionEncoder
 
-REPEATS = 5
+REPEATS = 3
 _ENOUGH = 30.0  # seconds after which a slow model is not measured again
 
 
