@@ -175,12 +175,20 @@ def test_an_absurd_list_is_refused(
         asked(params(tmp_path), *lists)
 
 
-def test_the_first_call_does_not_count_and_the_best_does() -> None:
-    times = iter([0.0, 3.0, 10.0, 12.0, 20.0, 25.0])
-    calls = []
-    assert timing.best(lambda: calls.append(1), lambda: next(times)) == 2.0
-    assert len(calls) == 1 + timing.REPEATS
-    assert timing.best(lambda: None, iter([0.0, 100.0]).__next__) == 100.0  # slow: once is enough
+def test_the_least_time_of_all_rounds_counts() -> None:
+    now, calls = 0.0, {"fast": 0, "slow": 0}
+
+    def work(name: str, *seconds: float) -> None:
+        nonlocal now
+        now += seconds[min(calls[name], len(seconds) - 1)]
+        calls[name] += 1
+
+    works = {"fast": lambda: work("fast", 9, 3, 1, 2), "slow": lambda: work("slow", 8, 7)}
+    assert timing.best(works, "time", lambda: now) == {"fast": 1, "slow": 7}
+    assert set(calls.values()) == {timing.ROUNDS}
+    calls.update(fast=0, slow=0)
+    very = {"slow": lambda: work("slow", 900, 800, 1)}
+    assert timing.best(very, "time", lambda: now) == {"slow": 800}  # two rounds are enough
 
 
 def test_changed_values_leave_the_rest_of_the_file_as_it_was(tmp_path: Path) -> None:
@@ -219,7 +227,7 @@ def run(*words: str) -> str:
 @pytest.fixture
 def toy_project(toy_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The toy project, with what is timed cut short."""
-    monkeypatch.setattr(timing, "REPEATS", 1)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
     monkeypatch.setenv("COLUMNS", "100")
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["generator"]["batch"] = 2

@@ -22,7 +22,6 @@ from components.learning.selection import calibrate
 from components.learning.selection import grid as weights
 from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
 from components.paths import AGGREGATOR, DATASET
-from components.progress import track
 from components.tuning import timing
 from components.tuning.drawn import Drawn, imagine
 from components.tuning.grid import Grid
@@ -56,11 +55,7 @@ def measure(params: config.Params, grid: Grid, store: Store | None = None) -> Me
     names = features.categories["category"].iloc[features.rows("validation")].tolist()
     settings = grid.settings(params.generator)
     drawn = [imagine(names, one, params, meter, store or Store()) for one in settings]
-    # one after the other, so that what else the machine does weighs on all of them alike
-    drawing = [
-        timing.drawing(one, grid.counts)
-        for one in track(settings, "time the generator", "settings")
-    ]
+    drawing = timing.drawing(settings, grid.counts)
     encoding = timing.encoding(clip, vision, params.generator.size, grid.counts)
     points = [
         _point(

@@ -41,7 +41,7 @@ def pareto(
         cell.axhline(text.mean, color="black", linestyle=":", linewidth=0.9, label="text alone")
         cell.set(xscale="log", xlabel=label)
     axes[0].set_ylabel("mAP, validation categories")
-    axes[1].legend(frameon=False, loc="lower right")
+    axes[1].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))
     figure.suptitle("What quality costs: K/steps/guidance of the points on the front", fontsize=11)
     # no date in the file: equal inputs give an equal picture
     figure.savefig(path, dpi=130, metadata={"Software": None})
@@ -62,11 +62,11 @@ def _panel(cell: Axes, points: pd.DataFrame, cost: str, front: str) -> None:
         elinewidth=0.6,
         label="on the front, 95 % interval",
     )
-    for row in best.to_dict("records"):
+    for place, row in enumerate(best.to_dict("records")):
         cell.annotate(
             f"{row['count']}/{row['steps']}/{row['guidance']:g}",
             (row[cost], row["map"]),
-            (3, -11),
+            (3, -11 if place % 2 else 8),  # neighbours' texts do not meet
             textcoords="offset points",
             fontsize=7,
             color=_FRONT,

@@ -1,22 +1,30 @@
-"""Seconds that drawing and encoding take on this machine, warm, at the best of several times.
+"""Seconds that drawing and encoding take on this machine.
 
-The best and not the mean, because other processes can only make a machine slower.
+Everything is timed once in each of several rounds, and the least time counts: other processes can
+only make a machine slower, and seldom in every round. The first round warms up.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from PIL import Image
 
 from components import config
 from components.imagining.generator import Generator
 from components.models.encoders import ClipEncoder, VisionEncoder
+from components.progress import track
 
-REPEATS = 3
-_ENOUGH = 30.0  # seconds after which a slow model is not measured again
+Key = TypeVar("Key")
+
+ROUNDS = 6
+_LEAST = 2  # rounds, however slow a model is
+_ENOUGH = 180.0  # seconds after which no further round begins
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,26 @@ class Seconds:
         return Seconds(self.picture + other.picture, alone)
 
 
-def drawing(params: config.Generator, counts: Sequence[int]) -> Seconds:
-    """Seconds of the generator."""
-    generator = Generator(params)
-    prompt = params.prompt_for("a thing")
+def drawing(settings: Sequence[config.Generator], counts: Sequence[int]) -> list[Seconds]:
+    """Seconds of the generator with each of ``settings``, which share one model and size."""
+    generator = Generator(settings[0])
+    prompt = settings[0].prompt_for("a thing")
 
-    def draw(count: int) -> None:
+    def draw(setting: config.Generator, count: int) -> None:
+        generator.params = setting  # the weights do not depend on it
         generator.draw([prompt] * count, list(range(count)))
 
-    return _measured(draw, generator.batch, counts)
+    batch = generator.batch
+    works = {
+        (i, count): partial(draw, setting, count)
+        for i, setting in enumerate(settings)
+        for count in (*counts, batch)
+    }
+    found = best(works, "time the generator")
+    return [
+        Seconds(found[i, batch] / batch, {count: found[i, count] for count in counts})
+        for i in range(len(settings))
+    ]
 
 
 def encoding(clip: ClipEncoder, vision: VisionEncoder, side: int, counts: Sequence[int]) -> Seconds:
@@ -52,20 +71,25 @@ def encoding(clip: ClipEncoder, vision: VisionEncoder, side: int, counts: Sequen
         for encoder in (clip, vision):
             encoder.images([picture] * count)
 
-    return _measured(encode, max(clip.batch, vision.batch), counts)
+    batch = max(clip.batch, vision.batch)
+    found = best({count: partial(encode, count) for count in (*counts, batch)}, "time the encoders")
+    return Seconds(found[batch] / batch, {count: found[count] for count in counts})
 
 
-def best(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """The least seconds that ``work`` takes, after one call that does not count."""
-    work()
-    took: list[float] = []
-    while len(took) < REPEATS and sum(took) < _ENOUGH:
-        began = clock()
-        work()
-        took.append(clock() - began)
-    return min(took)
-
-
-def _measured(work: Callable[[int], None], batch: int, counts: Sequence[int]) -> Seconds:
-    full = best(lambda: work(batch)) / batch
-    return Seconds(full, {count: best(lambda n=count: work(n)) for count in counts})  # type: ignore[misc]
+def best(
+    works: Mapping[Key, Callable[[], object]],
+    what: str,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Key, float]:
+    """The least seconds of each of ``works`` in all rounds. ``what`` names them in the progress
+    lines."""
+    found = dict.fromkeys(works, math.inf)
+    first = clock()
+    for done in range(ROUNDS):
+        if done >= _LEAST and clock() - first > _ENOUGH:
+            break
+        for key, work in track(list(works.items()), f"{what}, round {done + 1}"):
+            began = clock()
+            work()
+            found[key] = min(found[key], clock() - began)
+    return found
