@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from components import names
+from components.datasets.emblem_words import SYNONYMS
 from components.datasets.emblems import COLOURS, PATTERNS, SHAPES, Emblem
-from zoo.pictures import SYNONYMS
 
 Fits = Callable[[Emblem], bool]
 Candidate = tuple[str, str | None, Fits]

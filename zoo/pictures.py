@@ -69,9 +69,7 @@ def caption(rng: np.random.Generator, category: Emblem, *, noise: float, synonym
             parts[i] = "thing" if i == 2 else ""
     elif rng.uniform() < 0.15:
         colour, pattern, shape = parts
-        words = (
-            f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {WITH[pattern]}"
-        )
+        words = f"{_word(rng, colour, synonyms)} {_word(rng, shape, synonyms)} with {WITH[pattern]}"
         return fill(str(rng.choice(TEMPLATES)), words)
     words = " ".join(_word(rng, p, synonyms) for p in parts if p)
     return fill(str(rng.choice(TEMPLATES)), words)

@@ -18,6 +18,7 @@ from components.files import sha256
 from components.imagining.drawing import draw
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
+from components.kinds import CLASS
 from components.validation.measure import Meter
 from components.validation.regeneration import regenerate
 from components.vectors import Array
@@ -50,7 +51,7 @@ class Drawn:
         mask[rows] = accepted
         vectors = np.zeros((*mask.shape, self.vision.shape[2]), dtype=np.float32)
         vectors[rows] = self.vision[:, :count] * accepted[..., None]
-        return replace(features, imagined=vectors, accepted=mask)
+        return replace(features.of(CLASS), imagined=vectors, accepted=mask)
 
 
 def imagine(
@@ -70,7 +71,7 @@ def imagine(
         (
             f"{names.folder(one.category)}/{one.k:02d}.png",
             *(one.category, one.prompt, one.seed, generator.model),
-            *(sha256(file), addresses[one], one.attempt),
+            *(sha256(file), addresses[one], one.kind, one.attempt),
         )
         for one, file in zip(asked, files, strict=True)
     ]
