@@ -26,7 +26,6 @@ from components.imagining.drawing import draw
 from components.imagining.generator import Generator
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
-from components.kinds import CLASS
 from components.learning.selection import grid
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
@@ -82,7 +81,8 @@ class World:
 
 def seeded(params: config.Params, seed: int) -> config.Params:
     """``params`` with ``seed`` for everything that is drawn or trained, and with absolute paths of
-    models. No category is kept for the gate, so all unseen ones are reported."""
+    models. No category is kept for the gate, so all unseen ones are reported. Categories are asked
+    for by name alone."""
     generator, encoders = params.generator, params.encoders
     here = {
         name: str(Path(value).resolve()) if Path(value).is_dir() else value
@@ -94,7 +94,9 @@ def seeded(params: config.Params, seed: int) -> config.Params:
     }
     return params.model_copy(
         update={
-            "dataset": params.dataset.model_copy(update={"seed": seed, "gate_share": 0.0}),
+            "dataset": params.dataset.model_copy(
+                update={"seed": seed, "gate_share": 0.0, "descriptions": None}
+            ),
             "generator": generator.model_copy(update={"seed": seed, "model": here.pop("model")}),
             "encoders": encoders.model_copy(update=here),
             "train": params.train.model_copy(update={"seed": seed}),
@@ -117,7 +119,7 @@ def make(params: config.Params, seed: int) -> World:
     folder.mkdir(parents=True, exist_ok=True)
     with chdir(folder):
         _stages(chosen)
-        features = Features.load().of(CLASS)  # the ideas are compared on names
+        features = Features.load()
         clip = ClipEncoder(chosen.encoders.clip, chosen.encoders.clip_revision)
         vision = VisionEncoder(chosen.encoders.vision, chosen.encoders.vision_revision)
         unseen = features.categories["category"].iloc[features.rows("unseen")].tolist()
@@ -192,7 +194,6 @@ def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEnco
 def _through_clip(features: Features, clip: ClipEncoder) -> Array:
     """(C, K, d_clip), in the order of ``features.imagined``."""
     frame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "make ablation")
-    frame = frame[frame["kind"] == CLASS]
     order = {name: i for i, name in enumerate(features.categories["category"])}
     (vectors,) = encode([ACCEPTED / path for path in frame["path"]], "accepted", clip)
     grid = np.zeros((*features.accepted.shape, vectors.shape[1]), dtype=np.float32)

@@ -35,7 +35,10 @@ def tune(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(help="mAP that the choice must be shown not to lose against the best"),
+        typer.Option(
+            help="mAP that the choice must be shown not to lose against the best; by default"
+            " gate.slice_margin"
+        ),
     ] = None,
     counts: Annotated[
         str | None, typer.Option(help="values of K, such as 2,4,8; by default around yours")
@@ -65,7 +68,9 @@ def tune(
     from components.tuning.grid import asked, of
     from components.tuning.tune import tune as measure
 
-    params, budget = config.load(), Budget(seconds, category_seconds, margin)
+    params = config.load()
+    most = params.gate.slice_margin if margin is None else margin
+    budget = Budget(most, seconds, category_seconds)
     grid = asked(params, counts, steps, guidance)
     note(f"K {of(grid.counts)}; steps {of(grid.steps)}; guidance {of(grid.guidance)}")
     tuned = measure(params, grid, budget)

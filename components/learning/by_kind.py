@@ -33,21 +33,20 @@ def by_kind(features: Features, gallery: Gallery, model: Aggregator) -> pd.DataF
 
 
 def summarise_kinds(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
-    """``{"kinds": {kind: {"map": …, "gain": …}}, "both": {group: {"better": kind, …}}}``, from the
-    result of :func:`by_kind`; empty for an empty one.
+    """``{"kinds": {kind: {"map": …, "gain": …}}, "both": {kind: {group: {mean, low, high}}}}``, from
+    the result of :func:`by_kind`; empty for an empty one.
 
     ``map`` and ``gain`` are those of :func:`components.learning.analysis.summarise`. The part
-    ``both`` is the fused mAP by both minus that by name or by description, whichever is
-    ``better``, with its ``mean``, ``low`` and ``high``.
+    ``both`` is the fused mAP by both, minus that by name alone and by description alone.
     """
     if frame.empty:
         return {}
     found = {str(kind): estimates(part, params) for kind, part in frame.groupby("kind")}
     fused = {kind: of["fused"] for kind, of in found.items()}
-    both = {}
-    for group, estimate in fused[BOTH].items():
-        better = max((CLASS, DESCRIPTION), key=lambda kind: fused[kind][group].mean)
-        both[group] = {"better": better, **(estimate - fused[better][group]).figures()}
+    both = {
+        kind: figures({group: one - fused[kind][group] for group, one in fused[BOTH].items()})
+        for kind in (CLASS, DESCRIPTION)
+    }
     return {
         "kinds": {
             kind: {

@@ -13,12 +13,12 @@ from components.tuning.points import Point
 @dataclass(frozen=True)
 class Budget:
     """What may be spent: the most ``seconds`` for a query that nobody asked before, the most
-    ``category_seconds`` for a category, and the mAP that may be lost (``margin``); None: no limit.
-    """
+    ``category_seconds`` for a category, None for no limit; and the mAP that may be lost,
+    ``margin``."""
 
+    margin: float
     seconds: float | None = None
     category_seconds: float | None = None
-    margin: float | None = None
 
     def __post_init__(self) -> None:
         """Raise :class:`EidolonError` for a number that is no time or no difference in mAP."""
@@ -57,9 +57,9 @@ class Choice:
 
 
 def choose(points: Sequence[Point], budget: Budget, least_accepted: float) -> Choice:
-    """The cheapest of those points within ``budget`` whose mAP is not shown to be worse than that
-    of the best of them: the 95 % interval of the difference, paired by category, reaches zero. With
-    a margin, the whole interval must be within it, so that the point is shown not to lose more.
+    """The cheapest of those points within ``budget`` whose mAP is shown to be less than the margin
+    below that of the best of them: by the upper end of the 95 % interval of the difference, paired
+    by category.
 
     Cheapest is by the seconds of a query, then by bytes. With too few categories for an interval
     the best point is chosen. Points of which `validate` accepts less than ``least_accepted`` of the
@@ -94,11 +94,11 @@ def _price(point: Point) -> tuple[float, int]:
     return point.cost.query_seconds, point.cost.category_bytes
 
 
-def _is_as_good(point: Point, best: Point, margin: float | None) -> bool:
+def _is_as_good(point: Point, best: Point, margin: float) -> bool:
     interval = (best.map - point.map).interval()
     if point is best or interval is None:
         return point.map.mean == best.map.mean
-    return interval[0] <= 0 if margin is None else interval[1] <= margin
+    return interval[1] <= margin
 
 
 def sentence(choice: Choice, budget: Budget) -> str:
@@ -111,11 +111,7 @@ def sentence(choice: Choice, budget: Budget) -> str:
             f"{point.name} ({cost}) is chosen: it has the best mAP{where}, {best.map.mean:.4f}, and"
             " there are too few validation categories to compare a cheaper point with it"
         )
-    shown = (
-        "not shown to be worse than"
-        if budget.margin is None
-        else f"shown to be less than {budget.margin:g} below"
-    )
+    shown = f"shown to be less than {budget.margin:g} below"
     if point is best:
         return (
             f"{point.name} ({cost}) is chosen: it has the best mAP{where}, {best.map.mean:.4f}, and"
