@@ -135,7 +135,7 @@ def test_a_budget_that_no_point_meets_says_the_least_cost() -> None:
 
 @pytest.mark.parametrize(
     ("value", "option"),
-    [(0.0, "seconds"), (-1.0, "category_seconds"), (float("nan"), "seconds"), (1.0, "margin")],
+    [(0.0, "seconds"), (-1.0, "category_seconds"), (float("nan"), "seconds"), (1.1, "margin")],
 )
 def test_an_absurd_budget_is_refused(value: float, option: str) -> None:
     with pytest.raises(EidolonError, match=f"--{option.replace('_', '-')} .* must be more than 0"):

@@ -33,8 +33,8 @@ def by_kind(features: Features, gallery: Gallery, model: Aggregator) -> pd.DataF
 
 
 def summarise_kinds(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:
-    """``{"kinds": {kind: {"map": …, "gain": …}}, "both": {kind: {group: {mean, low, high}}}}``, from
-    the result of :func:`by_kind`; empty for an empty one.
+    """``{"kinds": {kind: {"map": …, "gain": …}}, "both": {kind: {group: figures}}}``, from the
+    result of :func:`by_kind`; empty for an empty one.
 
     ``map`` and ``gain`` are those of :func:`components.learning.analysis.summarise`. The part
     ``both`` is the fused mAP by both, minus that by name alone and by description alone.

@@ -24,8 +24,8 @@ class Budget:
         """Raise :class:`EidolonError` for a number that is no time or no difference in mAP."""
         for name, value in vars(self).items():
             most = 1 if name == "margin" else math.inf
-            if value is not None and not (0 < value < most):
-                bound = " and less than 1" if name == "margin" else ""
+            if value is not None and not (0 < value <= most):
+                bound = " and at most 1" if name == "margin" else ""
                 raise EidolonError(
                     f"--{name.replace('_', '-')} {value:g} must be more than 0{bound}: give another"
                     " value"
