@@ -16,7 +16,7 @@ Numbers = npt.NDArray[np.float64]
 Stored = npt.NDArray[np.float32]
 
 _TOGETHER = 64  # queries whose scores are in memory at once
-_ROWS = 2**14  # gallery rows that are read at once
+_ROWS = 2**12  # gallery rows that are read at once
 
 
 def average_precision(scores: Numbers, positive: npt.NDArray[np.bool_]) -> float:
