@@ -103,12 +103,12 @@ def check(
         made = write(Path(place), name, shape, kinds)
         network = load(aggregator)
         for kind in kinds:
-            began = np.array([time.monotonic(), time.process_time()])
+            began, before = time.monotonic(), time.process_time()
             with watched() as memory:
                 found = _ours(Path(place), name, kind, network)
-            took = np.array([time.monotonic(), time.process_time()]) - began
+            took, work = time.monotonic() - began, time.process_time() - before
             expected = _by_definition(made, kind, weights)
-            yield Checked(name, shape, kind, found, expected, *took.tolist(), memory[0])
+            yield Checked(name, shape, kind, found, expected, took, work, memory[0])
 
 
 def _ours(root: Path, name: str, kind: Method, aggregator: Aggregator) -> dict[str, float]:
@@ -178,7 +178,7 @@ def main(
         aggregator = Path(place) / "model.pth"
         weights = write_checkpoint(aggregator)
         for name, asked in track(chosen, "check", "million scores", _million_scores):
-            checked += check(name, SHAPES[name], asked, aggregator, weights)
+            checked += check(name, Shape(*SHAPES[name]), asked, aggregator, weights)
     Console(width=150).print(table(checked))
     wrong = [f"{one.name} by {one.kind}" for one in checked if one.wrong]
     figures = sum(len(one.expected) for one in checked)
@@ -191,7 +191,8 @@ def main(
 
 def _million_scores(case: tuple[str, list[Method]]) -> int:
     name, kinds = case
-    return 1 + SHAPES[name].classes * SHAPES[name].gallery * len(kinds) // 10**6
+    classes, gallery = SHAPES[name]
+    return 1 + classes * gallery * len(kinds) // 10**6
 
 
 if __name__ == "__main__":

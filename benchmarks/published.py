@@ -41,23 +41,23 @@ class Shape(NamedTuple):
 
 
 MILLION = "million"
-SHAPES = {
-    "imagenet": Shape(1000, 50_000),  # ILSVRC 2012, validation (Russakovsky et al., IJCV 2015)
-    "dtd": Shape(47, 1_880),  # test of the first split (Cimpoi et al., CVPR 2014)
-    "cars": Shape(196, 8_041),  # test (Krause et al., 3dRR 2013)
-    "sun": Shape(397, 19_850),  # SUN397, test of a split: 50 a class (Xiao et al., CVPR 2010)
-    "food": Shape(101, 25_250),  # test (Bossard et al., ECCV 2014)
-    "fgvc": Shape(100, 3_333),  # test, by variant (Maji et al., arXiv 1306.5151)
-    "pets": Shape(37, 3_669),  # test (Parkhi et al., CVPR 2012)
-    "caltech": Shape(102, 6_085),  # what 30 a class leave (Radford et al., ICML 2021, table 9)
-    "flowers": Shape(102, 6_149),  # test (Nilsback and Zisserman, ICVGIP 2008)
-    "ucf": Shape(101, 3_783),  # videos of testlist01 (Soomro et al., arXiv 1212.0402)
-    "k700": Shape(700, 35_000),  # validation: 50 videos a class (Carreira et al., arXiv 1907.06987)
-    "r45": Shape(45, 25_200),  # test, 80 % (Cheng et al., 2017; Radford et al., table 9)
-    "cifar10": Shape(10, 10_000),  # test (Krizhevsky, 2009)
-    "cifar100": Shape(100, 10_000),  # test (Krizhevsky, 2009)
-    "places": Shape(365, 36_500),  # Places365, validation: 100 a class (Zhou et al., TPAMI 2018)
-    MILLION: Shape(1000, 1_000_000),  # ImageNet's names, and a gallery of its training set's order
+SHAPES = {  # classes and pictures
+    "imagenet": (1000, 50_000),  # ILSVRC 2012, validation (Russakovsky et al., IJCV 2015)
+    "dtd": (47, 1_880),  # test of the first split (Cimpoi et al., CVPR 2014)
+    "cars": (196, 8_041),  # test (Krause et al., 3dRR 2013)
+    "sun": (397, 19_850),  # SUN397, test of a split: 50 a class (Xiao et al., CVPR 2010)
+    "food": (101, 25_250),  # test (Bossard et al., ECCV 2014)
+    "fgvc": (100, 3_333),  # test, by variant (Maji et al., arXiv 1306.5151)
+    "pets": (37, 3_669),  # test (Parkhi et al., CVPR 2012)
+    "caltech": (102, 6_085),  # what 30 a class leave (Radford et al., ICML 2021, table 9)
+    "flowers": (102, 6_149),  # test (Nilsback and Zisserman, ICVGIP 2008)
+    "ucf": (101, 3_783),  # videos of testlist01 (Soomro et al., arXiv 1212.0402)
+    "k700": (700, 35_000),  # validation: 50 videos a class (Carreira et al., arXiv 1907.06987)
+    "r45": (45, 25_200),  # test, 80 % (Cheng et al., 2017; Radford et al., table 9)
+    "cifar10": (10, 10_000),  # test (Krizhevsky, 2009)
+    "cifar100": (100, 10_000),  # test (Krizhevsky, 2009)
+    "places": (365, 36_500),  # Places365, validation: 100 a class (Zhou et al., TPAMI 2018)
+    MILLION: (1000, 1_000_000),  # ImageNet's names, and a gallery of its training set's order
 }
 """The official evaluation split of each set, and last a case of ours. The authors state no size."""
 
@@ -113,7 +113,7 @@ def write(root: Path, name: str, shape: Shape, kinds: list[Method], seed: int = 
     """
     rng = np.random.default_rng([seed, *name.encode()])
     names = [f"class {i}" for i in range(shape.classes)]
-    if file_name(name) == "imagenet" and shape.classes == SHAPES["imagenet"].classes:
+    if file_name(name) == "imagenet" and shape.classes == SHAPES["imagenet"][0]:
         names = _IMAGENET.read_text().splitlines()
     labels = rng.integers(shape.classes, size=shape.gallery)
     labels[labels == _WITHOUT] = 0
