@@ -17,7 +17,7 @@ from components.index.gallery import top
 from components.learning.analysis import GROUPS
 from components.learning.metrics import average_precisions, mean_average_precision
 from components.vectors import Array
-from study import banks, covering, defaults, methods, report, sweeps
+from study import banks, covering, methods, networks, report, sweeps
 from study.ranking import (
     Method,
     Pictures,
@@ -89,14 +89,13 @@ def compare(world: World) -> Iterator[dict[str, Any]]:
                 rankings[method] = method(world)
             yield {"method": name} | maps(world, rankings[method])
 
-    yield from fitted(methods.BASELINES | methods.DEFAULTS)
-    for name in methods.OFFSET:
+    yield from fitted(methods.ALL)
+    for name in methods.CONTROLLED:
         shifted = banks.offset(world, rankings[methods.ALL[name]])
         yield {"method": f"{name}{methods.SHIFTED}"} | maps(world, shifted)
     for name, bank in banks.BANKS.items():
         ranking, difference = banks.choose(world, bank)
         yield {"method": name, "difference": difference} | maps(world, ranking)
-    yield from fitted(methods.WITHOUT | methods.IDEAS)
 
 
 def study(seeds: int) -> None:
@@ -110,7 +109,7 @@ def study(seeds: int) -> None:
         for row in compare(world):
             rows.append({"seed": seed} | row)
             print(f"seed {seed}: {row['method']}: {row['unseen']:.4f}", flush=True)
-        model = defaults.shipped(world)
+        model = networks.shipped(world)
         for what, swept in (
             ("pictures", sweeps.counts(world, model)),
             ("steps", sweeps.steps(world, model)),

@@ -19,7 +19,7 @@ from components.index.hubness import hubness
 from components.learning import aggregator
 from components.learning.metrics import mean_average_precision
 from components.vectors import Array
-from study import covering, defaults
+from study import covering, networks
 from study.ideas import TEMPERATURES
 from study.ranking import (
     Pictures,
@@ -113,7 +113,7 @@ BANKS: Mapping[str, Bank] = {
 def choose(world: World, bank: Bank) -> Choice:
     """``bank`` with the default's network and λ, and with the temperature that is best on
     validation categories."""
-    model, text = defaults.shipped(world), world.features.text
+    model, text = networks.shipped(world), world.features.text
     image, fusion_weight = aggregator.aggregate(model, world.features), model.fusion_weight
 
     def gallery(on: Pictures, temperature: float) -> Gallery:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from components.learning import loss, train
-from components.learning.aggregator import Aggregator
+from components.learning import loss
 from study.ideas import expanded
-from study.networks import aggregated, averaging, in_batch_contrast, published, tuned, untuned
+from study.networks import (
+    aggregated,
+    averaging,
+    in_batch_contrast,
+    published,
+    shipped,
+    tuned,
+    untuned,
+)
 from study.ranking import Ranking, fused, linear, validation_map, weighted_mean
 from study.world import World
-
-
-@cache
-def shipped(world: World) -> Aggregator:
-    """The aggregator of the stage `train`, with the parameters of params.yaml."""
-    return train.fit(world.features, world.train)[0]
 
 
 def default(world: World) -> Ranking:

@@ -6,7 +6,6 @@ with the best fixed λ.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from components.learning import aggregator, loss
 from components.learning.aggregator import Aggregator
 from components.vectors import Array, normalized
 from study.baselines import fixed_best
+from study.bases import Base
 from study.networks import aggregated, averaging, in_batch_contrast, published, tuned
 from study.ranking import (
     Pictures,
@@ -120,17 +120,6 @@ def standardised(world: World) -> Ranking:
     return best_weight(world, text, image / _spread(image, features.training_vision))
 
 
-def domain_shift(world: World) -> Ranking:
-    """Imagined features shifted by the mean difference between real and imagined pictures of the
-    training categories."""
-    features = world.features
-    rows = features.rows("train")
-    real = features.training_vision[np.isin(features.labels(features.training), rows)]
-    shift = real.mean(axis=0) - features.imagined[rows][features.accepted[rows]].mean(axis=0)
-    moved = (features.imagined + shift) * features.accepted[..., None]
-    return best_weight(world, features.text, normalized(moved.sum(axis=1)))
-
-
 def _trusting(world: World, trust: Array) -> Ranking:
     """Pictures weighted by ``exp(strength · trust)``, ``trust`` (C, K)."""
     kept = world.features.accepted
@@ -141,27 +130,27 @@ def _trusting(world: World, trust: Array) -> Ranking:
     return best(world, candidates)
 
 
-def _agreement(world: World) -> Array:
+def agreement(world: World) -> Array:
     """(C, K): cosine of each imagined picture with the mean of its category."""
     return np.einsum("ckd,cd->ck", world.features.imagined, weighted_mean(world))
 
 
-def _resemblance(world: World) -> Array:
+def resemblance(world: World) -> Array:
     """(C, K): CLIP's cosine of each imagined picture with its category's text."""
     return np.einsum("ckd,cd->ck", world.imagined_clip, normalized(world.features.text))
 
 
 def trust_siblings(world: World) -> Ranking:
-    return _trusting(world, _agreement(world))
+    return _trusting(world, agreement(world))
 
 
 def trust_clip(world: World) -> Ranking:
-    return _trusting(world, _resemblance(world))
+    return _trusting(world, resemblance(world))
 
 
 def drop_worst(world: World) -> Ranking:
     """The n pictures with the best CLIP score of each category."""
-    features, trust = world.features, _resemblance(world)
+    features, trust = world.features, resemblance(world)
     order = np.argsort(np.argsort(-np.where(features.accepted, trust, -np.inf), axis=1), axis=1)
     return best(
         world,
@@ -176,49 +165,24 @@ def drop_worst(world: World) -> Ranking:
     )
 
 
-def weight_per_query(world: World) -> Ranking:
-    """λ rises with the agreement of the imagined pictures and with their CLIP score."""
-    features, image = world.features, weighted_mean(world)
-    rows = features.rows("train")
-    count = np.maximum(features.accepted.sum(axis=1), 1)
-    signals = []
-    for trust in (_agreement(world), _resemblance(world)):
-        value = (trust * features.accepted).sum(axis=1) / count
-        signals.append((value - value[rows].mean()) / value[rows].std())
-    grid = (-0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1)
-    return best(
-        world,
-        (
-            linear(
-                features.text,
-                image,
-                np.clip(lam + a * signals[0] + b * signals[1], 0, 1)[:, None].astype(np.float32),
-            )
-            for lam in world.weights
-            for a, b in itertools.product(grid, grid)
-            if a == 0 or b == 0
-        ),
-    )
-
-
-def clip_stream(world: World) -> Ranking:
+def clip_stream(world: World, base: Base) -> Ranking:
     """A third score: the imagined pictures through CLIP, against the gallery's CLIP features."""
-    features, image = world.features, weighted_mean(world)
+    features, image = world.features, base.join(world.features)
     seen = (world.imagined_clip * features.accepted[..., None]).sum(axis=1)
     seen_by_clip: Array = normalized(seen)
     return best(
         world,
         (
-            linear(features.text + share * seen_by_clip, image, lam)
+            ranking
             for share in (0.0, 0.1, 0.2, 0.4, 0.8)
-            for lam in world.weights
+            for ranking in base.rankings(world, features.text + share * seen_by_clip, image)
         ),
     )
 
 
-def prompt_ensemble(world: World) -> Ranking:
+def prompt_ensemble(world: World, base: Base) -> Ranking:
     """Twelve templates instead of four."""
-    return best_weight(world, world.ensemble, weighted_mean(world))
+    return best(world, base.rankings(world, world.ensemble, base.join(world.features)))
 
 
 def query_expansion(world: World) -> Ranking:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from study import baselines, defaults, ideas
+from collections.abc import Callable
+
+from study import baselines, bases, ceiling, defaults, gate, ideas, queries, spaces
+from study.bases import Base, Idea
+from study.figures import REAL
 from study.ranking import Method
+from study.world import World
+
+CHOSEN_AGAIN, ON = "the default, λ chosen again", "the default + {}"
 
 BASELINES: dict[str, Method] = {
     "text alone": baselines.text_alone,
@@ -24,23 +31,62 @@ DEFAULTS: dict[str, Method] = {
     "the default, with query expansion": defaults.default_expanded,
 }
 
+ADDED: dict[str, Idea] = {
+    "λ per query, by a gate": gate.per_query,
+    "control: the best λ of each query, by labels": gate.by_labels,
+    "modality means taken off": spaces.means_off,
+    "projection that ignores what is invented": spaces.projected,
+    "rank fusion": queries.rank_fusion,
+    "K per query, by agreement": queries.pictures_by_agreement,
+    "prompts varied by picture, as drawn": queries.varied,
+    "control: one prompt, as drawn": queries.unvaried,
+    "imagined pictures through CLIP too": ideas.clip_stream,
+    "twelve prompts instead of four": ideas.prompt_ensemble,
+}
+"""Ideas that are added both to the simplest fusion and to the default."""
+
+
+def _added(idea: Idea, to: Callable[[World], Base]) -> Method:
+    """``idea``, added to the base that ``to`` makes."""
+    return lambda world: idea(world, to(world))
+
+
 IDEAS: dict[str, Method] = {
+    **{name: _added(idea, bases.simplest) for name, idea in ADDED.items()},
     "averaged text normalised again": ideas.renormalised_text,
     "streams standardised": ideas.standardised,
     "corrected for hubness": ideas.corrected,
-    "domain shift subtracted": ideas.domain_shift,
     "pictures weighted by CLIP score": ideas.trust_clip,
     "pictures weighted by siblings": ideas.trust_siblings,
     "worst pictures dropped by CLIP score": ideas.drop_worst,
-    "λ per query": ideas.weight_per_query,
-    "imagined pictures through CLIP too": ideas.clip_stream,
-    "twelve prompts instead of four": ideas.prompt_ensemble,
     "query expansion (αQE)": ideas.query_expansion,
     "aggregator, in-batch contrast": baselines.papers_calibrated,
     "aggregator, ranking loss": ideas.ranking_loss,
     "aggregator that starts at the mean": ideas.start_at_mean,
     "aggregator with a text token": ideas.text_token,
 }
+
+ON_DEFAULT: dict[str, Method] = {
+    name: _added(idea, bases.default)
+    for name, idea in {
+        CHOSEN_AGAIN: bases.nothing,
+        **{ON.format(name): idea for name, idea in ADDED.items()},
+    }.items()
+}
+"""The default with each of :data:`ADDED`, and with λ chosen again, as each of these chooses it."""
+
+CEILING: dict[str, Method] = {
+    "studio pictures alone, corrected": ceiling.studio_alone,
+    "real photos alone, corrected": ceiling.photos_alone,
+    "mean of studio pictures": ceiling.studio_mean,
+    "mean of real photos": ceiling.photos_mean,
+    "studio pictures, the default's network": ceiling.studio_fused,
+    REAL: ceiling.photos_fused,
+    "many real photos alone, corrected": ceiling.many_alone,
+    "mean of many real photos": ceiling.many_mean,
+    "many real photos, the default's network": ceiling.many_fused,
+}
+"""Real pictures as the query."""
 
 WITHOUT: dict[str, Method] = {
     "not corrected for hubness": defaults.not_corrected,
@@ -67,6 +113,11 @@ OFFSET = (
 )
 """Methods that are also shown with a constant subtracted from the scores of seen pictures."""
 
+CONTROLLED = tuple(
+    dict.fromkeys((*OFFSET, "best fixed λ by validation", *IDEAS, *ON_DEFAULT)),
+)
+"""Methods whose gain is also measured with that constant: these, and what each is added to."""
+
 SHIFTED = ", minus a constant for seen pictures"
 
-ALL = {**BASELINES, **DEFAULTS, **IDEAS, **WITHOUT}
+ALL = {**BASELINES, **DEFAULTS, **IDEAS, **ON_DEFAULT, **CEILING, **WITHOUT}

@@ -42,6 +42,12 @@ def averaging(world: World) -> Aggregator:
     return train.new_aggregator(world.features, world.train)
 
 
+@cache
+def shipped(world: World) -> Aggregator:
+    """The aggregator of the stage `train`, with the parameters of params.yaml."""
+    return train.fit(world.features, world.train)[0]
+
+
 Start = Callable[[World], Aggregator]
 
 

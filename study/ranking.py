@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,25 +65,55 @@ def linear(text: Array, image: Array, fusion_weight: float | Array) -> Ranking:
     return lambda on: Gallery(on.clip, on.vision).score(text, image, fusion_weight).fused
 
 
-def fused(text: Array, image: Array, fusion_weight: float, temperature: float) -> Ranking:
+def fused(text: Array, image: Array, fusion_weight: float | Array, temperature: float) -> Ranking:
     """The served score: known categories are corrected for hubness, other texts are ranked by
-    :func:`linear`."""
+    :func:`linear`. ``fusion_weight`` is λ, a number or a column (C, 1)."""
+    return fusing(text, image, temperature)(fusion_weight)
 
-    def rank(on: Pictures) -> Array:
+
+def fusing(text: Array, image: Array, temperature: float) -> Callable[[float | Array], Ranking]:
+    """:func:`fused` as a function of λ. The hubness of the same pictures is measured once."""
+
+    @remembered
+    def corrected(on: Pictures) -> Gallery:
         known = on.known
-        gallery = Gallery.with_query_bank(
-            on.clip, on.vision, text[known], image[known], temperature
-        )
-        scores = gallery.uncorrected.score(text, image, fusion_weight).fused
-        scores[known] = gallery.score(text[known], image[known], fusion_weight).fused
-        return scores
+        return Gallery.with_query_bank(on.clip, on.vision, text[known], image[known], temperature)
 
-    return rank
+    def at(fusion_weight: float | Array) -> Ranking:
+        def rank(on: Pictures) -> Array:
+            known, gallery = on.known, corrected(on)
+            scores = gallery.uncorrected.score(text, image, fusion_weight).fused
+            lam = fusion_weight[known] if isinstance(fusion_weight, np.ndarray) else fusion_weight
+            scores[known] = gallery.score(text[known], image[known], lam).fused
+            return scores
+
+        return rank
+
+    return at
+
+
+Value = TypeVar("Value")
+
+
+def remembered(function: Callable[[Pictures], Value]) -> Callable[[Pictures], Value]:
+    """``function``, which remembers its last result, for pictures with the very same arrays."""
+    last: list[tuple[Pictures, Value]] = []
+
+    def found(on: Pictures) -> Value:
+        if not last or last[0][0].clip is not on.clip or last[0][0].vision is not on.vision:
+            last[:] = [(on, function(on))]
+        return last[0][1]
+
+    return found
 
 
 def weighted_mean(world: World, weights: np.ndarray | None = None) -> Array:
     """(C, d): the mean of a category's accepted pictures, of length one."""
-    features = world.features
+    return mean_of(world.features, weights)
+
+
+def mean_of(features: Features, weights: np.ndarray | None = None) -> Array:
+    """(C, d): the mean of each category's accepted pictures in ``features``, of length one."""
     kept = np.asarray(features.accepted if weights is None else weights, dtype=np.float32)
     return normalized((features.imagined * kept[..., None]).sum(axis=1))
 

@@ -7,6 +7,7 @@ the zoo and the split of the categories stay the same.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from contextlib import chdir
@@ -16,15 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from components import config, manifest
+from components.datasets import emblems
 from components.datasets.dataset import dataset
 from components.errors import EidolonError
 from components.features.embed import embed, encode
 from components.features.features import Features
 from components.files import read_json, write_json
+from components.images import decoding
 from components.imagining import generate, imagine, plan
 from components.imagining.drawing import draw
 from components.imagining.generator import Generator
-from components.imagining.recipes import wanted
+from components.imagining.recipes import Wanted, wanted
 from components.imagining.store import Store
 from components.learning.selection import grid
 from components.models.checkpoints import fingerprint
@@ -37,6 +40,18 @@ from study import covering
 WORK = Path(".eidolon/study")
 COUNTS = (1, 2, 4, 6, 8, 16)  # imagined pictures of a category
 STEPS = (1, 2, 4, 8, 16)  # of the sampler
+PHOTOS = 24  # real photos of a category that are a query, at most
+CEILING = "ceiling"  # the stream of real pictures that are queries
+FORMS = (
+    "a photo of a {}",
+    "a picture of a {}",
+    "{}",
+    "a {}",
+    "an image of a {}",
+    "the {}",
+)
+"""The forms of prompts that the embedded generator was trained on."""
+
 PROMPTS = (
     "a photo of a {}",
     "a picture of a {}",
@@ -60,6 +75,11 @@ class World:
 
     ``imagined_clip`` (C, K, d_clip): the accepted pictures through CLIP, zero where there is none.
     ``ensemble`` (C, d_clip): the text vectors by :data:`PROMPTS`.
+    ``varied`` and ``unvaried`` (C, K, d_vision): imagined pictures as drawn, the k-th of each by
+    the k-th of :data:`FORMS`, or all by the usual prompt.
+    ``photos`` (C, :data:`PHOTOS`, d_vision) and ``studio`` (C, K, d_vision): real pictures of each
+    category that are nowhere else in the world, in both styles of the emblems; zero for the texts
+    of :mod:`study.covering`.
     ``by_count`` and ``by_steps`` hold features of the unseen categories alone: (U, n, d_vision) for
     each n of :data:`COUNTS`, and (U, K, d_vision) for each of :data:`STEPS`.
     """
@@ -70,6 +90,10 @@ class World:
     features: Features
     imagined_clip: Array
     ensemble: Array
+    varied: Array
+    unvaried: Array
+    photos: Array
+    studio: Array
     by_count: dict[int, Array]
     by_steps: dict[int, Array]
 
@@ -122,17 +146,20 @@ def make(params: config.Params, seed: int) -> World:
         features = Features.load()
         clip = ClipEncoder(chosen.encoders.clip, chosen.encoders.clip_revision)
         vision = VisionEncoder(chosen.encoders.vision, chosen.encoders.vision_revision)
-        unseen = features.categories["category"].iloc[features.rows("unseen")].tolist()
-        most = chosen.generator.model_copy(update={"images_per_category": max(COUNTS)})
+        names = features.categories["category"].tolist()
+        unseen = [names[row] for row in features.rows("unseen")]
+        ours = chosen.generator
+        most = ours.model_copy(update={"images_per_category": max(COUNTS)})
         drawn = _imagined(unseen, most, vision)
         by_steps = {
-            steps: _imagined(unseen, chosen.generator.model_copy(update={"steps": steps}), vision)
+            steps: _imagined(unseen, ours.model_copy(update={"steps": steps}), vision)
             for steps in STEPS
         }
+        unvaried = _imagined([*names, *covering.TEXTS], ours, vision)
         features = covering.extended(
             features,
             clip.describe(covering.TEXTS, chosen.encoders.text_templates),
-            _imagined(covering.TEXTS, chosen.generator, vision),
+            unvaried[len(names) :],
         )
         return World(
             seed=seed,
@@ -141,6 +168,10 @@ def make(params: config.Params, seed: int) -> World:
             features=features,
             imagined_clip=_through_clip(features, clip),
             ensemble=clip.describe(features.categories["category"].tolist(), PROMPTS),
+            varied=_varied([*names, *covering.TEXTS], ours, vision),
+            unvaried=unvaried,
+            photos=_real(features, seed, PHOTOS, "photo", vision),
+            studio=_real(features, seed, ours.images_per_category, "studio", vision),
             by_count={count: drawn[:, :count] for count in COUNTS},
             by_steps=by_steps,
         )
@@ -184,11 +215,48 @@ def _stages(params: config.Params) -> None:
 
 def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEncoder) -> Array:
     """(U, K, d): pictures of ``names`` as ``params`` asks for, unvalidated, through ``vision``."""
-    asked, store = wanted(params, names), Store()
+    return _encoded(wanted(params, names), params, vision)
+
+
+def _varied(names: Sequence[str], params: config.Generator, vision: VisionEncoder) -> Array:
+    """As :func:`_imagined`, with a form of :data:`FORMS` for each of a category's pictures."""
+    forms = itertools.cycle(FORMS)
+    asked = [
+        one
+        for k, form in zip(range(params.images_per_category), forms, strict=False)
+        for one in wanted(params.model_copy(update={"prompt": form}), names)
+        if one.k == k
+    ]
+    return _encoded(asked, params, vision)
+
+
+def _encoded(asked: Sequence[Wanted], params: config.Generator, vision: VisionEncoder) -> Array:
+    """(U, K, d): the pictures ``asked`` for, in the order of :func:`wanted`, through ``vision``."""
+    store = Store()
     at = draw(asked, params, store)
     (features,) = encode([store.path(at[w]) for w in asked], "imagined", vision)
     many = params.images_per_category
-    return features.reshape(many, len(names), -1).transpose(1, 0, 2)
+    return features.reshape(many, len(asked) // many, -1).transpose(1, 0, 2)
+
+
+def _real(
+    features: Features, seed: int, many: int, style: emblems.Style, vision: VisionEncoder
+) -> Array:
+    """(C, ``many``, d): pictures of each category in ``style`` that are in no other part of the
+    world, through ``vision``."""
+    known = np.flatnonzero(features.categories["split"] != covering.SPLIT)
+    kinds = [emblems.Emblem.parse(features.categories["category"].iloc[row]) for row in known]
+    pictures = (
+        emblems.draw(kind, seed=seed, subset=CEILING, index=k, style=style)
+        for kind in kinds
+        for k in range(many)
+    )
+    found = np.concatenate(
+        [vision.images(batch) for batch in decoding.grouped(pictures, vision.batch)]
+    )
+    grid = np.zeros((len(features.text), many, found.shape[1]), dtype=np.float32)
+    grid[known] = found.reshape(len(known), many, -1)
+    return grid
 
 
 def _through_clip(features: Features, clip: ClipEncoder) -> Array:
