@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from components.learning import aggregator
 from components.vectors import Array
 from study import baselines, defaults, networks
@@ -24,7 +26,8 @@ from study.world import World
 def given(world: World, pictures: Array) -> World:
     """``world`` with ``pictures`` (C, K, d_vision) as its accepted pictures; categories whose
     pictures are zero have none."""
-    features = replace(world.features, imagined=pictures, accepted=pictures.any(axis=2))
+    there = np.asarray(pictures.any(axis=2))
+    features = replace(world.features, imagined=pictures, accepted=there)
     return replace(world, features=features)
 
 

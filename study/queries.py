@@ -11,7 +11,7 @@ from components.index.hubness import hubness
 from components.vectors import Array
 from study.bases import Base
 from study.ideas import agreement
-from study.ranking import Pictures, Ranking, best, remembered
+from study.ranking import Pictures, Ranking, Rows, best, remembered
 from study.world import World
 
 CONSTANTS = (10, 30, 60)  # of reciprocal ranks; 60 is that of Cormack et al. (SIGIR 2009)
@@ -46,7 +46,7 @@ def rank_fusion(world: World, base: Base) -> Ranking:
     return best(world, (joined(c, lam) for c in CONSTANTS for lam in world.weights))
 
 
-def _ranks(queries: Array, pictures: Array, known: Array, temperature: float) -> Array:
+def _ranks(queries: Array, pictures: Array, known: Rows, temperature: float) -> Array:
     """The rank (C, N) of each picture by each query, from 1; known queries are corrected."""
     scores = queries @ pictures.T
     scores[known] -= hubness(queries[known], pictures, temperature)
