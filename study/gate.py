@@ -106,7 +106,7 @@ def fitted(world: World, text: Array, image: Array, signals: Callable[[Pictures]
     weights, bias = torch.zeros(given.shape[1], requires_grad=True), torch.zeros(1)
     bias.requires_grad_()
     optimiser = torch.optim.Adam([weights, bias], lr=_RATE)
-    unused = np.random.default_rng()
+    unused = np.random.default_rng(world.seed)
     for _ in range(_STEPS):
         lam = torch.sigmoid(given @ weights + bias)[:, None]
         scores = (1 - lam) * by_text + lam * by_image
