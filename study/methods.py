@@ -10,7 +10,7 @@ from study.figures import REAL
 from study.ranking import Method
 from study.world import World
 
-CHOSEN_AGAIN, ON = "the default, λ chosen again", "the default + {}"
+CHOSEN_AGAIN, ON = "the default, λ chosen again", "the default + "
 
 BASELINES: dict[str, Method] = {
     "text alone": baselines.text_alone,
@@ -70,7 +70,7 @@ ON_DEFAULT: dict[str, Method] = {
     name: _added(idea, bases.default)
     for name, idea in {
         CHOSEN_AGAIN: bases.nothing,
-        **{ON.format(name): idea for name, idea in ADDED.items()},
+        **{f"{ON}{name}": idea for name, idea in ADDED.items()},
     }.items()
 }
 """The default with each of :data:`ADDED`, and with λ chosen again, as each of these chooses it."""

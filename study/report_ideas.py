@@ -61,7 +61,7 @@ def on_default(figures: Figures) -> str:
     helping = [
         f"*{name}*"
         for name, base in bases.items()
-        if not name.startswith(ON.format("control"))
+        if not name.startswith(f"{ON}control")
         and all(
             verdict(figures.between(name, base, column)) == "helps"
             for column in ("chosen_by", "chosen_alone")
