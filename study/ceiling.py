@@ -12,68 +12,82 @@ among the ranked pictures would find itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from components.learning import aggregator
 from components.vectors import Array
-from study import baselines, defaults, networks
-from study.ranking import Ranking, fused
-from study.world import World
+from study import bases, networks
+from study.bases import Base
+from study.ranking import Method, Ranking, fused, mean_of
+from study.world import PHOTOS, World
 
 
 def given(world: World, pictures: Array) -> World:
     """``world`` with ``pictures`` (C, K, d_vision) as its accepted pictures; categories whose
     pictures are zero have none."""
     there = np.asarray(pictures.any(axis=2))
-    features = replace(world.features, imagined=pictures, accepted=there)
-    return replace(world, features=features)
+    return replace(world, features=replace(world.features, imagined=pictures, accepted=there))
 
 
-def photos_alone(world: World) -> Ranking:
-    return baselines.mean_image_corrected(given(world, _few(world)))
+def imagined(world: World) -> World:
+    return world
 
 
-def studio_alone(world: World) -> Ranking:
-    return baselines.mean_image_corrected(given(world, world.studio))
+def studio(world: World) -> World:
+    return given(world, world.studio)
 
 
-def photos_mean(world: World) -> Ranking:
-    return defaults.mean_instead(given(world, _few(world)))
+def photos(world: World) -> World:
+    """As many real photos of a category as it has imagined pictures."""
+    return given(world, world.photos[:, : world.features.imagined.shape[1]])
 
 
-def studio_mean(world: World) -> Ranking:
-    return defaults.mean_instead(given(world, world.studio))
+def many(world: World) -> World:
+    return given(world, world.photos)
 
 
-def photos_fused(world: World) -> Ranking:
-    return _fused(world, _few(world))
+def alone(world: World, asked: World) -> Ranking:
+    return fused(world.features.text, mean_of(asked.features), 1.0, world.hubness)
 
 
-def studio_fused(world: World) -> Ranking:
-    return _fused(world, world.studio)
+def mean(world: World, asked: World) -> Ranking:
+    return bases.nothing(asked, Base(mean_of, world.hubness))
 
 
-def many_alone(world: World) -> Ranking:
-    return baselines.mean_image_corrected(given(world, world.photos))
-
-
-def many_mean(world: World) -> Ranking:
-    return defaults.mean_instead(given(world, world.photos))
-
-
-def many_fused(world: World) -> Ranking:
-    return _fused(world, world.photos)
-
-
-def _few(world: World) -> Array:
-    """(C, K, d_vision): as many real photos of a category as it has imagined pictures."""
-    return world.photos[:, : world.features.imagined.shape[1]]
-
-
-def _fused(world: World, pictures: Array) -> Ranking:
-    """``pictures`` with the default's network and λ, which were fitted to imagined pictures."""
+def network(world: World, asked: World) -> Ranking:
+    """The default's network and λ, which were fitted to imagined pictures."""
     model = networks.shipped(world)
-    image = aggregator.aggregate(model, given(world, pictures).features)
+    image = aggregator.aggregate(model, asked.features)
     return fused(world.features.text, image, model.fusion_weight, world.hubness)
+
+
+def network_again(world: World, asked: World) -> Ranking:
+    return bases.nothing(asked, bases.default(world))
+
+
+PICTURES: Mapping[str, Callable[[World], World]] = {
+    "imagined": imagined,
+    "studio": studio,
+    "real photos": photos,
+    f"{PHOTOS} real photos": many,
+}
+
+WAYS: Mapping[str, Callable[[World, World], Ranking]] = {
+    "alone": alone,
+    "mean, λ chosen again": mean,
+    "network, its own λ": network,
+    "network, λ chosen again": network_again,
+}
+"""Functions of a world and the same world with the pictures that ask: all correct for hubness."""
+
+
+def _asking(pictures: str, way: str) -> Method:
+    return lambda world: WAYS[way](world, PICTURES[pictures](world))
+
+
+METHODS: dict[str, Method] = {
+    f"{pictures}, {way}": _asking(pictures, way) for way in WAYS for pictures in PICTURES
+}

@@ -11,7 +11,7 @@ from scipy import stats
 PAPER, SIMPLEST, DEFAULT = "the paper's aggregator", "best fixed λ by validation", "the default"
 FAIREST = "the paper's aggregator, λ by validation"
 CORRECTED = "the paper's aggregator, λ by validation, corrected"
-TEXT, REAL = "text alone", "real photos, the default's network"
+TEXT, REAL = "text alone", "real photos, network, λ chosen again"
 Interval = tuple[float, float]  # mean, and half the width of its 95 % interval
 
 

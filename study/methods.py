@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from study import baselines, bases, ceiling, defaults, gate, ideas, queries, spaces
 from study.bases import Base, Idea
-from study.figures import REAL
 from study.ranking import Method
 from study.world import World
 
@@ -75,19 +74,6 @@ ON_DEFAULT: dict[str, Method] = {
 }
 """The default with each of :data:`ADDED`, and with λ chosen again, as each of these chooses it."""
 
-CEILING: dict[str, Method] = {
-    "studio pictures alone, corrected": ceiling.studio_alone,
-    "real photos alone, corrected": ceiling.photos_alone,
-    "mean of studio pictures": ceiling.studio_mean,
-    "mean of real photos": ceiling.photos_mean,
-    "studio pictures, the default's network": ceiling.studio_fused,
-    REAL: ceiling.photos_fused,
-    "many real photos alone, corrected": ceiling.many_alone,
-    "mean of many real photos": ceiling.many_mean,
-    "many real photos, the default's network": ceiling.many_fused,
-}
-"""Real pictures as the query."""
-
 WITHOUT: dict[str, Method] = {
     "not corrected for hubness": defaults.not_corrected,
     "in-batch contrast instead of the ranking loss": defaults.contrast_instead,
@@ -120,4 +106,4 @@ CONTROLLED = tuple(
 
 SHIFTED = ", minus a constant for seen pictures"
 
-ALL = {**BASELINES, **DEFAULTS, **IDEAS, **ON_DEFAULT, **CEILING, **WITHOUT}
+ALL = {**BASELINES, **DEFAULTS, **IDEAS, **ON_DEFAULT, **ceiling.METHODS, **WITHOUT}

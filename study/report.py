@@ -107,8 +107,9 @@ Seen and unseen are measured over the whole gallery, "unseen only" over the pict
 categories alone; "harmonic" is the harmonic mean of seen and unseen, the convention of
 generalised zero-shot learning. "Corrected" rows and the default subtract each picture's hubness,
 measured with the names of all categories in the gallery. "Of the way" is the share of the way from
-text to real pictures, for unseen categories: 0 % is text alone, and 100 % is the default with real
-photos instead of imagined pictures. All tables of methods have this column.
+text to real pictures, for unseen categories: 0 % is text alone, and 100 % is the default's network
+with real photos instead of imagined pictures, and with the λ that suits these. All tables of
+methods have this column.
 
 The paper publishes neither loss nor training set. Its aggregator is trained here as a reader
 would train it: from the published initialisation, by in-batch contrast like CLIP, with a learned λ.

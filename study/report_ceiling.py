@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components import config
-from study.figures import DEFAULT, REAL, Figures, percent, pm, signed, table
+from study.ceiling import PICTURES, WAYS
+from study.figures import Figures, percent, pm, signed, table
 from study.world import PHOTOS
 
-WAYS = {
-    "alone": (
-        "mean of the imagined pictures alone, corrected",
-        "studio pictures alone, corrected",
-        "real photos alone, corrected",
-        "many real photos alone, corrected",
-    ),
-    "with text, their mean": (
-        "the mean of the pictures instead of a network",
-        "mean of studio pictures",
-        "mean of real photos",
-        "mean of many real photos",
-    ),
-    "with text, the default's network and λ": (
-        DEFAULT,
-        "studio pictures, the default's network",
-        REAL,
-        "many real photos, the default's network",
-    ),
-}
-"""The methods that query with the pictures of :data:`_PICTURES`, by the way these are used."""
-
-_PICTURES = ("imagined", "studio", "real photos", f"{PHOTOS} real photos")
 _GROUPS = ("seen", "unseen", "unseen_only", "harmonic")
 
 
 def ceiling(params: config.Params, figures: Figures) -> str:
     rows = [
         f"| {pictures} | {way} |"
-        + "".join(f" {pm(figures.of(name, group))} |" for group in _GROUPS)
-        + f" {percent(figures.share(name))} |"
-        for way, names in WAYS.items()
-        for pictures, name in zip(_PICTURES, names, strict=True)
+        + "".join(f" {pm(figures.of(f'{pictures}, {way}', group))} |" for group in _GROUPS)
+        + f" {percent(figures.share(f'{pictures}, {way}'))} |"
+        for way in WAYS
+        for pictures in PICTURES
     ]
     head = "| pictures | used | seen | unseen | unseen only | harmonic | of the way |"
     return f"""## Real pictures as the query
 {params.generator.images_per_category} real photos of each category take the place of its imagined
 pictures. They are drawn for this alone, and are in no other part of the world: a query that is
 among the ranked pictures would find itself. Studio pictures show the right category too, but clean:
-one object on a plain ground, like the pictures that the generator learned from. The default's
-network and λ are fitted to imagined pictures, and are not fitted again. All rows are corrected for
-hubness.
+one object on a plain ground, like the pictures that the generator learned from. The network is the
+default's, fitted to imagined pictures, and is not fitted again. Where λ is chosen again, it is the
+best by validation with the correction. All rows are corrected for hubness.
 
 {table(head, rows)}
 
@@ -65,24 +45,34 @@ like those of the gallery. A negative figure is no loss but a gain."""
 
 def _losses(figures: Figures) -> str:
     steps = {
-        "generation: studio − imagined": (1, 0),
-        "domain: real photos − studio": (2, 1),
-        "both: real photos − imagined": (2, 0),
-        f"number: {PHOTOS} real photos − as many as imagined": (3, 2),
+        "generation: studio − imagined": ("studio", "imagined"),
+        "domain: real photos − studio": ("real photos", "studio"),
+        "both: real photos − imagined": ("real photos", "imagined"),
+        f"number: {PHOTOS} real photos − as many as imagined": (
+            f"{PHOTOS} real photos",
+            "real photos",
+        ),
     }
-    rows = [
-        f"| {what} |"
-        + "".join(
-            f" {signed(figures.between(names[better], names[worse], group))} |"
+
+    def cells(pairs: Sequence[tuple[str, str]]) -> str:
+        return "".join(
+            f" {signed(figures.between(one, other, group))} |"
             for group in ("unseen", "unseen_only")
-            for names in WAYS.values()
+            for one, other in pairs
         )
-        for what, (better, worse) in steps.items()
+
+    ways = ("alone", "mean, λ chosen again", "network, λ chosen again")
+    rows = [
+        f"| {what} |{cells([(f'{one}, {way}', f'{other}, {way}') for way in ways])}"
+        for what, (one, other) in steps.items()
     ]
-    alone, _, network = WAYS.values()
-    for pictures, single, fused in zip(_PICTURES, alone, network, strict=True):
-        gains = (signed(figures.between(fused, single, g)) for g in ("unseen", "unseen_only"))
-        rows.append(f"| fusion: text added to {pictures} | | | {next(gains)} | | | {next(gains)} |")
     groups = ("unseen", "unseen only")
-    head = "| |" + "".join(f" {group}, {way} |" for group in groups for way in WAYS)
-    return table(head, rows)
+    lost = table("| |" + "".join(f" {group}, {way} |" for group in groups for way in ways), rows)
+    rows = [
+        f"| {asked} |{cells([(f'{asked}, {way}', f'{asked}, alone') for way in ways[1:]])}"
+        for asked in PICTURES
+    ]
+    head = "| text added to |" + "".join(
+        f" {group}, {way} |" for group in groups for way in ways[1:]
+    )
+    return f"{lost}\n\nWhat fusion adds, over the pictures alone:\n\n{table(head, rows)}"

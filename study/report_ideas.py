@@ -13,6 +13,7 @@ from study.methods import (
     WITHOUT,
 )
 
+MEAN = "imagined, mean, λ chosen again"
 _COLUMNS = (
     "unseen | of the way | validation | validation alone | unseen, difference |"
     " unseen only, difference | with the constant | by validation |"
@@ -67,6 +68,9 @@ def on_default(figures: Figures) -> str:
             for column in ("chosen_by", "chosen_alone")
         )
     ]
+    plain = (
+        signed(figures.between(MEAN, CHOSEN_AGAIN, group)) for group in ("chosen_by", "unseen")
+    )
     return f"""## Ideas on top of the default
 Each idea is added to the default's network and correction, and the network is not trained again. λ
 is chosen again, with the correction; the default's own is chosen without it. So the first row is
@@ -77,7 +81,8 @@ compared with the default, and each other row with the first.
 Both on validation categories among all training pictures and on those alone, **{
         ", ".join(helping) or "none of them"
     }** is shown to help. The control with λ by labels knows the answer: no gate that weighs these
-two streams can do better."""
+two streams can do better. The mean of the pictures instead of the network, with λ chosen in the
+same way, minus the first row: {next(plain)} on validation, {next(plain)} on unseen categories."""
 
 
 def _row(figures: Figures, name: str, base: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from components import config
 from components.vectors import Array, normalized
-from study import banks, bases, ceiling, gate, methods, queries, report, spaces
+from study import banks, bases, ceiling, defaults, gate, methods, queries, report, spaces
 from study.__main__ import maps
 from study.bases import Base, Idea
 from study.figures import REAL, TEXT, Figures
@@ -141,13 +141,19 @@ def test_prompts_are_compared_by_the_pictures_that_they_gave(world: World) -> No
 
 def test_the_ceiling_asks_with_as_many_photos_as_there_are_pictures(world: World) -> None:
     clean = replace(world, photos=np.concatenate([world.studio, world.photos], axis=1))
-    for few, studio, many in (
-        (ceiling.photos_alone, ceiling.studio_alone, ceiling.many_alone),
-        (ceiling.photos_mean, ceiling.studio_mean, ceiling.many_mean),
-        (ceiling.photos_fused, ceiling.studio_fused, ceiling.many_fused),
-    ):
-        figures = [maps(clean, method(clean))["unseen"] for method in (few, studio, many)]
-        assert figures[0] == figures[1] != figures[2]
+    for way in ceiling.WAYS.values():
+        photos, studio, many = (
+            maps(clean, way(clean, asked(clean)))["unseen"]
+            for asked in (ceiling.photos, ceiling.studio, ceiling.many)
+        )
+        assert photos == studio != many
+
+
+def test_the_default_is_among_the_ways_to_ask(world: World) -> None:
+    """The network is fitted to the imagined pictures, whichever pictures ask."""
+    given = ceiling.METHODS["imagined, network, its own λ"](world)
+    on = gallery_pictures(world.features)
+    np.testing.assert_array_equal(given(on), defaults.default(world)(on))
 
 
 def test_a_category_without_real_pictures_has_none(world: World) -> None:
