@@ -120,7 +120,7 @@ class Search:
             asked: Asked = await self._compute(
                 self._retriever.ask_by, query.query, query.kind, query.description
             )
-            how = await self._how(query)
+            how = await self._how(query, asked)
         by_text = await self._by_text(asked, how, clock) if first else None
         if by_text is not None:
             yield "text", self._answer(asked, by_text, clock)
@@ -173,11 +173,12 @@ class Search:
             metrics().judged(answer.imagined)
         await self._compute(self._journal.answered, answer)
 
-    async def _how(self, query: Query) -> How:
+    async def _how(self, query: Query, asked: Asked) -> How:
+        texts = [text for text in (query.exclude, asked.excluded) if text is not None]
         excluded = None
-        if query.exclude is not None:
-            asked: Asked = await self._compute(self._retriever.ask, query.exclude)
-            excluded = asked.vector
+        if texts:
+            found: Asked = await self._compute(self._retriever.ask, " ".join(texts))
+            excluded = found.vector
         weight = 1.0 if query.mode == "image" else query.weight
         return How(query.k, query.offset, weight, query.filter, query.group, excluded)
 
@@ -282,6 +283,7 @@ class Search:
             query=asked.query,
             known=asked.row is not None,
             kind=asked.kind,
+            excluded=asked.excluded,
             mode=mode,
             fusion_weight=ranking.fusion_weight,
             hits=self._served.hits(ranking.hits),
@@ -290,6 +292,7 @@ class Search:
             confidence=ranking.confidence,
             relevant=ranking.relevant,
             unknown_words=list(asked.unknown),
+            suggestion=asked.suggestion,
             truncated=asked.truncated,
             degraded=degraded,
             timings=clock.timings(),

@@ -61,6 +61,14 @@ def test_a_category_is_asked_for_by_descriptions_and_the_address_keeps_it(page: 
     expect(page.locator("#chips > li")).to_have_count(0)
 
 
+def test_a_slip_is_a_question_and_its_answer_a_search(page: Page) -> None:
+    search(page, NAMES[0].replace("plain", "plian"))
+    expect(page.locator("#notices")).to_contain_text("Did you mean")
+    page.get_by_role("button", name=NAMES[0], exact=True).last.click()
+    answered(page, NAMES[0])
+    expect(page.locator("#notices > li")).to_have_count(0)
+
+
 def test_text_answers_first_then_pictures_arrive_one_by_one_and_hits_move(
     browser: Browser, served: Served, complaints: list[str]
 ) -> None:

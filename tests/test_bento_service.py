@@ -96,6 +96,17 @@ def test_a_description_of_ones_own_is_imagined_beside_the_query(
     assert refused.status_code == 400 and "a description has 1 to" in refused.json()["error"]
 
 
+def test_words_that_exclude_are_understood_and_others_suggested(client: httpx.Client) -> None:
+    answer = search(client, query="star without stripes", mode="text")
+    beside = search(client, query="star", exclude="stripes", mode="text")
+    assert (answer["query"], answer["excluded"]) == ("star without stripes", "stripes")
+    assert [h["score"] for h in answer["hits"]] == [h["score"] for h in beside["hits"]]
+    assert beside["excluded"] is None
+    slip = search(client, query=KNOWN.replace("plain", "plian"), mode="text")
+    assert slip["suggestion"] == KNOWN and not slip["known"]
+    assert search(client, query=KNOWN)["suggestion"] is None
+
+
 def test_known_category_names_its_bundle_models_seeds_and_pictures(
     served: Served, client: httpx.Client
 ) -> None:

@@ -99,7 +99,7 @@ def test_json_is_the_answer(fake: Fake) -> None:
 
 def test_all_options_are_sent(fake: Fake) -> None:
     options = "--k 3 --offset 6 --mode image --weight 0.5 --images 4 --seed 9 --exclude stripes"
-    more = ["--drop", "a", "--drop", "b", "--group"]
+    more = ["--drop", "a", "--drop", "b", "--group", "--kind", "both", "--description", "a disc"]
     filters = ["--filter", "split=unseen", "--filter", "split=train", "--filter", "source=a=b"]
     run("search", "red star", *options.split(), *more, *filters, "--url", fake.url)
     assert asked(fake) == {
@@ -111,6 +111,8 @@ def test_all_options_are_sent(fake: Fake) -> None:
         "images": 4,
         "seed": 9,
         "drop": ["a", "b"],
+        "kind": "both",
+        "description": "a disc",
         "exclude": "stripes",
         "filter": {"split": ["unseen", "train"], "source": ["a=b"]},
         "group": True,
@@ -130,6 +132,8 @@ def test_what_a_person_should_know_is_said_beside_the_pictures(fake: Fake) -> No
         "confidence": 0.1,
         "unknown_words": ["moon"],
         "truncated": True,
+        "suggestion": "red ring",
+        "excluded": "dots",
     }
     done = run("search", "red star", "--url", fake.url)
     assert done.stdout.count("\n") == 1
@@ -137,6 +141,8 @@ def test_what_a_person_should_know_is_said_beside_the_pictures(fake: Fake) -> No
         "ranked by text alone: drawing took too long",
         "nothing in the gallery seems to fit (confidence 0.10)",
         "words that the text encoder does not know: moon",
+        "did you mean “red ring”?",
+        "pictures of “dots” are moved down, because the words exclude it",
         "the text is too long for the text encoder: its end was not read",
     ]
 

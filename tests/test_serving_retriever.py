@@ -13,8 +13,10 @@ from components import config
 from components.errors import QueryError
 from components.paths import BUNDLE
 from components.serving import loading
+from components.serving.exclusion import beyond, parted
 from components.serving.near_duplicates import NearDuplicates
-from components.serving.retriever import How, Retriever, beyond
+from components.serving.retriever import How, Retriever
+from components.serving.spelling import Spelling
 from tests.toy import NAMES
 
 
@@ -123,3 +125,52 @@ def test_an_excluded_text_keeps_what_was_asked_for() -> None:
     assert abs(left @ query) < 1e-5
     np.testing.assert_allclose(beyond(query * 3, query), 0, atol=1e-5)
     assert np.isfinite(beyond(excluded, np.zeros_like(query))).all()
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted", "excluded"),
+    [
+        ("star without stripes", "star", "stripes"),
+        ("red star, but not  dotted ", "red star", "dotted "),
+        ("a ring that is not\nblue", "a ring", "blue"),
+        ("Birds EXCEPT for gulls", "Birds", "gulls"),
+        ("a star with no pattern", "a star", "pattern"),
+        ("forget me not", "forget me not", None),
+        ("without stripes", "without stripes", None),
+        ("star without", "star without", None),
+        ("star without !", "star without !", None),
+    ],
+)
+def test_a_query_is_split_at_words_that_exclude(
+    query: str, wanted: str, excluded: str | None
+) -> None:
+    assert parted(query) == (wanted, excluded)
+
+
+@given(st.text(max_size=80))
+def test_any_query_is_split_into_parts_of_itself(query: str) -> None:
+    wanted, excluded = parted(query)
+    assert wanted in query and (excluded is None or excluded in query)
+
+
+def test_the_name_of_a_category_excludes_nothing(retriever: Retriever) -> None:
+    name = retriever.bundle.categories["category"][0]
+    assert retriever.ask_by(name, "class", None).excluded is None
+    asked = retriever.ask_by(f"{name} without dots", "class", None)
+    assert (asked.row, asked.excluded, asked.query) == (0, "dots", f"{name} without dots")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("red stripped star", "red striped star"),
+        ("Teal DOTED heart", "teal dotted heart"),
+        ("bleu ring", "blue ring"),
+        ("red striped star", None),
+        ("a purple zebra", None),
+        ("xy", None),
+        ("", None),
+    ],
+)
+def test_a_word_that_is_nearly_one_of_a_name_is_suggested(text: str, meant: str | None) -> None:
+    assert Spelling(NAMES).suggest(text) == meant

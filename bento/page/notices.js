@@ -2,6 +2,7 @@
 
 import { keepKey } from "./api.js";
 import { at, button, make, percent } from "./dom.js";
+import { go, newWords } from "./state.js";
 
 const DEGRADED = {
   saturated: "Many texts are waiting to be drawn, so this is ranked by words alone.",
@@ -74,6 +75,13 @@ export function showNotices(answer, again) {
   if (words.length) {
     const listed = words.map((word) => `“${word}”`).join(", ");
     notices.push([`The text encoder does not know: ${listed}.`]);
+  }
+  if (answer.suggestion) {
+    const meant = button({ className: "chip" }, () => go(newWords(answer.suggestion)), answer.suggestion);
+    notices.push(["Did you mean", meant]);
+  }
+  if (answer.excluded) {
+    notices.push([`Pictures of “${answer.excluded}” are moved down, because the words exclude it.`]);
   }
   if (answer.truncated) {
     notices.push(["The text is too long for the text encoder: it read only the beginning."]);

@@ -23,6 +23,7 @@ from components.api.messages import (
     what_is_wrong,
 )
 from components.errors import EidolonError, TransientError
+from components.kinds import Kind
 
 URL = "http://127.0.0.1:3000"
 """Where `make serve` serves."""
@@ -42,6 +43,8 @@ class Options(TypedDict, total=False):
     images: int | None
     seed: int | None
     drop: list[str]
+    kind: Kind
+    description: str | None
     exclude: str | None
     filter: Filter
     group: bool

@@ -195,7 +195,14 @@ class Answer(BaseModel):
     request: str = Field(description="the id of this answer, for feedback and logs")
     query: str
     known: bool = Field(description="whether the query is a category of the bundle")
-    kind: Kind = Field(description="by what it was asked for; `class` for any single text")
+    kind: Kind = Field(
+        default="class", description="by what it was asked for; `class` for any single text"
+    )
+    excluded: str | None = Field(
+        default=None,
+        description="what the pictures must not show, as the query itself says: “star without"
+        " stripes”",
+    )
     mode: Mode = Field(description="how it was ranked: `text`, `image` or `fused`")
     fusion_weight: float = Field(
         validation_alias="lambda",
@@ -208,6 +215,11 @@ class Answer(BaseModel):
     confidence: float = Field(description="from 0 to 1: that the gallery has what was asked for")
     relevant: bool = Field(description="false: nothing in the gallery seems to fit")
     unknown_words: list[str] = Field(description="words that the text encoder was not trained on")
+    suggestion: str | None = Field(
+        default=None,
+        description="the query in words of the categories' names, where some of its own are nearly"
+        " such words",
+    )
     truncated: bool = Field(description="whether the text was too long for the text encoder")
     degraded: Degraded | None = Field(description="why it was ranked by text alone, if it was")
     timings: Timings

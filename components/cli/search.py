@@ -64,6 +64,13 @@ def search(
     drop: Annotated[
         list[str] | None, typer.Option(help="the id of an imagined picture not to use")
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="class, description or both: how a category of the bundle is asked for"),
+    ] = "class",
+    description: Annotated[
+        str | None, typer.Option(help="what is meant, in other words: searched for with the text")
+    ] = None,
     exclude: Annotated[
         str | None, typer.Option(help="a text: what the pictures must not show")
     ] = None,
@@ -81,6 +88,8 @@ def search(
         "images": images,
         "seed": seed,
         "drop": drop or [],
+        "kind": kind,
+        "description": description,
         "exclude": exclude,
         "filter": _filter(filters),
         "group": group,
@@ -169,6 +178,10 @@ def _notes(answer: Answer) -> Iterator[str]:
         yield f"nothing in the gallery seems to fit (confidence {answer.confidence:.2f})"
     if answer.unknown_words:
         yield f"words that the text encoder does not know: {', '.join(answer.unknown_words)}"
+    if answer.suggestion:
+        yield f"did you mean “{answer.suggestion}”?"
+    if answer.excluded:
+        yield f"pictures of “{answer.excluded}” are moved down, because the words exclude it"
     if answer.truncated:
         yield "the text is too long for the text encoder: its end was not read"
 

@@ -18,15 +18,14 @@ from components.index.gallery import Gallery, top
 from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
 from components.models.vocabulary import Vocabulary
+from components.serving.exclusion import STRENGTH, beyond, parted
 from components.serving.known import known_query, texts_of
 from components.serving.loading import Bundle
 from components.serving.near_duplicates import DEEPEST, Group, NearDuplicates
+from components.serving.spelling import Spelling
 from components.vectors import Array
 
 MAX_QUERY = 300  # characters
-EXCLUSION = 0.6
-"""How much of the similarity to an excluded text is subtracted: `python -m benchmarks.exclude`."""
-
 DIGITS = 6  # decimals of a score in an answer
 _SHOWN = ("path", "category", "split", "source")
 _HIDDEN = ("path", "dhash")
@@ -44,7 +43,9 @@ class Asked:
     not trained on, and ``truncated`` says that it did not read the end.
 
     ``kind`` says by what a category is asked for. ``descriptions`` are the texts that describe what
-    is asked for: those of the category, or the one that came with the query (``own``).
+    is asked for: those of the category, or the one that came with the query (``own``). ``excluded``
+    is what the pictures must not show, as the query itself says. ``suggestion`` is what was perhaps
+    meant (:mod:`components.serving.spelling`).
     """
 
     query: str
@@ -56,6 +57,8 @@ class Asked:
     kind: Kind = "class"
     descriptions: tuple[str, ...] = ()
     own: bool = False
+    excluded: str | None = None
+    suggestion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class Retriever:
         words = Path(encoders.clip) / "tokenizer.json"
         self._vocabulary = Vocabulary(words) if words.is_file() else None
         known = bundle.categories["category"]
+        self._spelling = Spelling(known)
         self._known = {names.fold(name): row for row, name in enumerate(known)}
         self._rows = {path: row for row, path in enumerate(bundle.pictures["path"])}
         self._categories = Known(bundle.text, bundle.aggregated)
@@ -147,16 +151,21 @@ class Retriever:
             vector=self.embed(words) if row is None else self.bundle.text[row],
             unknown=() if row is not None else tuple(unknown),
             truncated=self._clip.truncates(names.fill(max(self._templates, key=len), words)),
+            suggestion=None if row is not None else self._spelling.suggest(words),
         )
 
     def ask_by(self, query: str, kind: Kind, description: str | None) -> Asked:
         """``query`` asked by one ``kind``: of a known category, by the bundle's descriptions; or
-        by both the query and a ``description`` of its own.
+        by both the query and a ``description`` of its own. What ``query`` says that it excludes is
+        taken out of it, unless it is the name of a category.
 
         Raises :class:`QueryError` for a text that is empty or too long, and where there is no
         description.
         """
-        asked = self.ask(query)
+        wanted, excluded = parted(query)
+        if names.fold(query) in self._known:
+            wanted, excluded = query, None
+        asked = replace(self.ask(wanted), query=query, excluded=excluded)
         if description is not None:
             return self._with(asked, description)
         if kind == CLASS:
@@ -215,7 +224,7 @@ class Retriever:
         scores = gallery.score(asked.vector[None], aggregated[None], weight)
         fused = scores.fused[0]
         if how.excluded is not None:
-            fused = fused - np.float32(EXCLUSION) * (
+            fused = fused - np.float32(STRENGTH) * (
                 gallery.clip @ beyond(how.excluded, asked.vector)
             )
         parts = [fused, scores.text[0], scores.image[0], scores.hubness[0]]
@@ -309,16 +318,6 @@ class Retriever:
                 raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")
             found.append(int(code))
         return found
-
-
-def beyond(excluded: Array, query: Array) -> Array:
-    """The part of ``excluded`` (d,) that has nothing of ``query`` (d,): the rest at a right angle.
-
-    So "a striped star" can be excluded from "star" without a loss for stars. It is zero when the
-    two texts are the same.
-    """
-    along = float(excluded @ query) / max(float(query @ query), 1e-12)
-    return excluded - np.float32(along) * query
 
 
 def _clean(score: np.floating) -> float:
