@@ -123,7 +123,7 @@ def _scores(
 
 def _product(queries: Matrix, gallery: Stored) -> Matrix:
     """All dot products (Q, N) in float64. The gallery is converted in parts that stay in the
-    processor's cache, which saves half of the time."""
+    processor's cache, which saves up to half of the time."""
     scores = np.empty((len(queries), len(gallery)))
     for first in range(0, len(gallery), _ROWS):
         rows = slice(first, first + _ROWS)
