@@ -33,7 +33,8 @@ Figures = dict[str, float]
 class Measured:
     """A text, the figures of each of :data:`MODES`, and what the service says of its answer.
 
-    ``mode`` is how the default answer was ranked. ``relevant`` and ``unknown`` are its fields.
+    ``mode`` is how the default answer was ranked. ``relevant``, ``unknown`` and ``suggestion`` are
+    its fields.
     """
 
     kind: str
@@ -43,12 +44,13 @@ class Measured:
     known: bool
     relevant: bool
     unknown: tuple[str, ...]
+    suggestion: str | None = None
 
     @property
     def said(self) -> bool:
-        """Whether a person is told that the text was not understood: nothing seems to fit, or there
-        are unknown words."""
-        return not self.relevant or bool(self.unknown)
+        """Whether a person is told that the text was not understood: nothing seems to fit, there
+        are unknown words, or another text is suggested."""
+        return not self.relevant or bool(self.unknown) or self.suggestion is not None
 
     @property
     def gain(self) -> Figures:
@@ -86,6 +88,7 @@ def measured(
         known=served.known,
         relevant=served.relevant,
         unknown=tuple(served.unknown_words),
+        suggestion=served.suggestion,
     )
 
 

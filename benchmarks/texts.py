@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.apart import served_apart
 from benchmarks.marked import judged, marked
 from benchmarks.rankings import MEASURES, MODES, Figures, Measured, figures, measured
-from benchmarks.wordings import Wording, wordings
+from benchmarks.wordings import MISSPELT, Wording, wordings
 from components import config, manifest, tables
 from components.api.client import Client
 from components.api.messages import Hit
@@ -55,7 +55,11 @@ def asked(client: Client, texts: Sequence[Wording]) -> Iterator[Measured]:
         def judge(hits: Sequence[Hit], total: int, one: Wording = one) -> Figures:
             return figures([hit.category in one.right for hit in hits], total)
 
-        yield measured(client, one.kind, one.text, enough, judge, one.exclude)
+        found = measured(client, one.kind, one.text, enough, judge, one.exclude)
+        yield found
+        if one.kind == MISSPELT:  # what a person gets who follows the suggestion
+            meant = found.suggestion or one.text
+            yield measured(client, f"{MISSPELT}, as suggested", meant, enough, judge)
 
 
 def summary(found: Sequence[Measured], rules: config.Evaluate) -> dict[str, Any]:
@@ -85,6 +89,7 @@ def summary(found: Sequence[Measured], rules: config.Evaluate) -> dict[str, Any]
         "gain": gain,
         "not_relevant": _mean([not one.relevant for one in found]),
         "unknown_words": _mean([bool(one.unknown) for one in found]),
+        "suggested": _mean([one.suggestion is not None for one in found]),
         "by_text": _mean([one.mode == "text" for one in found]),
         "no_better": len(no_better),
         "said_of_no_better": said,
@@ -115,10 +120,11 @@ def show(kinds: dict[str, dict[str, Any]], console: Console) -> None:
             head = (kind, str(one["texts"])) if first else ("", "")
             table.add_row(*head, measure, *cells, _shown(one["gain"][measure]))
     console.print(table)
-    table = Table("texts", "nothing fits", "unknown words", "by text", "no better", "of these said")
+    heads = "texts", "nothing fits", "unknown words", "suggested", "by text"
+    table = Table(*heads, "no better", "of these said")
     table.add_column("holds")
     for kind, one in kinds.items():
-        names = ("not_relevant", "unknown_words", "by_text")
+        names = ("not_relevant", "unknown_words", "suggested", "by_text")
         shares = [f"{one[name]:.2f}" for name in names]
         said = f"{one['said_of_no_better']:.2f}" if one["no_better"] else ""
         table.add_row(kind, *shares, str(one["no_better"]), said, one["holds"])

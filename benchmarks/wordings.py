@@ -21,6 +21,9 @@ Candidate = tuple[str, str | None, Fits]
 """A text, the text that the search excludes, and which emblems are right."""
 
 
+MISSPELT = "misspellings"
+
+
 @dataclass(frozen=True)
 class Wording:
     """A ``text`` of a ``kind``, and the names of the categories that are ``right`` for it. The
@@ -204,7 +207,7 @@ KINDS: dict[str, Callable[[Sequence[Emblem], random.Random], Iterator[Candidate]
     "negation in words": _negation,
     "negation by `exclude`": _excluded,
     "synonyms": _synonyms,
-    "misspellings": _misspelled,
+    MISSPELT: _misspelled,
     "unknown words": _unknown_words,
     "other scripts": _scripts,
 }

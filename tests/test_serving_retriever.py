@@ -158,6 +158,8 @@ def test_the_name_of_a_category_excludes_nothing(retriever: Retriever) -> None:
     assert retriever.ask_by(name, "class", None).excluded is None
     asked = retriever.ask_by(f"{name} without dots", "class", None)
     assert (asked.row, asked.excluded, asked.query) == (0, "dots", f"{name} without dots")
+    slip = retriever.ask_by("red plian star except dots", "class", None)
+    assert slip.suggestion == "red plain star without dots"
 
 
 @pytest.mark.parametrize(

@@ -50,16 +50,10 @@ def known_query(bundle: Bundle, row: int, kind: Kind) -> KnownQuery | None:
     described = _query(of.text[row], of.imagined[row], of.accepted[row], listed, row)
     if kind == DESCRIPTION:
         return described
-    text = (named.text + described.text) / np.float32(2)
-    return KnownQuery(text, halves(named.pictures, described.pictures, bundle.imagined.shape[1]))
-
-
-def halves(
-    named: Sequence[KnownPicture], described: Sequence[KnownPicture], count: int
-) -> list[KnownPicture]:
-    """The ``count`` pictures of a query by both: as :func:`components.features.queries.combined`
-    takes them."""
-    return [*named[: count - count // 2], *described[: count // 2]]
+    half = bundle.imagined.shape[1] // 2  # as components.features.queries.combined takes them
+    first = bundle.imagined.shape[1] - half
+    pictures = [*named.pictures[:first], *described.pictures[:half]]
+    return KnownQuery((named.text + described.text) / np.float32(2), pictures)
 
 
 def texts_of(bundle: Bundle, row: int) -> list[str]:

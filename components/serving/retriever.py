@@ -166,6 +166,8 @@ class Retriever:
         if names.fold(query) in self._known:
             wanted, excluded = query, None
         asked = replace(self.ask(wanted), query=query, excluded=excluded)
+        if excluded is not None and asked.suggestion is not None:
+            asked = replace(asked, suggestion=f"{asked.suggestion} without {excluded}")
         if description is not None:
             return self._with(asked, description)
         if kind == CLASS:
