@@ -16,7 +16,7 @@ from components.serving import loading
 from components.serving.exclusion import beyond, parted
 from components.serving.near_duplicates import NearDuplicates
 from components.serving.retriever import How, Retriever
-from components.serving.spelling import Spelling
+from components.serving.spelling import Spelling, one_slip
 from tests.toy import NAMES
 
 
@@ -168,11 +168,27 @@ def test_the_name_of_a_category_excludes_nothing(retriever: Retriever) -> None:
         ("red stripped star", "red striped star"),
         ("Teal DOTED heart", "teal dotted heart"),
         ("bleu ring", "blue ring"),
+        ("rin", None),
         ("red striped star", None),
         ("a purple zebra", None),
+        ("spotted stripy stars", "spotted stripy star"),
         ("xy", None),
         ("", None),
     ],
 )
 def test_a_word_that_is_nearly_one_of_a_name_is_suggested(text: str, meant: str | None) -> None:
     assert Spelling(NAMES).suggest(text) == meant
+
+
+@given(st.text("abc", min_size=4, max_size=7), st.integers(0, 6), st.sampled_from("abcd"))
+def test_one_slip_is_found_in_both_directions(word: str, at: int, letter: str) -> None:
+    slips = {
+        word[:at] + word[at + 1 :],
+        word[:at] + letter + word[at:],
+        word[:at] + letter + word[at + 1 :],
+        word[:at] + word[at + 1 : at + 2] + word[at : at + 1] + word[at + 2 :],
+    }
+    for slip in slips - {word}:
+        assert one_slip(word, slip) and one_slip(slip, word)
+    assert not one_slip(word, word)
+    assert not one_slip(word, f"{word}xy") and not one_slip(word, f"xy{word[2:]}")

@@ -1,19 +1,17 @@
 """Suggests what a person may have meant by a word that is nearly one of the gallery's own.
 
 A misspelt word is lost for the text encoder and the generator alike. The words that matter most are
-those of the categories' names, so a word that nearly is one of these is worth a question.
+those of the categories' names, so a word that is one slip away from such a word is worth a
+question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from components import names
 
-SHORTEST = 3  # letters of a word that is looked at
-LONGER = 2  # letters by which a word and the one that is meant may differ in length
-ALIKE = 0.75  # the ratio of difflib.SequenceMatcher, at least
+SHORTEST = 4  # letters of a word that is looked at: shorter ones are too often a word of their own
 
 
 class Spelling:
@@ -36,7 +34,17 @@ class Spelling:
     def _nearest(self, word: str) -> str | None:
         if len(word) < SHORTEST or word in self._words:
             return None
-        lengths = range(len(word) - LONGER, len(word) + LONGER + 1)
-        near = [other for length in lengths for other in self._by_length.get(length, ())]
-        found = get_close_matches(word, near, n=1, cutoff=ALIKE)
-        return found[0] if found else None
+        lengths = range(len(word) - 1, len(word) + 2)
+        near = (other for length in lengths for other in self._by_length.get(length, ()))
+        return next((other for other in near if one_slip(word, other)), None)
+
+
+def one_slip(one: str, other: str) -> bool:
+    """Whether one slip of the hand makes one word of the other: a letter that is missing, too much
+    or wrong, or two neighbours in the wrong order (Damerau, CACM 1964)."""
+    short, long = sorted((one, other), key=len)
+    at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    if len(short) < len(long):
+        return short[at:] == long[at + 1 :]
+    swapped = long[at + 1 : at + 2] + long[at : at + 1] + long[at + 2 :]
+    return one != other and (short[at + 1 :] == long[at + 1 :] or short[at:] == swapped)
