@@ -1,7 +1,7 @@
 """The kinds of query that name one category: its name, a description of it, or both.
 
-The paper compares these three (Khan et al., arXiv 2509.00177, section "Evaluation"). A description
-says what a category looks like in other words than its name.
+The paper compares these three (Khan et al., arXiv 2509.00177). A description says what a category
+looks like in other words than its name.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def embed(
         )
     (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
     names = categories["category"]
-    grids = by_kind(drawn, vectors, names)
+    grids = gridded(drawn, vectors, names)
     texts, described = descriptions.load(dataset), None
     if texts:
         text = described_text(clip, names, texts, params.description_templates)
@@ -96,7 +96,7 @@ def described_text(
     return found
 
 
-def by_kind(
+def gridded(
     drawn: pd.DataFrame, vectors: Array, categories: pd.Series
 ) -> dict[Kind, tuple[Array, Bools]]:
     """``vectors`` (N, d) of the pictures ``drawn``, which have a category and a kind, as one row

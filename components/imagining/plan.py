@@ -30,13 +30,9 @@ def plan(params: config.Generator, dataset: Path = DATASET, out: Path = PLAN) ->
             " dataset: correct the name in params.yaml, or remove it"
         )
     names.check_distinct(categories)
-    described = descriptions.load(dataset)
+    pictures = wanted(params, categories, descriptions.load(dataset))
     frame = pd.DataFrame(
-        [
-            (w.category, w.k, w.prompt, w.seed, w.kind)
-            for w in wanted(params, categories, described)
-        ],
-        columns=list(PLAN_COLUMNS),
+        [(w.category, w.k, w.prompt, w.seed, w.kind) for w in pictures], columns=list(PLAN_COLUMNS)
     )
     shard = frame["category"].map(lambda name: shard_of(name, len(params.shards)))
     with folder_aside(out) as aside:

@@ -12,6 +12,7 @@ import pandas as pd
 from components import config
 from components.features.features import Features
 from components.index.gallery import Gallery
+from components.kinds import CLASS
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.intervals import DIGITS, Estimate, bootstrap, harmonic
 from components.learning.metrics import average_precisions, mean_average_precision
@@ -152,7 +153,7 @@ def reported(features: Features) -> Features:
     """``features`` without the queries of the gate's categories."""
     rows = np.flatnonzero(features.categories["split"] != "gate")
     return replace(
-        features.of("class"),
+        features.of(CLASS),
         categories=features.categories.iloc[rows].reset_index(drop=True),
         text=features.text[rows],
         imagined=features.imagined[rows],

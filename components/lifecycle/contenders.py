@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from components import config, descriptions, manifest, names
 from components.errors import EidolonError
-from components.features.embed import by_kind, described_text, encode
+from components.features.embed import described_text, encode, gridded
 from components.features.features import Features
 from components.index.blocks import blocks
 from components.index.build import build_index
@@ -259,7 +259,7 @@ def _with_vision(found: Features, contender: Contender, bundle: Bundle, today: T
     drawn = manifest.read(today.accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     files = [today.accepted / path for path in drawn["path"]]
     (vectors,) = encode(files, f"imagined, {contender.name}", vision)
-    grids = by_kind(drawn, vectors, found.categories["category"])
+    grids = gridded(drawn, vectors, found.categories["category"])
     imagined, accepted = grids[CLASS]
     found = replace(found, gallery_vision=gallery, imagined=imagined, accepted=accepted)
     if found.described is not None:
