@@ -35,7 +35,7 @@ def effects(figures: Figures, path: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(ordered)), ordered)
     axes.set(
-        xlabel="mAP on unseen categories − simplest fusion, with 95 % intervals over seeds",
+        xlabel="mAP on unseen categories, minus the simplest fusion",
         title="Each idea by itself (squares: kept), and the default",
     )
     figure.savefig(path, dpi=130, metadata={"Software": None})
