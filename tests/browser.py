@@ -27,6 +27,7 @@ REMEDY = (
     "no Chromium for the tests of the page: install one (`apt-get install chromium`), or leave"
     " these tests out (`make quick`)"
 )
+_FILTER = getattr(tarfile, "data_filter", None)  # Python 3.11.4 or later
 _UNPACK = """
 const fs = require("node:fs"), { brotliDecompressSync } = require("node:zlib");
 const [from, to] = process.argv.slice(1);
@@ -82,13 +83,15 @@ def _fetch(folder: Path) -> None:
     _run(program, str(npm), "pack", *options, PACKAGE)
     (archive,) = packed.glob("*.tgz")
     with tarfile.open(archive) as inside:
-        inside.extractall(packed, filter="data")
+        inside.extraction_filter = _FILTER
+        inside.extractall(packed)
     for what in ("chromium", "al2023.tar"):
         source = packed / "package" / "bin" / f"{what}.br"
         _run(program, "-e", _UNPACK, str(source), str(out / what))
     (out / "chromium").chmod(0o755)
     with tarfile.open(out / "al2023.tar") as libraries:
-        libraries.extractall(out, filter="data")
+        libraries.extraction_filter = _FILTER
+        libraries.extractall(out)
     (out / "al2023.tar").unlink()
 
 

@@ -283,7 +283,7 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
         assert f"Running stage 'imagine@{shard}'" in log
         assert not (worker / SHARDS / str(1 - shard)).exists()
     drew = sum(drawn(log) for log in logs)
-    assert drew == 2 * len(toy.NAMES)
+    assert drew == 2 * (len(toy.NAMES) + len(toy.DESCRIPTIONS))
 
     gatherer = sharing.clone("gatherer", setting)
     log = sharing.step(gatherer, "stage('generate', 'a run', print)")
@@ -314,7 +314,7 @@ def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         calls = ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]
         logs = list(pool.map(partial(sharing.step, sharing.origin.root), calls))
-    assert sum(drawn(log) for log in logs) == 2 * len(toy.NAMES)
+    assert sum(drawn(log) for log in logs) == 2 * (len(toy.NAMES) + len(toy.DESCRIPTIONS))
     assert sum("Running stage 'plan'" in log for log in logs) == 1
 
 

@@ -45,7 +45,7 @@ def test_the_dataset_has_each_category_in_one_split(in_toy: Path) -> None:
 def test_imagined_pictures_are_seeded_and_independent_of_the_batch(in_toy: Path) -> None:
     params = config.load().generator
     frame = pd.read_csv(IMAGINED / "manifest.csv")
-    assert frame.groupby("category").size().eq(params.images_per_category).all()
+    assert frame.groupby(["category", "kind"]).size().eq(params.images_per_category).all()
     assert frame["seed"].is_unique
     row = frame.iloc[5]
     (alone,) = Generator(params).draw([row["prompt"]], [int(row["seed"])])

@@ -71,6 +71,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
             "model": "generator",
             "sha256": [sha256(file) for file in files],
             "address": [addresses[w] for w in jobs],
+            "kind": "class",
             "attempt": 0,
         }
     )

@@ -23,7 +23,9 @@ from rich.text import Text
 
 from components import config, manifest, names
 from components.errors import EidolonError
+from components.kinds import BOTH, CLASS, Kind
 from components.lifecycle import registry
+from components.serving.exclusion import parted
 from components.serving.integrity import FORMAT
 from components.versioning.lock import collection_hash, dataset_hash
 
@@ -46,6 +48,8 @@ class Answer(BaseModel):
     fusion_weight: float = Field(alias="lambda")
     bundle: _BundleName
     seeds: list[int]
+    kind: Kind = CLASS
+    excluded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Imagined:
     prompt: str
     seed: int
     sha256: str
+
+
+OWN = "the description that came with the query"
+"""The prompt of a picture that was imagined for a description: the answer does not repeat it."""
 
 
 def read_answer(text: str) -> Answer:
@@ -244,7 +252,8 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     For a known category these are its accepted pictures. For any other text they follow from the
     answer's seeds and the generator's prompt.
     """
-    words, folded = names.query_text(answer.query), names.fold(answer.query)
+    wanted = answer.query if answer.excluded is None else parted(answer.query)[0]
+    words, folded = names.query_text(wanted), names.fold(wanted)
     path = "lineage/dataset.csv"
     dataset = manifest.kept(kept[path], ("category",), path)
     if answer.known != (folded in {*map(names.fold, dataset["category"].unique())}):
@@ -256,15 +265,22 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     if not answer.known:
         generator = json.loads(kept["bundle/bundle.json"])["generator"]
         prompt = config.Generator.model_validate(generator).prompt_for(words)
-        return [Imagined(prompt, seed, "") for seed in answer.seeds]
+        half = len(answer.seeds) // 2 if answer.kind == BOTH else 0
+        first = len(answer.seeds) - half
+        return [Imagined(prompt if i < first else OWN, s, "") for i, s in enumerate(answer.seeds)]
     rows = _accepted(kept)
     rows = rows[rows["category"].map(names.fold) == folded].set_index("seed")
-    if sorted(answer.seeds) != sorted(rows.index):
+    if answer.kind != BOTH:
+        rows = rows[rows["kind"] == answer.kind]
+    # by both, half of each were used, and a description may have come with the query
+    if answer.kind != BOTH and sorted(answer.seeds) != sorted(rows.index):
         raise EidolonError(
             f"the answer's seeds are not those of {words!r} in its version: give the answer"
             " unchanged"
         )
     return [
         Imagined(str(rows["prompt"][seed]), seed, str(rows["sha256"][seed]))
+        if seed in rows.index
+        else Imagined(OWN, seed, "")
         for seed in answer.seeds
     ]
