@@ -19,6 +19,7 @@ from bento.tracing import span
 from components import config
 from components.api import messages
 from components.api.messages import Answer, BundleName, Degraded, Imagined, Query, Timings
+from components.features.queries import of_name
 from components.imagining.memory import Seen
 from components.imagining.recipes import Wanted
 from components.imagining.seeds import seed_of
@@ -222,7 +223,7 @@ class Search:
     def _prompt(self, asked: Asked, k: int, count: int) -> tuple[str, str]:
         """The text that the ``k``-th of ``count`` pictures is imagined for, and its prompt: a
         description or the name, or for both, descriptions for the last half."""
-        if asked.kind == DESCRIPTION or (asked.kind == BOTH and k >= count - count // 2):
+        if asked.kind == DESCRIPTION or (asked.kind == BOTH and k >= of_name(count)):
             text = asked.descriptions[k % len(asked.descriptions)]
             return text, fill(self._generator.description_prompt, text)
         name = asked.words
@@ -237,7 +238,7 @@ class Search:
         known = known_query(self._retriever.bundle, asked.row, CLASS if asked.own else asked.kind)
         assert known is not None  # or else it could not be asked for
         count = query.images or self._generator.images_per_category
-        most = count - count // 2 if asked.own else query.images
+        most = of_name(count) if asked.own else query.images
         return [
             Candidate(
                 k=k,

@@ -73,26 +73,20 @@ def by_kind(metrics: Mapping[str, Any]) -> Table | None:
     """mAP of unseen categories by the kind of query; ``None`` without descriptions."""
     if "kinds" not in metrics:
         return None
-    table = Table(title="Unseen categories, asked for in three ways", box=SIMPLE_HEAD)
-    for column in ("", *metrics["map"], "fused − text"):
-        table.add_column(column, no_wrap=True)
+    table = _table("Unseen categories, asked for in three ways", metrics)
     names = {"class": "by name", "description": "by description", "both": "by both"}
     for kind, name in names.items():
         of = metrics["kinds"][kind]
-        row = [_interval(groups["unseen"], "") for groups in of["map"].values()]
-        table.add_row(name, *row, _interval(of["gain"]["unseen"], "+"))
+        table.add_row(name, *_intervals(of, "unseen"))
     return table
 
 
 def figures(metrics: Mapping[str, Any]) -> Table:
     """mAP by kind and group, with 95 % intervals. The caption names the groups without one, and
     why."""
-    table = Table(title="mAP, with 95 % bootstrap intervals over categories", box=SIMPLE_HEAD)
-    for column in ("", *metrics["map"], "fused − text"):
-        table.add_column(column, no_wrap=True)
-    for group, gain in metrics["gain"].items():
-        row = [_interval(groups[group], "") for groups in metrics["map"].values()]
-        table.add_row(group.replace("_", " "), *row, _interval(gain, "+"))
+    table = _table("mAP, with 95 % bootstrap intervals over categories", metrics)
+    for group in metrics["gain"]:
+        table.add_row(group.replace("_", " "), *_intervals(metrics, group))
     few = [
         f"{group} ({count})"
         for group, count in metrics["categories"].items()
@@ -103,6 +97,19 @@ def figures(metrics: Mapping[str, Any]) -> Table:
         notes.append(f"searched by text alone, so without an image figure: {left} categories")
     table.caption = "\n".join(notes) or None
     return table
+
+
+def _table(title: str, metrics: Mapping[str, Any]) -> Table:
+    table = Table(title=title, box=SIMPLE_HEAD)
+    for column in ("", *metrics["map"], "fused − text"):
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _intervals(of: Mapping[str, Any], group: str) -> list[str]:
+    """The cells of one row of such a table."""
+    maps = [_interval(groups[group], "") for groups in of["map"].values()]
+    return [*maps, _interval(of["gain"][group], "+")]
 
 
 def facts(summary: Mapping[str, Any], seconds: float, then: str) -> Table:

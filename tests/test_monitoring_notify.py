@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from components.variables import of_endpoint
 from ops import monitoring, webhook
 from ops.steps import NothingToDo
+from tests.hooks import SECRET, Hook, receiving
 
 FOUND: dict[str, Any] = {
     "summary": "1 alarm, and a retraining is asked for",
@@ -24,47 +22,14 @@ FOUND: dict[str, Any] = {
     "mlflow": "sqlite:///x experiment eidolon-monitor, run 5",
 }
 CALM = FOUND | {"alarms": [], "retrain": False}
-SECRET = "T0/B0/s3cr3t"
-
-
-class Hook(ThreadingHTTPServer):
-    """A receiver that keeps what it got and answers as it is told."""
-
-    daemon_threads = True
-    status, wait = 200, 0.0
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, Any]] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/services/{SECRET}?token={SECRET}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Hook
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))
-        time.sleep(self.server.wait)
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    server = Hook()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
-    monkeypatch.setenv("NO_PROXY", "*")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with receiving() as server:
+        monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
+        monkeypatch.setenv("NO_PROXY", "*")
+        yield server
 
 
 def told(found: dict[str, Any] = FOUND) -> list[str]:

@@ -9,9 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -20,6 +18,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.clones import Clone, free_ports
+from tests.hooks import Hook, receiving
 
 pytestmark = pytest.mark.slow
 SECRETS = {
@@ -32,28 +31,11 @@ SECRETS = {
 ASKING = ("awaiting_input", "deferred")
 """The states of a task that waits for a person."""
 
-Told = list[dict[str, Any]]
-"""What the webhook was told."""
-
 
 @pytest.fixture
-def told() -> Iterator[tuple[str, Told]]:
-    """A webhook's URL, and what it is told."""
-    heard: Told = []
-
-    class Heard(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", heard
-        server.shutdown()
+def hook() -> Iterator[Hook]:
+    with receiving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -92,10 +74,9 @@ def airflow(clone: Clone) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_run_on_the_scheduler(clone: Clone, told: tuple[str, Told]) -> None:
+def test_a_run_on_the_scheduler(clone: Clone, hook: Hook) -> None:
     home = clone.root / ".eidolon"
-    url, heard = told
-    clone.env |= {"EIDOLON_WEBHOOK": url, "EIDOLON_DEADLINE_HOURS": "0.001"}
+    clone.env |= {"EIDOLON_WEBHOOK": hook.url, "EIDOLON_DEADLINE_HOURS": "0.001"}
     up = clone.ops("up")
     assert up.returncode == 0, up.stdout + up.stderr
     assert "nothing is deployed yet" in up.stdout
@@ -115,7 +96,7 @@ def test_a_run_on_the_scheduler(clone: Clone, told: tuple[str, Told]) -> None:
         emitted = events(client)
         assert emitted[0]["extra"].items() >= {"version": "1"}.items()
     late = "Eidolon: a run of the DAG retrain is not done after 0.001 hours: look at Airflow"
-    assert late in [one["text"] for one in heard]
+    assert late in [one["text"] for one in hook.got]
 
     endpoint = f"http://127.0.0.1:{clone.env['EIDOLON_PORT']}"
     served(endpoint, 1)  # by the DAG `deploy`
@@ -126,7 +107,7 @@ def test_a_run_on_the_scheduler(clone: Clone, told: tuple[str, Told]) -> None:
     gone_back_is_served(clone, endpoint)
     what_cannot_be_built_is_put_back(clone, endpoint)
     a_stopped_endpoint_is_deployed_again(clone, endpoint)
-    a_person_decides(clone, endpoint, heard)
+    a_person_decides(clone, endpoint, hook)
 
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
@@ -237,7 +218,7 @@ def a_stopped_endpoint_is_deployed_again(clone: Clone, endpoint: str) -> None:
     assert "is live already" in clone.ops("deploy").stdout
 
 
-def a_person_decides(clone: Clone, endpoint: str, heard: Told) -> None:
+def a_person_decides(clone: Clone, endpoint: str, hook: Hook) -> None:
     """Version 2, which `eidolon rollback` had left, is refused, and then approved."""
     client = MlflowClient(f"http://127.0.0.1:{clone.env['EIDOLON_MLFLOW_PORT']}")
     client.set_registered_model_alias("eidolon", "challenger", "2")
@@ -247,7 +228,7 @@ def a_person_decides(clone: Clone, endpoint: str, heard: Told) -> None:
     assert clone.champion() == "2"
     assert "by admin" in clone.shell("eidolon", "history", "--limit", "1").stdout
     served(endpoint, 2)
-    told = [one["text"] for one in heard]
+    told = [one["text"] for one in hook.got]
     assert told.count("Eidolon: version 2 waits 24 hours for approval: as the test says") == 2
 
 

@@ -64,7 +64,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     files = [store.path(addresses[w]) for w in jobs]
     frame = pd.DataFrame(
         {
-            "path": [f"{w.category}/{w.k:02d}.png" for w in jobs],
+            "path": [w.path for w in jobs],
             "category": [w.category for w in jobs],
             "prompt": [w.prompt for w in jobs],
             "seed": [w.seed for w in jobs],

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from components import tables
 from components.errors import EidolonError
-from components.features.queries import Bools, Queries, combined
+from components.features.queries import Bools, Queries, combined, from_arrays, to_arrays
 from components.kinds import CLASS, DESCRIPTION, KINDS, Kind
 from components.paths import FEATURES
 from components.vectors import Array
@@ -25,7 +25,6 @@ _TABLES = {
     "gallery": ("path", "category"),
     "training": ("path", "category"),
 }
-_DESCRIBED = "description_"  # before the names of the arrays of ``described``
 _ARRAYS = (
     "text",
     "imagined",
@@ -96,10 +95,8 @@ class Features:
         """Write three tables and one safetensors file into the existing ``folder``."""
         for name in _TABLES:
             tables.write(folder / f"{name}.csv", getattr(self, name))
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
-        if self.described is not None:
-            for name, array in vars(self.described).items():
-                arrays[_DESCRIBED + name] = np.ascontiguousarray(array)
+        arrays = {name: getattr(self, name) for name in _ARRAYS} | to_arrays(self.described)
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(arrays, folder / "features.safetensors")
 
     @classmethod
@@ -114,11 +111,8 @@ class Features:
                 for name, columns in _TABLES.items()
             }
             arrays = load_file(folder / "features.safetensors")
-            parts |= {name: arrays.pop(name) for name in _ARRAYS}
-            if arrays:
-                given = {name.removeprefix(_DESCRIBED): array for name, array in arrays.items()}
-                parts["described"] = Queries(**given)
-            return cls(**parts)
+            parts |= {name: arrays[name] for name in _ARRAYS}
+            return cls(**parts, described=from_arrays(arrays))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise EidolonError(
                 f"{folder} is missing or damaged ({error}): run `dvc repro embed`"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components import config, manifest, names
+from components import config, manifest
 from components.errors import EidolonError
 from components.files import folder_aside
 from components.imagining.drawing import draw
@@ -47,11 +47,11 @@ def imagine(
                 raise EidolonError(
                     f"{store.path(address)} was removed or damaged while this ran: run it again"
                 )
-            path = Path(names.folder(picture.category)) / f"{picture.k:02d}.png"
-            (aside / path).parent.mkdir(exist_ok=True)
-            (aside / path).write_bytes(data)
+            file = aside / picture.path
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
             digest = hashlib.sha256(data).hexdigest()
-            row = (path.as_posix(), picture.category, picture.prompt, picture.seed, model, digest)
+            row = (picture.path, picture.category, picture.prompt, picture.seed, model, digest)
             rows.append((*row, address, picture.kind))
         frame = pd.DataFrame(rows, columns=list(manifest.IMAGINED_COLUMNS))
         frame = frame.sort_values("path", ignore_index=True)

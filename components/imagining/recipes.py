@@ -17,7 +17,7 @@ from PIL import Image
 from components import config
 from components.imagining.seeds import seed_of
 from components.kinds import Kind
-from components.names import fill
+from components.names import fill, folder
 
 Identity = Mapping[str, str | int | float]
 """Everything that a picture depends on, except its prompt and seed: see
@@ -39,6 +39,11 @@ class Wanted:
     seed: int
     kind: Kind = "class"
     attempt: int = 0
+
+    @property
+    def path(self) -> str:
+        """The place of the file in the folder of all imagined pictures."""
+        return f"{folder(self.category)}/{self.k:02d}.png"
 
     def again(self, base: int) -> Wanted:
         """The picture that replaces this one after it was rejected.

@@ -18,18 +18,23 @@ from components.learning.aggregator import Aggregator, aggregate
 from components.learning.analysis import estimates, figures, gains, per_category
 
 
-def by_kind(features: Features, gallery: Gallery, model: Aggregator) -> pd.DataFrame:
+def by_kind(
+    features: Features, gallery: Gallery, model: Aggregator, named: pd.DataFrame
+) -> pd.DataFrame:
     """The rows of :func:`components.learning.analysis.per_category` for each kind of query, with
-    the column ``kind``, of the categories that have a description; none without descriptions."""
-    tables = []
+    the column ``kind``, of the categories that have a description; none without descriptions.
+    ``named`` are those of the queries by name."""
+    frames = [named.assign(kind=CLASS)]
     for kind in features.kinds:
-        found = features.of(kind)
-        frame = per_category(found, gallery, aggregate(model, found), model.fusion_weight)
-        tables.append(frame.assign(kind=kind))
-    frame = pd.concat(tables, ignore_index=True)
-    asked = features.categories["category"][features.of(DESCRIPTION).asked()]
-    keep = frame["category"].isin(asked) & (features.described is not None)
-    return frame[keep].reset_index(drop=True)
+        if kind != CLASS:
+            found = features.of(kind)
+            frame = per_category(found, gallery, aggregate(model, found), model.fusion_weight)
+            frames.append(frame.assign(kind=kind))
+    frame = pd.concat(frames, ignore_index=True)
+    if features.described is None:
+        return frame.head(0)
+    described = features.categories["category"][features.described.exist]
+    return frame[frame["category"].isin(described)].reset_index(drop=True)
 
 
 def summarise_kinds(frame: pd.DataFrame, params: config.Evaluate) -> dict[str, Any]:

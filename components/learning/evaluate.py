@@ -86,7 +86,7 @@ def evaluate(
     )
     pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
     shown = best_and_worst(found, gallery, aggregated, fusion_weight, frame)
-    kinds = by_kind(found, gallery, model)
+    kinds = by_kind(found, gallery, model, frame)
     metrics = summarise(frame, params.evaluate) | summarise_kinds(kinds, params.evaluate)
     metrics |= {"lambda": fusion_weight, "modality_gap": gaps}
     with folder_aside(out) as aside:

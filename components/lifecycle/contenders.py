@@ -120,33 +120,38 @@ def score(found: Features, model: Aggregator, temperature: float, rows: Rows) ->
     """The average precision of the categories ``rows`` in the whole gallery, served as names, as
     free texts, and by descriptions where there are some. ``temperature`` is that of
     :func:`components.index.hubness.hubness`."""
-    aggregated = aggregate(model, found)
+    aggregated, weight = aggregate(model, found), model.fusion_weight
     named = build_index(found, aggregated, temperature)
-    labels, weight = found.labels(found.gallery), model.fusion_weight
-    fused, text = np.empty((2, len(rows), 2))
-    for some in blocks(len(rows), len(labels)):
-        chosen = rows[some]
-        positive = labels[None, :] == chosen[:, None]
-        for column, gallery in enumerate((named, named.uncorrected)):
-            for into, lam in ((fused, weight), (text, 0.0)):
-                scores = gallery.score(found.text[chosen], aggregated[chosen], lam).fused
-                into[some, column] = average_precisions(scores, positive)
-    described: dict[str, Floats] = {
-        kind: _by(found.of(kind), model, named, rows) for kind in found.kinds if kind != CLASS
-    }
+    fused, text = (
+        np.stack(
+            [
+                _precisions(found, aggregated, gallery, lam, rows)
+                for gallery in (named, named.uncorrected)
+            ],
+            axis=1,
+        )
+        for lam in (weight, 0.0)
+    )
+    described: dict[str, Floats] = {}
+    for kind in found.kinds:
+        if kind != CLASS:
+            of = found.of(kind)
+            precisions = _precisions(of, aggregate(model, of), named, weight, rows)
+            described[kind] = np.where(of.asked()[rows], precisions, np.nan)
     return Precisions(fused, text, described)
 
 
-def _by(found: Features, model: Aggregator, gallery: Gallery, rows: Rows) -> Floats:
-    """The average precision (R,) of the queries of ``found`` for the categories ``rows``; NaN for a
-    category without one."""
-    aggregated, labels = aggregate(model, found), found.labels(found.gallery)
-    precisions = np.full(len(rows), np.nan)
+def _precisions(
+    found: Features, aggregated: Array, gallery: Gallery, fusion_weight: float, rows: Rows
+) -> Floats:
+    """The average precision (R,) of the queries of ``found`` for the categories ``rows``."""
+    labels = found.labels(found.gallery)
+    precisions = np.empty(len(rows))
     for some in blocks(len(rows), len(labels)):
         chosen = rows[some]
-        scores = gallery.score(found.text[chosen], aggregated[chosen], model.fusion_weight).fused
+        scores = gallery.score(found.text[chosen], aggregated[chosen], fusion_weight).fused
         precisions[some] = average_precisions(scores, labels[None, :] == chosen[:, None])
-    return np.where(found.asked()[rows], precisions, np.nan)
+    return precisions
 
 
 def prepare(contender: Contender, today: Today) -> Prepared:

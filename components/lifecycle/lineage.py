@@ -23,6 +23,7 @@ from rich.text import Text
 
 from components import config, manifest, names
 from components.errors import EidolonError
+from components.features.queries import of_name
 from components.kinds import BOTH, CLASS, Kind
 from components.lifecycle import registry
 from components.serving.exclusion import parted
@@ -265,8 +266,8 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     if not answer.known:
         generator = json.loads(kept["bundle/bundle.json"])["generator"]
         prompt = config.Generator.model_validate(generator).prompt_for(words)
-        half = len(answer.seeds) // 2 if answer.kind == BOTH else 0
-        first = len(answer.seeds) - half
+        many = len(answer.seeds)
+        first = of_name(many) if answer.kind == BOTH else many
         return [Imagined(prompt if i < first else OWN, s, "") for i, s in enumerate(answer.seeds)]
     rows = _accepted(kept)
     rows = rows[rows["category"].map(names.fold) == folded].set_index("seed")

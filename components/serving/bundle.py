@@ -36,6 +36,7 @@ from safetensors.numpy import save_file
 from components import config, descriptions, manifest, tables
 from components.confidence.confidence import Confidence
 from components.features.features import Features
+from components.features.queries import to_arrays
 from components.files import folder_aside, read_json, sha256, write_json
 from components.images.content import ContentClassifier
 from components.images.decoding import decode
@@ -84,10 +85,8 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             "imagined": features.imagined,
             "accepted": features.accepted,
         }
+        queries |= to_arrays(features.described)
         if features.described is not None:
-            queries |= {
-                f"{DESCRIPTION}_{name}": array for name, array in vars(features.described).items()
-            }
             tables.write(aside / "descriptions.csv", _descriptions(features, drawn))
         save_file(queries, aside / "queries.safetensors")
         tables.write(aside / "gallery.csv", _gallery(features))

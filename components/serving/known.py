@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from components.features.queries import mean_text, of_name
 from components.kinds import CLASS, DESCRIPTION, Kind
 from components.serving.loading import Bundle
 from components.vectors import Array
@@ -50,10 +50,10 @@ def known_query(bundle: Bundle, row: int, kind: Kind) -> KnownQuery | None:
     described = _query(of.text[row], of.imagined[row], of.accepted[row], listed, row)
     if kind == DESCRIPTION:
         return described
-    half = bundle.imagined.shape[1] // 2  # as components.features.queries.combined takes them
-    first = bundle.imagined.shape[1] - half
-    pictures = [*named.pictures[:first], *described.pictures[:half]]
-    return KnownQuery((named.text + described.text) / np.float32(2), pictures)
+    many = bundle.imagined.shape[1]
+    first = of_name(many)
+    pictures = [*named.pictures[:first], *described.pictures[: many - first]]
+    return KnownQuery(mean_text(named.text, described.text), pictures)
 
 
 def texts_of(bundle: Bundle, row: int) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +14,8 @@ from safetensors.numpy import load_file
 
 from components import tables
 from components.confidence.confidence import Confidence
-from components.features.queries import Queries
+from components.features.queries import Queries, from_arrays
 from components.index.gallery import Gallery
-from components.kinds import DESCRIPTION
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import checked
 
@@ -87,6 +85,10 @@ def load(folder: Path) -> Bundle:
     info = checked(folder, REMEDY)
     gallery = load_file(folder / "gallery.safetensors")
     queries = load_file(folder / "queries.safetensors")
+    described, descriptions = from_arrays(queries), None
+    if described is not None:
+        columns = (*CATEGORIES, "texts")
+        descriptions = tables.read(folder / "descriptions.csv", columns, REMEDY)
     return Bundle(
         folder=folder,
         info=info,
@@ -99,15 +101,6 @@ def load(folder: Path) -> Bundle:
         pictures=tables.read(folder / "gallery.csv", GALLERY, REMEDY),
         categories=tables.read(folder / "categories.csv", CATEGORIES, REMEDY),
         confidence=Confidence.load(folder / "confidence.json"),
-        **_described(folder, queries),
+        described=described,
+        descriptions=descriptions,
     )
-
-
-def _described(folder: Path, queries: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What the bundle in ``folder`` has of descriptions."""
-    prefix = f"{DESCRIPTION}_"
-    arrays = {k.removeprefix(prefix): v for k, v in queries.items() if k.startswith(prefix)}
-    if not arrays:
-        return {"described": None, "descriptions": None}
-    table = tables.read(folder / "descriptions.csv", (*CATEGORIES, "texts"), REMEDY)
-    return {"described": Queries(**arrays), "descriptions": table}

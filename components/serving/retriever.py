@@ -14,6 +14,7 @@ import torch
 from components import config, names
 from components.confidence.confidence import Known, features
 from components.errors import QueryError
+from components.features.queries import mean_text
 from components.index.gallery import Gallery, top
 from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
@@ -139,18 +140,15 @@ class Retriever:
 
         Raises :class:`QueryError` for a text that is empty or too long.
         """
-        words = names.query_text(query)
-        if not words or len(words) > MAX_QUERY:
-            raise QueryError(f"a query has 1 to {MAX_QUERY} characters")
+        words = _words(query, "query")
         row = self._known.get(names.fold(query))
-        unknown = self._vocabulary.unknown(words) if self._vocabulary else []
         return Asked(
             query=query,
             words=words,
             row=row,
             vector=self.embed(words) if row is None else self.bundle.text[row],
-            unknown=() if row is not None else tuple(unknown),
-            truncated=self._clip.truncates(names.fill(max(self._templates, key=len), words)),
+            unknown=self._unknown(words) if row is None else (),
+            truncated=self._truncates(words, self._templates),
             suggestion=None if row is not None else self._spelling.suggest(words),
         )
 
@@ -182,21 +180,23 @@ class Retriever:
 
     def _with(self, asked: Asked, description: str) -> Asked:
         """``asked`` together with a ``description`` of what is meant."""
-        words = names.query_text(description)
-        if not words or len(words) > MAX_QUERY:
-            raise QueryError(f"a description has 1 to {MAX_QUERY} characters")
-        longest = names.fill(max(self._of_descriptions, key=len), words)
-        unknown = self._vocabulary.unknown(words) if self._vocabulary else []
+        words = _words(description, "description")
         vector = self._clip.describe([words], self._of_descriptions)[0]
         return replace(
             asked,
-            vector=(asked.vector + vector) / np.float32(2),
-            unknown=(*asked.unknown, *unknown),
-            truncated=asked.truncated or self._clip.truncates(longest),
+            vector=mean_text(asked.vector, vector),
+            unknown=(*asked.unknown, *self._unknown(words)),
+            truncated=asked.truncated or self._truncates(words, self._of_descriptions),
             kind=BOTH,
             descriptions=(words,),
             own=True,
         )
+
+    def _unknown(self, words: str) -> tuple[str, ...]:
+        return tuple(self._vocabulary.unknown(words)) if self._vocabulary else ()
+
+    def _truncates(self, words: str, templates: Sequence[str]) -> bool:
+        return self._clip.truncates(names.fill(max(templates, key=len), words))
 
     def embed(self, words: str) -> Array:
         """The text embedding (d_clip,) of ``words``."""
@@ -320,6 +320,15 @@ class Retriever:
                 raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")
             found.append(int(code))
         return found
+
+
+def _words(text: str, what: str) -> str:
+    """What the models get for ``text``. Raises :class:`QueryError` for one that is empty or too
+    long."""
+    words = names.query_text(text)
+    if not words or len(words) > MAX_QUERY:
+        raise QueryError(f"a {what} has 1 to {MAX_QUERY} characters")
+    return words
 
 
 def _clean(score: np.floating) -> float:

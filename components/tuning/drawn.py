@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components import config, manifest, names
+from components import config, manifest
 from components.features.features import Features
 from components.files import sha256
 from components.imagining.drawing import draw
@@ -69,7 +69,7 @@ def imagine(
     files = [store.path(addresses[one]) for one in asked]
     rows = [
         (
-            f"{names.folder(one.category)}/{one.k:02d}.png",
+            one.path,
             *(one.category, one.prompt, one.seed, generator.model),
             *(sha256(file), addresses[one], one.kind, one.attempt),
         )
