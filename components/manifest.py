@@ -12,7 +12,7 @@ from components.errors import EidolonError
 
 Manifest = NewType("Manifest", pd.DataFrame)
 
-DATASET_COLUMNS = ("path", "category", "split", "subset", "pixels", "dhash", "source")
+DATASET_COLUMNS = ("path", "category", "split", "subset", "sha256", "pixels", "dhash", "source")
 IMAGINED_COLUMNS = ("path", "category", "prompt", "seed", "model", "sha256", "address", "kind")
 ACCEPTED_COLUMNS = (*IMAGINED_COLUMNS, "attempt")
 

@@ -5,7 +5,8 @@ data/dataset/training/<category>/<number>.*    pictures to train on, of no categ
                                                or kept for the gate
 data/dataset/manifest.csv                      a row for each picture:
                                                path, category, split and subset;
-                                               pixels and dhash, its hashes;
+                                               sha256, the hash of the file;
+                                               pixels and dhash, those of what it shows;
                                                source, its owner's name for it
 data/dataset/descriptions.csv                  category and text of each description
 
@@ -32,7 +33,7 @@ from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
 from components.datasets.owners import OwnerNames
 from components.errors import EidolonError
-from components.files import folder_aside
+from components.files import folder_aside, sha256
 from components.images import decoding
 from components.images.hashing import image_hashes
 from components.paths import DATASET, LEFT_OUT
@@ -104,7 +105,7 @@ def _written(
             left_out.add(Path(str(picture)), UNREADABLE, str(error))
             continue
         path = file.relative_to(root).as_posix()
-        hashes = astuple(image_hashes(image))
+        hashes = sha256(file), *astuple(image_hashes(image))
         yield path, category.name, category.split, subset, *hashes, owner_names.of(picture)
 
 

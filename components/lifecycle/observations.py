@@ -38,7 +38,7 @@ def pixels(version: str) -> dict[str, str]:
         found = registry.artifacts(registry.registered(version), "lineage/dataset.csv")
     except EidolonError:
         return {}
-    rows = manifest.kept(found["lineage/dataset.csv"], manifest.DATASET_COLUMNS, "dataset.csv")
+    rows = manifest.kept(found["lineage/dataset.csv"], ("path", "pixels"), "dataset.csv")
     return dict(zip(rows["path"], rows["pixels"], strict=True))
 
 

@@ -169,7 +169,7 @@ def _gallery(features: Features) -> pd.DataFrame:
     """The rows of the gallery, in their order, with what the dataset's manifest says of each."""
     known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
     rows = features.gallery.merge(known.drop(columns=["category", "source"]), on="path", how="left")
-    return rows.drop(columns=["subset", "pixels"])
+    return rows.drop(columns=["subset", "sha256", "pixels"])
 
 
 def _descriptions(features: Features, drawn: pd.DataFrame) -> pd.DataFrame:
