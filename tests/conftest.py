@@ -27,6 +27,7 @@ settings.load_profile("eidolon")
 
 LONGEST = ("test_life.py", "test_faults.py", "test_scheduler.py")
 BEFORE = pytest.StashKey[set[str]]()
+CHANGED = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +49,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     changed = sorted(checkout.state(toy.ROOT) ^ before) if "CI" in os.environ else []
     if changed := [*changed, *checkout.broken_bytecode(toy.ROOT)]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.stash[CHANGED] = changed
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last, below pytest's own summary, why a run fails in which all tests passed."""
+    if changed := config.stash.get(CHANGED, []):
         print(f"\nerror: the checkout is not as it was before the tests: {', '.join(changed)}")
 
 
