@@ -76,7 +76,7 @@ class World:
         """The text and aggregated embeddings of the texts of all searches, each (Q, d)."""
         texts = [text(kind) for kind in self.searches]
         new = [Text("", words) for words in dict.fromkeys(texts) if words not in self._vectors]
-        for asked in imagined(new, self._params, self._model) if new else []:
+        for asked in imagined(new, self._params, self._model, self._found.text) if new else []:
             self._vectors[asked.text.words] = asked.vector, asked.aggregated
         one, other = zip(*(self._vectors[words] for words in texts), strict=True)
         return np.stack(one), np.stack(other)

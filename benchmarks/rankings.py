@@ -33,8 +33,8 @@ Figures = dict[str, float]
 class Measured:
     """A text, the figures of each of :data:`MODES`, and what the service says of its answer.
 
-    ``mode`` is how the default answer was ranked. ``relevant``, ``unknown`` and ``suggestion`` are
-    its fields.
+    ``mode`` is how the default answer was ranked. ``relevant``, ``unknown``, ``suggestion`` and
+    ``degraded`` are its fields.
     """
 
     kind: str
@@ -45,12 +45,14 @@ class Measured:
     relevant: bool
     unknown: tuple[str, ...]
     suggestion: str | None = None
+    degraded: str | None = None
 
     @property
     def said(self) -> bool:
         """Whether a person is told that the text was not understood: nothing seems to fit, there
-        are unknown words, or another text is suggested."""
-        return not self.relevant or bool(self.unknown) or self.suggestion is not None
+        are unknown words, another text is suggested, or the imagined pictures show it poorly."""
+        understood = self.relevant and not self.unknown and self.degraded != "disagreeing"
+        return not understood or self.suggestion is not None
 
     @property
     def gain(self) -> Figures:
@@ -89,6 +91,7 @@ def measured(
         relevant=served.relevant,
         unknown=tuple(served.unknown_words),
         suggestion=served.suggestion,
+        degraded=served.degraded,
     )
 
 

@@ -31,6 +31,7 @@ from components.serving.retriever import Asked, How, Ranking, Retriever, ScoredP
 from components.vectors import Array
 
 DROPPED = "was dropped"
+DISAGREES = "shows the text too poorly, as do the others"
 Step = tuple[Literal["text", "imagined", "fused"], Answer | Imagined]
 
 
@@ -137,6 +138,9 @@ class Search:
                     degraded = error.why
         found.sort(key=lambda one: one.k)
         used = [one for one in found if not one.why]
+        if query.mode == "auto" and self._disagree(asked, used):
+            found = [replace(one, why=one.why or DISAGREES) for one in found]
+            used, degraded = [], degraded or "disagreeing"
         if used:
             with span("rank"), clock.step("rank"):
                 vision = np.stack([one.vision for one in used])
@@ -151,6 +155,12 @@ class Search:
             answer = self._answer(asked, ranking, clock, found, degraded=degraded)
         await self._note(answer)
         yield "fused", answer
+
+    def _disagree(self, asked: Asked, used: Sequence[Candidate]) -> bool:
+        """Whether the pictures of a text that is no known category show it so poorly that text
+        alone ranks better."""
+        agreements = [one.agreement for one in used if one.agreement is not None]
+        return asked.row is None and self._retriever.bundle.confidence.disagrees(agreements)
 
     async def answer(self, query: Query) -> Answer:
         """The last step alone."""

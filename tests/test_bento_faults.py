@@ -21,7 +21,9 @@ import pytest
 import yaml
 
 from benchmarks import bad, faults
+from bento import search as search_module
 from bento import server
+from components.files import sha256, write_json
 from tests.serving import Built
 from tests.toy import NAMES
 
@@ -36,8 +38,8 @@ AT_ONCE = 64  # requests that are answered at once
 
 @pytest.fixture(scope="module")
 def faulty(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the toy's Bento with little patience, which leaves blank pictures out, and whose
-    generator has faults."""
+    """The URL of the toy's Bento with little patience, which leaves blank pictures out, ranks no
+    text by its pictures unless it is told to, and whose generator has faults."""
     project = tmp_path_factory.mktemp("faulty")
     shutil.copytree(built_toy, project, dirs_exist_ok=True)
     values = yaml.safe_load((project / "params.yaml").read_text())
@@ -47,6 +49,9 @@ def faulty(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     file = project / "artifacts" / "bundle" / "bundle.json"
     info = json.loads(file.read_text())
     info["validate"]["min_contrast"] = 0.05  # as with real models
+    confidence = file.with_name("confidence.json")
+    write_json(confidence, json.loads(confidence.read_text()) | {"least_agreement": 1000.0})
+    info["files"]["confidence.json"] = sha256(confidence)
     file.write_text(json.dumps(info))
     empty = Built(tmp_path_factory.mktemp("home"), project, "")
     tag = empty.answer("build", "--bundle", "artifacts/bundle", "--version", "1")["tag"]
@@ -98,6 +103,19 @@ def test_black_pictures_alone_leave_the_text(client: httpx.Client) -> None:
     assert {one["why"] for one in answer["imagined"]} == {"is blank"}
     assert (answer["mode"], answer["degraded"]) == ("text", "unfit")
     assert answer["hits"] == by_text(client, "a pitch black thing")
+
+
+def test_pictures_that_show_a_text_poorly_leave_the_text(client: httpx.Client) -> None:
+    asked = "a thing shown poorly"
+    answer = search(client, query=asked, mode="auto")
+    assert (answer["mode"], answer["degraded"]) == ("text", "disagreeing")
+    assert answer["hits"] == by_text(client, asked)
+    assert not any(one["kept"] for one in answer["imagined"])
+    assert {one["why"] for one in answer["imagined"]} == {search_module.DISAGREES}
+    fused = search(client, query=asked, mode="fused")
+    assert (fused["mode"], fused["degraded"]) == ("fused", None)
+    known = search(client, query=KNOWN, mode="auto", images=None)
+    assert (known["mode"], known["degraded"]) == ("fused", None)
 
 
 @pytest.mark.parametrize("images", [1, 6])

@@ -43,6 +43,7 @@ def test_errors_are_shown(page: Page) -> None:
         ("unavailable", "is not running"),
         ("failed", "could not draw"),
         ("unfit", "No imagined picture was fit"),
+        ("disagreeing", "show your words poorly"),
     ],
 )
 def test_a_degraded_answer_says_why(page: Page, served: Served, code: str, sentence: str) -> None:
@@ -57,7 +58,8 @@ def test_a_degraded_answer_says_why(page: Page, served: Served, code: str, sente
     expect(page.locator("#imagination")).to_be_hidden()
     if code != "unfit":
         page.unroute("**/search/stream")
-        notice.get_by_role("button", name="Try again").click()
+        name = "Rank by them anyway" if code == "disagreeing" else "Try again"
+        notice.get_by_role("button", name=name).click()
         expect(page.locator("#imagined img")).to_have_count(2)
         expect(notice).to_be_hidden()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,8 +179,12 @@ def test_more_recall_lowers_the_threshold_and_is_reached(recall: float) -> None:
 def test_a_confidence_survives_its_file(
     fitted: tuple[Confidence, pd.DataFrame], tmp_path: Path
 ) -> None:
-    fitted[0].save(tmp_path / "confidence.json")
-    assert Confidence.load(tmp_path / "confidence.json") == fitted[0]
+    for least in (None, 2.5):
+        one = replace(fitted[0], least_agreement=least)
+        one.save(tmp_path / "confidence.json")
+        assert Confidence.load(tmp_path / "confidence.json") == one
+    assert one.disagrees([2.0, 2.9]) and not one.disagrees([2.0, 3.0]) and not one.disagrees([])
+    assert not fitted[0].disagrees([-1.0])
 
 
 @pytest.mark.parametrize(
@@ -189,13 +194,15 @@ def test_a_confidence_survives_its_file(
         ('"bias": ', '"bias": "x", "no": '),
         ('"full"', '"half"'),
         ("[", "[1,"),
+        ('"least_agreement": 2.5', '"least_agreement": NaN'),
+        ('"least_agreement": 2.5', '"least_agreement": [2]'),
     ],
 )
 def test_a_damaged_confidence_is_refused_by_name(
     fitted: tuple[Confidence, pd.DataFrame], tmp_path: Path, old: str, new: str
 ) -> None:
     path = tmp_path / "confidence.json"
-    fitted[0].save(path)
+    replace(fitted[0], least_agreement=2.5).save(path)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(EidolonError, match=r"confidence\.json holds no confidence: run `dvc"):
         Confidence.load(path)
@@ -267,7 +274,7 @@ def test_the_stage_fits_and_measures_the_toy(in_toy: Path, tmp_path: Path) -> No
     few = params.calibrate.model_copy(update={"texts": 4})
     out = tmp_path / "confidence"
     metrics = stage.calibrate(params.model_copy(update={"calibrate": few}), out=out)
-    assert metrics.keys() == {"full", "text", "flat"}
+    assert metrics.keys() == {"full", "text", "flat", "agreement"}
     assert {"known", "known_removed", "letters"} <= metrics["full"]["kinds"].keys()
     confidence = Confidence.load(out / "confidence.json")
     rows = pd.read_csv(out / "measured.csv")

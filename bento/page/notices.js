@@ -10,6 +10,7 @@ const DEGRADED = {
   unavailable: "The model that imagines is not running, so this is ranked by words alone.",
   failed: "The model could not draw this text, so this is ranked by words alone.",
   unfit: "No imagined picture was fit to use, so this is ranked by words alone.",
+  disagreeing: "The imagined pictures show your words poorly, so this is ranked by words alone.",
 };
 let counting = 0;
 
@@ -87,10 +88,16 @@ export function showNotices(answer, again) {
     notices.push(["The text is too long for the text encoder: it read only the beginning."]);
   }
   if (answer.degraded) {
-    const retry = answer.degraded === "unfit" ? [] : [button({}, again, "Try again")];
-    notices.push([DEGRADED[answer.degraded] ?? "This is ranked by words alone.", ...retry]);
+    notices.push([DEGRADED[answer.degraded] ?? "This is ranked by words alone.", ...instead(answer.degraded, again)]);
   }
   at("notices").replaceChildren(...notices.map(([text, ...more]) => make("li", {}, make("p", {}, text), ...more)));
+}
+
+// What a person can do about an answer by words alone.
+function instead(degraded, again) {
+  if (degraded === "unfit") return [];
+  if (degraded === "disagreeing") return [button({}, () => go({ mode: "fused" }), "Rank by them anyway")];
+  return [button({}, again, "Try again")];
 }
 
 // A calm sentence and a small meter.

@@ -41,7 +41,7 @@ Filter = Annotated[
     ),
 ]
 Mode = Literal["auto", "text", "image", "fused"]
-Degraded = Literal["saturated", "slow", "unavailable", "failed", "unfit"]
+Degraded = Literal["saturated", "slow", "unavailable", "failed", "unfit", "disagreeing"]
 
 
 class _Message(BaseModel):

@@ -35,6 +35,7 @@ _WHY = {
     "unavailable": "the imaginer is down",
     "failed": "the generator failed",
     "unfit": "no imagined picture was fit to use",
+    "disagreeing": "the imagined pictures show the text too poorly",
 }
 
 Count = Annotated[int, typer.Option("--k", help="how many pictures to return")]

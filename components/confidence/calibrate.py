@@ -1,13 +1,15 @@
 """The stage `calibrate`: fits the confidence to texts whose answer is known, and measures it.
 
 Known categories are asked as if they were any text: with their pictures in the gallery, and, as the
-hardest nonsense, with their pictures taken out. Other texts are imagined here. Everything is fitted
-on training and validation categories, in a gallery of these alone. Everything is measured on unseen
+hardest nonsense, with their pictures taken out. Other texts are imagined here, and from which
+agreement on their pictures are worth ranking by is chosen by them too. Everything is fitted on
+training and validation categories, in a gallery of these alone. Everything is measured on unseen
 categories and on other texts, in the whole gallery. The gate's categories serve for neither.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ import pandas as pd
 import torch
 
 from components import config, tables
+from components.confidence import agreeing
 from components.confidence import texts as written
 from components.confidence.confidence import FEATURES as COLUMNS
 from components.confidence.confidence import OF_TEXT, Confidence, Floats, Known, features
@@ -37,7 +40,8 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator, aggregate
 from components.models.encoders import load_encoders
 from components.paths import AGGREGATOR, CONFIDENCE, FEATURES
-from components.vectors import Array
+from components.validation.measure import agreement
+from components.vectors import Array, normalized
 
 MODELS = {"full": COLUMNS, "text": COLUMNS[:OF_TEXT]}
 """The features of each model."""
@@ -57,11 +61,13 @@ Rows = npt.NDArray[np.intp]
 
 class Asked(NamedTuple):
     """A text, its text embedding (d_clip,) and its aggregated embedding (d_vision,), which is zero
-    where nothing is imagined."""
+    where no picture is fit to use. ``agreement`` is the mean of those pictures with the text, NaN
+    where there are none and for the names of categories, whose pictures `validate` judges."""
 
     text: Text
     vector: Array
     aggregated: Array
+    agreement: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -97,33 +103,33 @@ def calibrate(
     trained, validation, unseen, kept = map(found.rows, ("train", "validation", "unseen", "gate"))
     categories = found.categories["category"].tolist()
     to_fit, to_measure = texts(categories, [*trained, *validation], list(unseen), params.calibrate)
-    asked = imagined([*to_fit, *to_measure], params, model)
+    asked = imagined([*to_fit, *to_measure], params, model, found.text)
 
     def known(kind: str, rows: Rows) -> list[Asked]:
         return [
             Asked(Text(kind, categories[i], (int(i),)), found.text[i], aggregated[i]) for i in rows
         ]
 
-    fit = table(
-        world(found, aggregated, np.union1d(unseen, kept)),
-        [*known(NAMES[0], trained), *known(NAMES[1], validation), *asked[: len(to_fit)]],
-    )
+    first, second = asked[: len(to_fit)], asked[len(to_fit) :]
+    within = world(found, aggregated, np.union1d(unseen, kept))
+    fit = table(within, [*known(NAMES[0], trained), *known(NAMES[1], validation), *first])
     if not fit["relevant"].any():
         raise EidolonError(
             "no training or validation category has gallery pictures, so the confidence cannot be"
             " fitted: add pictures to the dataset"
         )
-    held = table(
-        world(found, aggregated, unseen[:0]), [*known(NAMES[1], unseen), *asked[len(to_fit) :]]
-    )
+    whole = world(found, aggregated, unseen[:0])
+    held = table(whole, [*known(NAMES[1], unseen), *second])
+    least = agreeing.limit(ranked(within, first, model))
     models = {
         name: fitted(fit, columns, params.calibrate.recall) for name, columns in MODELS.items()
     }
     held = judged(held, models, MODELS)
     metrics = {name: summary(held, name, model.threshold) for name, model in models.items()}
     metrics["flat"] = summary(held, CONTROL, flat(fit, CONTROL, params.calibrate.recall))
+    metrics["agreement"] = agreeing.summary(ranked(whole, second, model), least, params.evaluate)
     with folder_aside(out) as aside:
-        Confidence(models["text"], models["full"]).save(aside / "confidence.json")
+        Confidence(models["text"], models["full"], least).save(aside / "confidence.json")
         write_json(aside / "metrics.json", metrics)
         tables.write(aside / "fitted.csv", fit)
         tables.write(aside / "measured.csv", held)
@@ -160,18 +166,53 @@ def texts(
     return to_fit, to_measure
 
 
-def imagined(listed: Sequence[Text], params: config.Params, model: Aggregator) -> list[Asked]:
-    """Embed and imagine the texts ``listed``. Each gets the pictures that a user's query gets."""
+def imagined(
+    listed: Sequence[Text], params: config.Params, model: Aggregator, known: Array
+) -> list[Asked]:
+    """Embed and imagine the texts ``listed``. ``known`` (C, d_clip) are the text embeddings of the
+    categories' names.
+
+    As in the service, pictures that do not show their text are left out. There they are drawn once
+    more, here they are not.
+    """
     words, store = [text.words for text in listed], Store()
     clip, vision = load_encoders(params.encoders)
     pictures = wanted(params.generator, words)
     at = draw(pictures, params.generator, store, what="calibrate")
-    (vectors,) = encode([store.path(at[w]) for w in pictures], "imagined", vision)
-    grid = vectors.reshape(params.generator.images_per_category, len(words), -1)
-    with torch.inference_mode():
-        aggregated = model(torch.from_numpy(grid).transpose(0, 1)).numpy()
+    encoded = encode([store.path(at[w]) for w in pictures], "imagined", clip, vision)
+    shown, seen = (
+        vectors.reshape(params.generator.images_per_category, len(words), -1).swapaxes(0, 1)
+        for vectors in encoded
+    )
     by_text = clip.describe(words, params.encoders.text_templates)
-    return list(map(Asked, listed, by_text, aggregated))
+    agreed = np.stack(
+        [
+            agreement(of_one, np.broadcast_to(text, of_one.shape), normalized(known))
+            for of_one, text in zip(shown, normalized(by_text), strict=True)
+        ]
+    )
+    fit = agreed >= params.validation.min_agreement
+    with torch.inference_mode():
+        aggregated = model(torch.from_numpy(seen.copy()), torch.from_numpy(fit)).numpy()
+    means = np.where(fit, agreed, 0).sum(axis=1) / np.where(
+        fit.any(axis=1), fit.sum(axis=1), np.nan
+    )
+    return list(map(Asked, listed, by_text, aggregated, means.tolist()))
+
+
+def ranked(on: World, asked: Sequence[Asked], model: Aggregator) -> pd.DataFrame:
+    """How good the texts that pictures of the world ``on`` fit are by text alone, and fused:
+    :func:`components.confidence.agreeing.ranked`."""
+    right = [np.isin(on.labels, one.text.covers) for one in asked]
+    chosen = [i for i, pictures in enumerate(right) if pictures.any()]
+    return agreeing.ranked(
+        on.gallery,
+        [right[i] for i in chosen],
+        np.array([asked[i].vector for i in chosen]),
+        np.array([asked[i].aggregated for i in chosen]),
+        [asked[i].agreement for i in chosen],
+        model.fusion_weight,
+    )
 
 
 def world(found: Features, aggregated: Array, outside: Rows) -> World:
@@ -191,7 +232,7 @@ def table(on: World, asked: Sequence[Asked]) -> pd.DataFrame:
     :data:`REMOVED`.
     """
     rows = []
-    for text, vector, aggregated in asked:
+    for text, vector, aggregated, _ in asked:
         for kind, relevant, gallery, own in _cases(on, text):
             by_text = _similar(gallery.clip, vector)
             by_image = _similar(gallery.vision, aggregated) if aggregated.any() else None

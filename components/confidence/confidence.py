@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,15 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Confidence:
-    """The fitted confidence: ``text`` for a query that nothing was imagined for, ``full`` else."""
+    """The fitted confidence: ``text`` for a query that nothing was imagined for, ``full`` else.
+
+    ``least_agreement`` is the mean agreement of a text's pictures from which on they are worth
+    ranking by (:mod:`components.confidence.agreeing`); None if they always are.
+    """
 
     text: Logistic
     full: Logistic
+    least_agreement: float | None = None
 
     def __call__(self, found: Floats) -> tuple[float, bool]:
         """The confidence, from 0 to 1, that the gallery has what was asked for, and whether that
@@ -157,6 +163,14 @@ class Confidence:
         model, used = (self.full, found) if imagined else (self.text, found[:OF_TEXT])
         value = round(float(model(used[None])[0]), DIGITS)
         return value, value >= model.threshold
+
+    def disagrees(self, agreements: Sequence[float]) -> bool:
+        """Whether the pictures of a text, which agree with it so much, are not worth ranking by."""
+        return (
+            self.least_agreement is not None
+            and len(agreements) > 0
+            and float(np.mean(agreements)) < self.least_agreement
+        )
 
     def save(self, path: Path) -> None:
         """Write this as JSON."""
@@ -173,9 +187,21 @@ class Confidence:
         try:
             if tuple(read["features"]) != FEATURES:
                 raise ValueError
-            return cls(_logistic(read["text"], OF_TEXT), _logistic(read["full"], len(FEATURES)))
+            least = read.get("least_agreement")  # bundles of older releases have none
+            return cls(
+                _logistic(read["text"], OF_TEXT),
+                _logistic(read["full"], len(FEATURES)),
+                None if least is None else _finite(least),
+            )
         except (KeyError, TypeError, ValueError):
             raise EidolonError(f"{path} holds no confidence: {remedy}") from None
+
+
+def _finite(number: Any) -> float:
+    """Raises :class:`ValueError` or :class:`TypeError` unless it is a finite number."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError
+    return value
 
 
 def _logistic(read: dict[str, Any], count: int) -> Logistic:

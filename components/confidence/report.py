@@ -90,15 +90,34 @@ def calibration_error(value: Floats, relevant: Bools, weight: Floats) -> float:
 def lines(metrics: Mapping[str, Any]) -> list[str]:
     """``metrics.json`` of the stage `calibrate` as lines to print."""
     found = []
-    for name, of_model in metrics.items():
-        figures = "  ".join(f"{key} {of_model[key]:.3f}" for key in _PRINTED if key in of_model)
-        found.append(f"{name}: {figures}")
-        for kind, each in of_model["kinds"].items():
-            parts = "  ".join(f"{key} {each[key]:.3f}" for key in _OF_KIND if key in each)
-            found.append(f"  {kind:<18} {each['texts']:>4} texts  {parts}")
+    for name, figures in metrics.items():
+        found += _of_agreement(figures) if name == "agreement" else _of_model(name, figures)
     return found
 
 
+def _of_model(name: str, figures: Mapping[str, Any]) -> list[str]:
+    """The figures of one :func:`summary`, as lines to print."""
+    shown = "  ".join(f"{key} {figures[key]:.3f}" for key in _PRINTED if key in figures)
+    found = [f"{name}: {shown}"]
+    for kind, each in figures["kinds"].items():
+        parts = "  ".join(f"{key} {each[key]:.3f}" for key in _OF_KIND if key in each)
+        found.append(f"  {kind:<18} {each['texts']:>4} texts  {parts}")
+    return found
+
+
+def _of_agreement(figures: Mapping[str, Any]) -> list[str]:
+    """What :func:`components.confidence.agreeing.summary` found, as lines to print."""
+    if figures["least"] is None:
+        return ["agreement: imagined pictures are always ranked by"]
+    first = (
+        f"agreement: pictures of a text are ranked by from {figures['least']:.2f} on:"
+        f" {figures.get('by_text', 0)} of {figures['texts']} texts are ranked by text alone"
+    )
+    parts = "  ".join(f"{name} {figures[name]:.3f}" for name in _RANKED if name in figures)
+    return [first, f"  mAP  {parts}"]
+
+
+_RANKED = ("text", "fused", "chosen")
 _PRINTED = ("threshold", "precision", "recall", "auc", "calibration_error")
 _OF_KIND = ("right", "precision", "auc")
 
