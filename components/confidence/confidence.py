@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from components.errors import EidolonError
 from components.files import read_json
-from components.index.gallery import Gallery, top
+from components.index.gallery import Gallery, Stream, Streams, streams_of
 from components.vectors import Array, normalized
 
 Floats = npt.NDArray[np.float64]
@@ -41,8 +41,10 @@ FEATURES = (
 OF_TEXT = 6
 """How many of :data:`FEATURES` need no imagined picture; these come first."""
 
+BEST = 5
+"""How many pictures of the gallery count as the top."""
+
 DIGITS = 4  # decimals of a confidence
-_BEST = 5  # gallery pictures that count as the top
 _FARTHEST = 3.0  # standard deviations
 _WIDEST = 30.0  # logit beyond which a probability is 0 or 1 in any case
 
@@ -64,12 +66,26 @@ def features(
     known: Known,
     own: int | npt.NDArray[np.intp] | None = None,
 ) -> Floats:
+    """The :func:`features_of` a query, from its similarities to the whole ``gallery``.
+
+    ``by_text`` (N,) and ``by_image`` (N,) are those to the text embedding and to the aggregated
+    embedding; ``by_image`` is None without imagined pictures.
+    """
+    return features_of(text, streams_of(by_text, by_image, BEST), gallery, known, own)
+
+
+def features_of(
+    text: Array,
+    streams: Streams,
+    gallery: Gallery,
+    known: Known,
+    own: int | npt.NDArray[np.intp] | None = None,
+) -> Floats:
     """The eight :data:`FEATURES` of one query: (8,), NaN for what cannot be measured.
 
-    ``text`` (d_clip,) is the text embedding. ``by_text`` (N,) and ``by_image`` (N,) are the
-    similarities of ``gallery`` to it and to the aggregated embedding, without a correction for
-    hubness; ``by_image`` is None without imagined pictures. ``own`` are the rows of ``known`` that
-    the query is itself, which do not count as others.
+    ``text`` (d_clip,) is the text embedding. ``streams`` has the :data:`BEST` pictures of
+    ``gallery`` by text and by image, without a correction for hubness. ``own`` are the rows of
+    ``known`` that the query is itself, which do not count as others.
 
     "The top" are the five pictures with the largest similarity. ``*_top`` is their mean similarity,
     and ``text_mean`` that of the whole gallery, which is large for broad texts such as "star".
@@ -83,28 +99,26 @@ def features(
     names = normalized(np.delete(known.text, [] if own is None else own, axis=0).astype(np.float64))
     near = float((names @ normalized(exact)).max()) if len(names) else math.nan
     length = float(np.linalg.norm(exact))
-    mean, spread = float(by_text.mean(dtype=np.float64)), float(by_text.std(dtype=np.float64))
-    top_text, margin_text = _top(by_text, gallery.clip, known.text, own)
-    peak = (top_text - mean) / spread if spread > 0 else 0.0
-    found = [top_text, mean, peak, margin_text, near, length]
-    if by_image is None:
+    top_text, margin_text = _top(streams.text, gallery.clip, known.text, own)
+    peak = (top_text - streams.mean) / streams.spread if streams.spread > 0 else 0.0
+    found = [top_text, streams.mean, peak, margin_text, near, length]
+    if streams.image is None:
         return np.array([*found, math.nan, math.nan])
-    return np.array([*found, *_top(by_image, gallery.vision, known.aggregated, own)])
+    return np.array([*found, *_top(streams.image, gallery.vision, known.aggregated, own)])
 
 
 def _top(
-    scores: Reals, pictures: Array, known: Array, own: int | npt.NDArray[np.intp] | None
+    best: Stream, pictures: Array, known: Array, own: int | npt.NDArray[np.intp] | None
 ) -> tuple[float, float]:
-    """The mean of the best ``scores`` (N,), and how far those are on average above the similarity
-    of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d)."""
-    best = top(scores, _BEST)
+    """The mean of the scores that are ``best``, and how far those are on average above the
+    similarity of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d)."""
     others = np.asarray(known.any(axis=1))
     if own is not None:
         others[own] = False
-    found = scores[best].astype(np.float64)
+    found = best.scores.astype(np.float64)
     if not others.any():
         return float(found.mean()), math.nan
-    similar = pictures[best].astype(np.float64) @ known[others].astype(np.float64).T
+    similar = pictures[best.rows].astype(np.float64) @ known[others].astype(np.float64).T
     return float(found.mean()), float((found - similar.max(axis=1)).mean())
 
 

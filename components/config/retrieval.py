@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.config.fields import Count, PositiveShare, Section, Seed, Step
+
+Engine = Literal["exact", "quantised", "approximate"]
 
 
 class Train(Section):
@@ -37,6 +41,33 @@ class Index(Section):
         description="Temperature of the correction for hubness, in standard deviations of the"
         " similarities; 0: no correction.",
     )
+    engine: Literal["auto"] | Engine = Field(
+        default="auto",
+        description="How a bundle is searched. exact: every score in float32. quantised: in 8 bits,"
+        " then exactly for every picture that may be among the best; the same answers."
+        " approximate: the same in the nearest parts of the gallery only. auto: by its size.",
+    )
+    quantise_from: Count = Field(
+        default=50_000,
+        description="Pictures from which auto is quantised.",
+    )
+    approximate_from: Count = Field(
+        default=2_000_000,
+        description="Pictures from which auto is approximate.",
+    )
+    recall: PositiveShare = Field(
+        default=0.99,
+        description="The share of the 20 best pictures that the approximate engine must find for"
+        " the known categories; it reads as many parts as that takes.",
+    )
+
+    def engine_for(self, pictures: int) -> Engine:
+        """The engine for a gallery of so many pictures."""
+        if self.engine != "auto":
+            return self.engine
+        if pictures >= self.approximate_from:
+            return "approximate"
+        return "quantised" if pictures >= self.quantise_from else "exact"
 
 
 class Evaluate(Section):

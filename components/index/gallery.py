@@ -26,6 +26,33 @@ class Scores(NamedTuple):
     hubness: Array
 
 
+class Hubness(NamedTuple):
+    """The :func:`components.index.hubness.hubness` of each picture in both spaces, each (N,)."""
+
+    clip: Array
+    vision: Array
+
+
+class Stream(NamedTuple):
+    """The pictures that are most similar to a query in one space: ``rows`` and ``scores`` (k,)."""
+
+    rows: npt.NDArray[np.intp]
+    scores: npt.NDArray[np.floating]
+
+
+class Streams(NamedTuple):
+    """Both spaces of one query apart, in the whole gallery, without a correction for hubness.
+
+    ``mean`` and ``spread`` are the mean and the standard deviation of its text scores. ``image`` is
+    None for a query without an aggregated embedding.
+    """
+
+    text: Stream
+    image: Stream | None
+    mean: float
+    spread: float
+
+
 @dataclass(frozen=True)
 class Gallery:
     """The pictures that are searched.
@@ -55,6 +82,15 @@ class Gallery:
         )
 
     @property
+    def hubness(self) -> Hubness:
+        """The correction of each picture, 0 where there is none."""
+        clip, vision = (
+            np.broadcast_to(np.asarray(each, dtype=np.float32), len(self.clip))
+            for each in (self.clip_hubness, self.vision_hubness)
+        )
+        return Hubness(clip, vision)
+
+    @property
     def uncorrected(self) -> Gallery:
         """The same pictures without the correction, for a text that is not in the query bank.
 
@@ -72,7 +108,7 @@ class Gallery:
         (Q, d_vision). ``fusion_weight`` is λ: a number, or a column (Q, 1). A query without an
         accepted imagined picture has a zero row in ``aggregated``. Its score is by text alone.
         """
-        by_text, by_image = text @ self.clip.T, aggregated @ self.vision.T
+        by_text, by_image = _similar(text, self.clip), _similar(aggregated, self.vision)
         lam: Array = np.where(aggregated.any(axis=1, keepdims=True), fusion_weight, 0).astype(
             np.float32
         )
@@ -83,7 +119,32 @@ class Gallery:
         )
 
 
-def top(scores: Array, k: int) -> npt.NDArray[np.intp]:
+def _similar(queries: Array, pictures: Array) -> Array:
+    """``queries @ pictures.T``, without reading the pictures when all queries are zero."""
+    if not queries.any():
+        return np.zeros((len(queries), len(pictures)), dtype=np.float32)
+    found: Array = queries @ pictures.T
+    return found
+
+
+def streams_of(
+    by_text: npt.NDArray[np.floating], by_image: npt.NDArray[np.floating] | None, k: int
+) -> Streams:
+    """The streams of one query from its similarities to the whole gallery, each (N,)."""
+    return Streams(
+        _stream(by_text, k),
+        None if by_image is None else _stream(by_image, k),
+        float(by_text.mean(dtype=np.float64)),
+        float(by_text.std(dtype=np.float64)),
+    )
+
+
+def _stream(scores: npt.NDArray[np.floating], k: int) -> Stream:
+    best = top(scores, k)
+    return Stream(best, scores[best])
+
+
+def top(scores: npt.NDArray[np.floating], k: int) -> npt.NDArray[np.intp]:
     """The indices of the ``k`` largest of ``scores`` (N,), best first; ties keep their order.
 
     :func:`components.learning.metrics.average_precisions` measures the same order, also when a tie

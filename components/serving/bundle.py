@@ -3,6 +3,7 @@
     bundle.json               what everything was made from, and the hash of every other file
     aggregator.safetensors    the aggregator network and λ
     gallery.safetensors       clip (N, d), vision (N, d), clip_hubness (N,), vision_hubness (N,)
+    index.safetensors         what the engine of a large gallery needs beside its rows
     queries.safetensors       of the known categories: text (C, d), aggregated (C, d), and imagined
                               (C, K, d) with accepted (C, K); where there are descriptions, the
                               same of these as description_text and so on
@@ -42,7 +43,9 @@ from components.images.content import ContentClassifier
 from components.images.decoding import decode
 from components.images.encoding import encode
 from components.images.thumbnails import thumbnail
+from components.index import engines
 from components.index.build import build_index
+from components.index.engine import Asked
 from components.kinds import CLASS, DESCRIPTION, Kind
 from components.learning.aggregator import Aggregator, aggregate
 from components.paths import (
@@ -79,6 +82,9 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         aggregated = aggregate(model, features)
         gallery = build_index(features, aggregated, params.index.hubness_temperature)
         save_file(vars(gallery), aside / "gallery.safetensors")
+        asked = Asked(features.text, aggregated, model.fusion_weight)
+        index = engines.build(gallery.clip, gallery.vision, params.index, asked)
+        index.save(aside / engines.FILE)
         queries = {
             "text": features.text,
             "aggregated": aggregated,
@@ -100,7 +106,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             "models": made_with(params),
             "generator": params.generator.model_dump(mode="json"),
             "encoders": params.encoders.model_dump(mode="json"),
-            "index": params.index.model_dump(mode="json"),
+            "index": params.index.model_dump(mode="json") | {"searched": index.described()},
             "validate": params.validation.model_dump(mode="json"),
             "ingest": {
                 "max_hamming": params.ingest.max_hamming,

@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from components import tables
+from components.arrays import mapped
 from components.confidence.confidence import Confidence
 from components.features.queries import Queries, from_arrays
 from components.index.gallery import Gallery
@@ -83,7 +84,9 @@ def load(folder: Path) -> Bundle:
     or not the one that was packed.
     """
     info = checked(folder, REMEDY)
-    gallery = load_file(folder / "gallery.safetensors")
+    gallery = {
+        name: np.asarray(array) for name, array in mapped(folder / "gallery.safetensors").items()
+    }
     queries = load_file(folder / "queries.safetensors")
     described, descriptions = from_arrays(queries), None
     if described is not None:

@@ -12,10 +12,13 @@ import pandas as pd
 import torch
 
 from components import config, names
-from components.confidence.confidence import Known, features
+from components.confidence.confidence import BEST, Known, features_of
 from components.errors import QueryError
 from components.features.queries import mean_text
-from components.index.gallery import Gallery, top
+from components.index import engines
+from components.index.engine import Asked as Questions
+from components.index.engine import Found
+from components.index.gallery import Hubness
 from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
 from components.models.vocabulary import Vocabulary
@@ -128,6 +131,7 @@ class Retriever:
         self._known = {names.fold(name): row for row, name in enumerate(known)}
         self._rows = {path: row for row, path in enumerate(bundle.pictures["path"])}
         self._categories = Known(bundle.text, bundle.aggregated)
+        self._index = engines.load(bundle.folder, bundle.gallery.clip, bundle.gallery.vision)
         self._near_duplicates = NearDuplicates(bundle)
         table = bundle.pictures
         self.columns = [str(column) for column in table if column not in _HIDDEN]
@@ -218,28 +222,18 @@ class Retriever:
         """The best pictures for a text. Without ``aggregated`` (d_vision,) they are ranked by text
         alone. Raises :class:`QueryError` for a filter or a page that there is not.
         """
-        gallery = self.bundle.gallery if asked.row is not None else self.bundle.gallery.uncorrected
+        gallery = self.bundle.gallery
         if aggregated is None:
             aggregated = np.zeros(gallery.vision.shape[1], dtype=np.float32)
         weight = self.bundle.aggregator.fusion_weight
         weight = weight if how.fusion_weight is None else how.fusion_weight
-        scores = gallery.score(asked.vector[None], aggregated[None], weight)
-        fused = scores.fused[0]
-        if how.excluded is not None:
-            fused = fused - np.float32(STRENGTH) * (
-                gallery.clip @ beyond(how.excluded, asked.vector)
-            )
-        parts = [fused, scores.text[0], scores.image[0], scores.hubness[0]]
-        hits, total = self._page(parts, how)
-        found = features(
-            asked.vector,
-            scores.text[0],
-            scores.image[0] if aggregated.any() else None,
-            gallery,
-            self._categories,
-            asked.row,
-        )
-        confidence, relevant = self.bundle.confidence(found)
+        excluded = None if how.excluded is None else beyond(how.excluded, asked.vector)[None]
+        questions = Questions(asked.vector[None], aggregated[None], weight, excluded, STRENGTH)
+        hubness = gallery.hubness if asked.row is not None else None
+        hits, total, found = self._page(questions, how, hubness=hubness, streams=BEST)
+        assert found.streams is not None
+        measured = features_of(asked.vector, found.streams, gallery, self._categories, asked.row)
+        confidence, relevant = self.bundle.confidence(measured)
         return Ranking(weight, hits, total, confidence, relevant)
 
     def similar(
@@ -247,10 +241,8 @@ class Retriever:
     ) -> tuple[list[ScoredPicture], int]:
         """The pictures most similar to ``vector`` (d_vision,), without that of the row ``but``, and
         how many pass the filter."""
-        gallery: Gallery = self.bundle.gallery.uncorrected
-        scores = gallery.vision @ vector
-        nothing = np.zeros_like(scores)
-        hits, total = self._page([scores, nothing, scores, nothing], how, but)
+        nothing = np.zeros((1, self.bundle.gallery.clip.shape[1]), dtype=np.float32)
+        hits, total, _ = self._page(Questions(nothing, vector[None], 1.0), how, but)
         return hits, total
 
     def row_of(self, path: str) -> int:
@@ -260,25 +252,34 @@ class Retriever:
         return self._rows[path]
 
     def _page(
-        self, parts: Sequence[Array], how: How, but: int | None = None
-    ) -> tuple[list[ScoredPicture], int]:
+        self,
+        asked: Questions,
+        how: How,
+        but: int | None = None,
+        hubness: Hubness | None = None,
+        streams: int = 0,
+    ) -> tuple[list[ScoredPicture], int, Found]:
+        """One page of one query, how many pictures pass the filter, and what was found."""
         among = self._among(how.filter, but)
         total = len(self.bundle.pictures) if among is None else len(among)
-        fused = parts[0] if among is None else parts[0][among]
         last = how.offset + how.k
         if how.group and last > DEEPEST:
             raise QueryError(f"with group, offset and k reach {DEEPEST} pictures, not {last}")
-        best = top(fused, DEEPEST if how.group else last)
-        rows = (best if among is None else among[best]).tolist()
+        deep = DEEPEST if how.group else last
+        (found,) = self._index.search(asked, deep, among, hubness, streams)
+        rows = found.rows.tolist()
         groups = (
             self._near_duplicates.groups(rows) if how.group else [Group(row, 1) for row in rows]
         )
+        place = {row: index for index, row in enumerate(rows)}
         page = list(enumerate(groups, 1))[how.offset : last]
-        return [self._hit(rank, group, parts) for rank, group in page], total
+        hits = [self._hit(rank, group, found, place[group.row]) for rank, group in page]
+        return hits, total, found
 
-    def _hit(self, rank: int, group: Group, parts: Sequence[Array]) -> ScoredPicture:
+    def _hit(self, rank: int, group: Group, found: Found, index: int) -> ScoredPicture:
         row, values = group.row, self._values
-        score, text_score, image_score, hubness = (_clean(part[row]) for part in parts)
+        parts = (found.fused, found.text, found.image, found.hubness)
+        score, text_score, image_score, hubness = (_clean(part[index]) for part in parts)
         return ScoredPicture(
             rank=rank,
             id=values["path"][row],

@@ -1,0 +1,67 @@
+"""Mean and standard deviation of a query's scores over the whole gallery, without the scores.
+
+The mean of ``<x, q>`` is ``<mean of x, q>``, and its variance ``qᵀ·Cov(x)·q``. The sums that they
+come from follow the gallery: pictures are added and taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.vectors import Array
+
+_BLOCK = 2**14  # rows whose products are added up in float32
+
+Precise = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of N rows, each without the ``centre`` (d,): their ``sums`` (d,) and those of all products of
+    two numbers, ``products`` (d, d). ``count`` (1,) is N."""
+
+    count: Precise
+    sums: Precise
+    products: Precise
+
+    @classmethod
+    def of(cls, blocks: Iterable[Array], centre: Array) -> Moments:
+        """The moments of all rows in ``blocks``, each (n, d)."""
+        d = len(centre)
+        count, sums, products = np.zeros(1), np.zeros(d), np.zeros((d, d))
+        for rows in blocks:
+            away = rows - centre
+            count += len(rows)
+            sums += away.sum(axis=0, dtype=np.float64)
+            products += away.T @ away
+        return cls(count, sums, products)
+
+    def changed(self, added: Moments, removed: Moments) -> Moments:
+        """The moments with some rows more and some less."""
+        return Moments(
+            *(
+                mine + more - less
+                for mine, more, less in zip(
+                    vars(self).values(), vars(added).values(), vars(removed).values(), strict=True
+                )
+            )
+        )
+
+    def of_scores(self, query: Array, centre: Array) -> tuple[float, float]:
+        """Mean and standard deviation of the scores of one ``query`` (d,)."""
+        exact, count = query.astype(np.float64), max(1.0, float(self.count[0]))
+        mean = float(exact @ self.sums) / count
+        variance = float(exact @ self.products @ exact) / count - mean**2
+        return mean + float(exact @ centre.astype(np.float64)), float(np.sqrt(max(variance, 0.0)))
+
+
+def in_blocks(rows: Array, which: npt.NDArray[np.intp] | None = None) -> Iterable[Array]:
+    """``rows`` (N, d) in blocks, or only those that ``which`` names."""
+    count = len(rows) if which is None else len(which)
+    for first in range(0, count, _BLOCK):
+        some = slice(first, first + _BLOCK)
+        yield rows[some] if which is None else rows[which[some]]
