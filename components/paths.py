@@ -34,6 +34,9 @@ TEXTS = HOME / "texts.sqlite"
 DEPLOYED = HOME / "deployed.json"
 """The Bento that is live. bento.pointer writes it."""
 
+KNOWN = HOME / "pictures.sqlite"
+"""What is known of picture files by their content: see components.cache. It may be deleted."""
+
 COLLECTION = Path("collection")
 """The ingested pictures: see components.collection.catalog."""
 

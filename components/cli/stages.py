@@ -27,12 +27,13 @@ def source() -> None:
 def dataset() -> None:
     """Stage 1: gather the dataset that params.yaml names (data/dataset)."""
     from components.collection import catalog
-    from components.datasets.dataset import dataset
+    from components.datasets.dataset import make
 
     with catalog.locked():
-        frame = dataset(config.load().dataset)
-    counts = frame.groupby("subset").size().to_dict()
-    print(f"dataset: {frame['category'].nunique()} categories, {counts} pictures")
+        rows, new = make(config.load().dataset)
+    counts = rows.groupby("subset").size().to_dict()
+    count = rows["category"].nunique()
+    print(f"dataset: {count} categories, {counts} pictures, {new} of them new")
 
 
 @verbs.command(rich_help_panel=PANEL)

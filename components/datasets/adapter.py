@@ -1,4 +1,4 @@
-"""What an adapter yields: a category, its split and its pictures, which nobody has opened yet."""
+"""What an adapter yields: a category, its split and its pictures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ from PIL import Image
 Split = Literal["train", "validation", "unseen", "gate"]
 """Adapters give the first three; components.datasets.kept_for_gate makes `gate` of some unseen."""
 
-Picture = Path | Callable[[], Image.Image]
-"""A file to copy, or a function that draws the picture."""
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that code draws. ``recipe`` has everything that it depends on, the code too. So
+    equal recipes are equal pictures."""
+
+    recipe: str
+    draw: Callable[[], Image.Image]
+
+
+Picture = Path | Drawing
+"""A file to copy, or a picture to draw."""
 
 
 @dataclass(frozen=True)

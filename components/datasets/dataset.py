@@ -12,74 +12,97 @@ data/dataset/descriptions.csv                  category and text of each descrip
 
 A picture that is a file is decoded as a check and then copied byte for byte. Encoding a benchmark's
 JPEGs again would cost time and space for nothing. A drawn picture is written as PNG.
+
+DVC removes the dataset before it runs this stage. So what a run found out is kept in
+`.eidolon/pictures.sqlite`: the looks of pictures by their content, and drawn pictures by their
+recipes. The next run decodes and draws only what is new.
 """
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image
 
 from components import config, descriptions, manifest, names
+from components.cache import Cache
 from components.datasets import cub200, emblems, folder, oxford102
-from components.datasets.adapter import Category, Picture
+from components.datasets.adapter import Category, Drawing, Picture
 from components.datasets.described import described
 from components.datasets.kept_for_gate import kept_for_gate
 from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
 from components.datasets.owners import OwnerNames
 from components.errors import EidolonError
-from components.files import folder_aside, sha256
-from components.images import decoding
-from components.images.hashing import image_hashes
-from components.paths import DATASET, LEFT_OUT
+from components.files import copy_contents, folder_aside
+from components.images.encoding import encode
+from components.images.looks import Looks, look
+from components.paths import DATASET, KNOWN, LEFT_OUT
 from components.progress import note, track
 
 Row = tuple[str, ...]
 """The values of :data:`components.manifest.DATASET_COLUMNS` for one picture."""
 
 
-def dataset(params: config.Dataset, out: Path = DATASET) -> pd.DataFrame:
-    """Write the dataset of ``params`` to ``out`` and return its manifest.
+class Made(NamedTuple):
+    """A dataset's manifest, and how many of its pictures are ``new``: they had to be decoded or
+    drawn. The others were known from earlier runs."""
+
+    rows: pd.DataFrame
+    new: int
+
+
+def dataset(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> pd.DataFrame:
+    """As :func:`make`, but returns the manifest alone."""
+    return make(params, out, known).rows
+
+
+def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Made:
+    """Write the dataset of ``params`` to ``out``.
 
     Files of the source that the dataset does not use are listed in left_out.csv beside ``out``.
-    Raises :class:`EidolonError` for an incomplete source, two categories with the same name, and
-    unreadable pictures. ``out`` then stays as it was.
+    ``known`` keeps what is known of pictures for the next time. Raises :class:`EidolonError` for an
+    incomplete source, two categories with the same name, and unreadable pictures. ``out`` then
+    stays as it was.
     """
     left_out = LeftOut(out.with_name(LEFT_OUT.name), skips_unreadable=params.leave_out_unreadable)
-    categories = _categories(params, left_out)
-    owner_names = OwnerNames(params.source)
-    rows: list[Row] = []
-    with folder_aside(out) as root:
-        for category in track(categories, "dataset", "pictures", weigh=_count):
-            rows += _written(category, root, owner_names, left_out)
-        left_out.check()
-        frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
-        manifest.write(root, frame)
-        descriptions.write(root, described(frame["category"].unique().tolist(), params))
+    pictures = _Pictures(known)
+    try:
+        categories = _categories(params, left_out, pictures.looks)
+        owner_names = OwnerNames(params.source)
+        rows: list[Row] = []
+        with folder_aside(out) as root:
+            for category in track(categories, "dataset", "pictures", weigh=_count):
+                rows += _written(category, root, pictures, owner_names, left_out)
+            left_out.check()
+            frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
+            manifest.write(root, frame)
+            descriptions.write(root, described(frame["category"].unique().tolist(), params))
+    finally:
+        pictures.save()
     if sentence := left_out.sentence():
         note(f"dataset: {sentence}")
-    return frame
+    return Made(frame, pictures.new)
 
 
-def _categories(params: config.Dataset, left_out: LeftOut) -> list[Category]:
+def _categories(params: config.Dataset, left_out: LeftOut, looks: Looks) -> list[Category]:
     """The adapter's categories, joined with the collection; some are kept for the gate."""
-    own = _adapted(params, left_out)
+    own = _adapted(params, left_out, looks)
     names.check_distinct(category.name for category in own)
     return kept_for_gate(merge(own, params), params)
 
 
-def _adapted(params: config.Dataset, left_out: LeftOut) -> list[Category]:
+def _adapted(params: config.Dataset, left_out: LeftOut, looks: Looks) -> list[Category]:
     gallery, training = params.gallery_per_category, params.training_per_category
     match params.adapter:
         case "emblems":
             return emblems.categories(params.seed, *params.numbers())
         case "folder":
-            return folder.categories(params, left_out)
+            return folder.categories(params, left_out, looks)
         case "cub200":
             return cub200.categories(params.folder(), params.splits, gallery, training)
         case "oxford102":
@@ -91,7 +114,7 @@ def _count(category: Category) -> int:
 
 
 def _written(
-    category: Category, root: Path, owner_names: OwnerNames, left_out: LeftOut
+    category: Category, root: Path, pictures: _Pictures, owner_names: OwnerNames, left_out: LeftOut
 ) -> Iterator[Row]:
     """Write the pictures of ``category`` below ``root`` and yield their rows.
 
@@ -100,12 +123,11 @@ def _written(
     for picture, subset, stem in _places(category):
         (root / stem).parent.mkdir(parents=True, exist_ok=True)
         try:
-            file, image = _store(picture, root / stem)
+            file, hashes = pictures.write(picture, root / stem)
         except EidolonError as error:
             left_out.add(Path(str(picture)), UNREADABLE, str(error))
             continue
         path = file.relative_to(root).as_posix()
-        hashes = sha256(file), *astuple(image_hashes(image))
         yield path, category.name, category.split, subset, *hashes, owner_names.of(picture)
 
 
@@ -117,15 +139,46 @@ def _places(category: Category) -> Iterator[tuple[Picture, str, Path]]:
             yield picture, subset, place / f"{i:04d}"
 
 
-def _store(picture: Picture, stem: Path) -> tuple[Path, Image.Image]:
-    """Write ``picture`` to ``stem`` plus a suffix. Returns the file and the decoded picture.
+class _Pictures:
+    """Writes pictures of all kinds, and counts those that are ``new``. ``known`` keeps what was
+    found out about them."""
 
-    Raises :class:`EidolonError` when it cannot be read.
-    """
-    if isinstance(picture, Path):
-        image, file = decoding.decode(picture), stem.with_suffix(picture.suffix.lower())
-        shutil.copyfile(picture, file)
-    else:
-        image, file = picture(), stem.with_suffix(".png")
-        image.save(file)
-    return file, image
+    def __init__(self, known: Path) -> None:
+        self.looks = Looks(known)
+        self._drawings = Cache(known, "drawings")
+        self.new = 0
+
+    def save(self) -> None:
+        """Keep what is new for the next time."""
+        self.looks.save()
+        self._drawings.save()
+
+    def write(self, picture: Picture, stem: Path) -> tuple[Path, tuple[str, ...]]:
+        """Write ``picture`` to ``stem`` plus a suffix. Returns the file, and the hashes of its
+        content and of what it shows.
+
+        Raises :class:`EidolonError` when it cannot be read.
+        """
+        if isinstance(picture, Drawing):
+            file, data = stem.with_suffix(".png"), self._png(picture)
+            file.write_bytes(data)
+            digest, seen = hashlib.sha256(data).hexdigest(), self.looks.of_bytes(data)
+        else:
+            file = stem.with_suffix(picture.suffix.lower())
+            digest, seen = self.looks.sha256(picture), self.looks.of(picture)
+            copy_contents(picture, file)
+            if self.looks.sha256(picture) != digest:
+                raise EidolonError(f"{picture} changed while it was copied: run the stage again")
+        self.new += digest in self.looks.new
+        return file, (digest, *astuple(seen.hashes))
+
+    def _png(self, drawing: Drawing) -> bytes:
+        """The file of ``drawing``, which is drawn unless it was before."""
+        kept = self._drawings.get(drawing.recipe)
+        if kept is not None:
+            return kept
+        image = drawing.draw()
+        data = encode(image, "PNG")
+        self.looks.put(hashlib.sha256(data).hexdigest(), look(image))
+        self._drawings.put(drawing.recipe, data)
+        return data

@@ -14,6 +14,7 @@ import colorsys
 import hashlib
 import itertools
 import math
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -21,8 +22,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.datasets.adapter import Category, Split
-from components.datasets.outlines import OUTLINES
+from components.cache import code_version
+from components.datasets import outlines
+from components.datasets.adapter import Category, Drawing, Split
 
 Style = Literal["photo", "studio"]
 
@@ -43,7 +45,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "pink": (0.910, 0.50, 0.93),
 }
 PATTERNS = ("plain", "striped", "dotted", "checked")
-SHAPES = tuple(OUTLINES)
+SHAPES = tuple(outlines.OUTLINES)
 
 _SPLIT_SEED = 20250917  # the split is part of the dataset's definition, not a parameter
 _VALIDATION, _UNSEEN = 40, 80
@@ -100,8 +102,16 @@ def categories(seed: int, gallery: int, training: int) -> list[Category]:
     Unseen emblems have no training photos.
     """
 
-    def photos(emblem: Emblem, subset: str, count: int) -> list[partial[Image.Image]]:
-        return [partial(draw, emblem, seed=seed, subset=subset, index=i) for i in range(count)]
+    made_by = code_version(sys.modules[__name__], outlines, libraries=("numpy", "pillow"))
+
+    def photos(emblem: Emblem, subset: str, count: int) -> list[Drawing]:
+        return [
+            Drawing(
+                f"{made_by}/{seed}/{subset}/{emblem.name}/{i}",
+                partial(draw, emblem, seed=seed, subset=subset, index=i),
+            )
+            for i in range(count)
+        ]
 
     return [
         Category(
@@ -237,7 +247,7 @@ def _mask(shape: str, cx: float, cy: float, radius: float, angle: float) -> np.n
     """(canvas, canvas): above 0 where the object is."""
     image = Image.new("L", (_CANVAS, _CANVAS))
     pen = ImageDraw.Draw(image)
-    outline, *holes = OUTLINES[shape]()
+    outline, *holes = outlines.OUTLINES[shape]()
     for points, fill in [(outline, 255), *((hole, 0) for hole in holes)]:
         rotated = [
             (

@@ -13,13 +13,15 @@ from components.datasets.adapter import Category, Split, number_of, wrong_with
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
 from components.errors import EidolonError
 from components.images import decoding
+from components.images.looks import Looks
 from components.progress import track
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-_CHECKED_AT = 8  # pixels: decoding a small version is faster
 
 
-def categories(params: config.Dataset, left_out: LeftOut | None = None) -> list[Category]:
+def categories(
+    params: config.Dataset, left_out: LeftOut | None = None, looks: Looks | None = None
+) -> list[Category]:
     """One category per folder. Its name is the folder's, with spaces instead of underscores.
 
     The class lists in ``params.splits`` give the splits. Without them, ``params.unseen_share`` and
@@ -30,18 +32,20 @@ def categories(params: config.Dataset, left_out: LeftOut | None = None) -> list[
     of the category's pictures. A category to train on keeps at least one picture for training.
 
     Content, not suffixes, decides which files are pictures, and every picture that is used is
-    decoded as a check. Other files go to ``left_out``: those that are not pictures or cannot be
-    read, and those in sub-folders or beside the categories. Hidden files are ignored.
+    decoded as a check, unless ``looks`` knows it. Other files go to ``left_out``: those that are
+    not pictures or cannot be read, and those in sub-folders or beside the categories. Hidden files
+    are ignored.
 
     Raises :class:`EidolonError` for a missing or empty folder or category, and for folders that
     have the names of splits.
     """
     source, (gallery, training), left_out = params.folder(), params.amounts(), left_out or LeftOut()
+    looks = looks or Looks()
     folders = _folders(source, left_out)
     shares = isinstance(gallery, float) or isinstance(training, float)
     wanted = None if shares else gallery + training
     found = {
-        path.name: _pictures(path, wanted, left_out)
+        path.name: _pictures(path, wanted, left_out, looks)
         for path in track(folders, "check", "categories")
     }
     left_out.check()
@@ -81,7 +85,9 @@ def _folders(source: Path, left_out: LeftOut) -> list[Path]:
     return folders
 
 
-def _pictures(folder: Path, wanted: int | float | None, left_out: LeftOut) -> list[Path]:
+def _pictures(
+    folder: Path, wanted: int | float | None, left_out: LeftOut, looks: Looks
+) -> list[Path]:
     """The first ``wanted`` readable pictures in a category's folder, or all for ``None``."""
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
@@ -90,17 +96,25 @@ def _pictures(folder: Path, wanted: int | float | None, left_out: LeftOut) -> li
         if path.is_dir():
             _leave_out_folder(path, left_out)
             continue
-        recognised = False
         try:
-            decoding.format_of(path)
-            recognised = True
             if wanted is None or len(found) < wanted:
-                decoding.decode(path, side=_CHECKED_AT)
+                looks.of(path)
                 found.append(path)
+            else:
+                decoding.format_of(path)
         except EidolonError as error:
-            is_picture = recognised or path.suffix.lower() in decoding.SUFFIXES
+            is_picture = _recognised(path) or path.suffix.lower() in decoding.SUFFIXES
             left_out.add(path, UNREADABLE if is_picture else OTHER, str(error))
     return found
+
+
+def _recognised(path: Path) -> bool:
+    """Whether a file has the format of a picture, though it cannot be decoded."""
+    try:
+        decoding.format_of(path)
+    except EidolonError:
+        return False
+    return True
 
 
 def _leave_out_folder(folder: Path, left_out: LeftOut) -> None:

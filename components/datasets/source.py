@@ -9,32 +9,31 @@ changed.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from components import config
 from components.datasets import splits
 from components.datasets.adapter import wrong_with
 from components.errors import EidolonError
-from components.files import sha256, write_json, write_text
-from components.paths import HOME, SOURCE
+from components.file_hashes import FileHashes
+from components.files import write_json
+from components.paths import KNOWN, SOURCE
 from components.progress import track
 
 KEEP = "EIDOLON_KEEP_SOURCE"
 """Environment variable for the later stages of a run: they keep the record of its first stage."""
 
-HASHES = HOME / "source-hashes.json"
 _ABSENT = "absent"  # the digest of what is not a file: an empty folder, a link to nothing
 
 
-def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES) -> str:
+def source(params: config.Dataset, record: Path = SOURCE, known: Path = KNOWN) -> str:
     """Write the record of what ``params`` would read, and return a sentence about it.
 
     A clone without the folder keeps the ``record`` that came with git, because it may use a dataset
-    that was made elsewhere. ``hashes`` keeps the digests of files for the next time.
+    that was made elsewhere. ``known`` keeps the digests of files for the next time.
 
     Raises :class:`EidolonError` when both the folder and the record are missing, and when a file
     cannot be read.
@@ -49,15 +48,16 @@ def source(params: config.Dataset, record: Path = SOURCE, hashes: Path = HASHES)
     found += [params.splits / name for name in splits.FILES] if params.splits is not None else []
     if described is not None:
         found += [described] if described.is_file() else list(_files(described))
-    known = _FileHashes(hashes)
+    hashes = FileHashes(known)
     digest, size = hashlib.sha256(), 0
     for path in track(found, "source", "files"):
         roots = (source, params.splits, described)
         root = next((one for one in roots if one in path.parents), None)
         name = path.relative_to(root) if root is not None else path
-        digest.update(os.fsencode(f"{known.sha256(path)} {name.as_posix()}\0"))
-        size += path.stat().st_size if path.is_file() else 0
-    known.save()
+        is_file = path.is_file()
+        digest.update(os.fsencode(f"{_sha256(path, hashes) if is_file else _ABSENT} {name}\0"))
+        size += path.stat().st_size if is_file else 0
+    hashes.save()
     write_json(record, {"files": len(found), "bytes": size, "sha256": digest.hexdigest()})
     return f"{len(found)} files" if found else "nothing is read: the pictures are drawn"
 
@@ -88,36 +88,12 @@ def _files(root: Path) -> Iterator[Path]:
             yield here
 
 
-def _unreadable(error: OSError) -> None:
+def _sha256(path: Path, hashes: FileHashes) -> str:
+    try:
+        return hashes.sha256(path)
+    except OSError as error:
+        _unreadable(error)
+
+
+def _unreadable(error: OSError) -> NoReturn:
     raise EidolonError(f"{error.filename} cannot be read ({error.strerror}): let this user read it")
-
-
-class _FileHashes:
-    """Digests of files, kept in ``file`` with what shows that a file is unchanged."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._now: dict[str, list[Any]] = {}
-        try:
-            self._before: dict[str, list[Any]] = json.loads(file.read_text())
-        except (OSError, ValueError):  # missing or damaged: read everything again
-            self._before = {}
-
-    def sha256(self, path: Path) -> str:
-        """Hex digest of a file's content. Raises :class:`EidolonError` if it cannot be read."""
-        if not path.is_file():
-            return _ABSENT
-        name, found = str(path.absolute()), path.stat()
-        state = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-        before = self._before.get(name)
-        try:
-            same = before is not None and before[:-1] == state
-            self._now[name] = [*state, before[-1] if same and before else sha256(path)]
-        except OSError as error:
-            _unreadable(error)
-        return str(self._now[name][-1])
-
-    def save(self) -> None:
-        """Keep the digests of the files that were asked for, and no others."""
-        if self._now != self._before:
-            write_text(self._file, json.dumps(self._now))

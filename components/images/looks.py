@@ -1,0 +1,116 @@
+"""What picture files show, for all that compares them: each content is decoded once.
+
+What a picture looks like follows from its file's content. So it is kept under the file's hash, in
+`.eidolon/pictures.sqlite`, and the stage `dataset`, `ingest` and `inspect` share it. The file may
+be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from components.cache import Cache, code_version
+from components.errors import EidolonError
+from components.file_hashes import FileHashes
+from components.images import decoding, hashing
+from components.images.hashing import ImageHashes, image_hashes, thumbnail
+from components.paths import KNOWN
+
+LIBRARIES = ("numpy", "pi-heif", "pillow")
+"""The libraries that what is seen of a picture depends on."""
+
+_SIZE = "<II"
+_START, _CELLS = 8, 3 * hashing.SIDE**2  # bytes before the thumbnail, and of it
+_PIXELS = 64  # characters of the hash of the pixels
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture looks like: its hashes, its size in pixels, and its RGB values at 8x8 pixels,
+    (192,)."""
+
+    hashes: ImageHashes
+    width: int
+    height: int
+    thumbnail: npt.NDArray[np.uint8]
+
+    @property
+    def outline(self) -> int:
+        """The 64-bit difference hash of the whole picture."""
+        return self.hashes.dhashes[0]
+
+    def packed(self) -> bytes:
+        """The same as bytes, for :meth:`unpacked`."""
+        text = (self.hashes.pixels + self.hashes.dhash).encode()
+        return struct.pack(_SIZE, self.width, self.height) + self.thumbnail.tobytes() + text
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Look:
+        """The look that :meth:`packed` made ``data`` of."""
+        width, height = struct.unpack_from(_SIZE, data)
+        text = data[_START + _CELLS :].decode()
+        hashes = ImageHashes(text[:_PIXELS], text[_PIXELS:])
+        return cls(hashes, width, height, np.frombuffer(data, np.uint8, _CELLS, _START))
+
+
+def look(image: Image.Image) -> Look:
+    """The look of a decoded picture."""
+    small = np.rint(thumbnail(image) * 255).astype(np.uint8)
+    return Look(image_hashes(image), image.width, image.height, small)
+
+
+class Looks:
+    """The looks of picture files. ``file`` keeps them for the next time.
+
+    ``new`` has the SHA-256 of each content that was not known before.
+    """
+
+    def __init__(self, file: Path = KNOWN) -> None:
+        made_by = code_version(decoding, hashing, libraries=LIBRARIES)
+        self._hashes, self._kept = FileHashes(file), Cache(file, "looks", made_by)
+        self.new: set[str] = set()
+
+    def sha256(self, path: Path) -> str:
+        """The hash of a file's content. Raises :class:`EidolonError` if it cannot be read."""
+        try:
+            return self._hashes.sha256(path)
+        except OSError as error:
+            decoding.decode(path)  # says what is wrong with it
+            raise EidolonError(f"{path} cannot be read ({error.strerror}): restore it") from None
+
+    def of(self, path: Path) -> Look:
+        """The look of the picture in the file ``path``.
+
+        Raises :class:`EidolonError` when it cannot be read or decoded.
+        """
+        digest = self.sha256(path)
+        kept = self._kept.get(digest)
+        return self._decoded(digest, path) if kept is None else Look.unpacked(kept)
+
+    def of_bytes(self, data: bytes) -> Look:
+        """The look of the picture whose file has the content ``data``."""
+        digest = hashlib.sha256(data).hexdigest()
+        kept = self._kept.get(digest)
+        return self._decoded(digest, data) if kept is None else Look.unpacked(kept)
+
+    def put(self, digest: str, seen: Look) -> None:
+        """Keep the look of the picture whose file has the SHA-256 ``digest``, as a new one."""
+        self.new.add(digest)
+        self._kept.put(digest, seen.packed())
+
+    def save(self) -> None:
+        """Keep what is new for the next time."""
+        self._hashes.save()
+        self._kept.save()
+
+    def _decoded(self, digest: str, source: Path | bytes) -> Look:
+        seen = look(decoding.decode(source))
+        self.put(digest, seen)
+        return seen
