@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from components.errors import EidolonError
+
+_AT_ONCE = 2**16
+"""Rows that are lists of Python's strings at a time: these need ten times the memory of a frame."""
 
 
 def text(frame: pd.DataFrame) -> str:
@@ -46,31 +50,42 @@ def read(
     Raises :class:`EidolonError` with the ``remedy`` when it is missing, damaged or lacks a column.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as lines:
+            return _parse(lines, columns, str(path), remedy, numbers)
     except FileNotFoundError:
         raise EidolonError(f"{path} is missing: {remedy}") from None
-    except UnicodeDecodeError as error:
-        raise EidolonError(f"{path} is damaged ({error}): {remedy}") from None
-    return parse(content, columns, str(path), remedy, numbers)
 
 
 def parse(
     content: str, columns: Iterable[str], name: str, remedy: str, numbers: Iterable[str] = ()
 ) -> pd.DataFrame:
     """Parse the CSV ``content``, which errors call ``name``. Otherwise like :func:`read`."""
+    return _parse(io.StringIO(content, newline=""), columns, name, remedy, numbers)
+
+
+def _parse(
+    lines: Iterable[str], columns: Iterable[str], name: str, remedy: str, numbers: Iterable[str]
+) -> pd.DataFrame:
     try:
-        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
-        if not rows:
+        rows = (row for row in csv.reader(lines, strict=True) if row)
+        header = next(rows, None)
+        if header is None:
             raise ValueError("it is empty")
-        header, *body = rows
-        uneven = next((row for row in body if len(row) != len(header)), None)
-        if uneven is not None:
-            raise ValueError(f"{uneven} has {len(uneven)} values for {len(header)} columns")
-        frame = pd.DataFrame(body, columns=header, dtype=str)
+        parts = [_frame(header, [])]
+        while some := list(itertools.islice(rows, _AT_ONCE)):
+            parts.append(_frame(header, some))
+        frame = pd.concat(parts, ignore_index=True)
         frame = frame.astype({column: "int64" for column in numbers if column in frame})
-    except (csv.Error, ValueError, OverflowError) as error:
+    except (csv.Error, ValueError, OverflowError) as error:  # also of bytes that are not UTF-8
         raise EidolonError(f"{name} is damaged ({error}): {remedy}") from None
     missing = [column for column in columns if column not in frame]
     if missing:
         raise EidolonError(f"{name} is damaged (it lacks the columns {missing}): {remedy}")
     return frame
+
+
+def _frame(header: list[str], rows: list[list[str]]) -> pd.DataFrame:
+    uneven = next((row for row in rows if len(row) != len(header)), None)
+    if uneven is not None:
+        raise ValueError(f"{uneven} has {len(uneven)} values for {len(header)} columns")
+    return pd.DataFrame(rows, columns=header, dtype=str)

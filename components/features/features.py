@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from components import tables
+from components.arrays import create, mapped
 from components.errors import EidolonError
 from components.features.queries import Bools, Queries, combined, from_arrays, to_arrays
 from components.kinds import CLASS, DESCRIPTION, KINDS, Kind
@@ -34,6 +33,8 @@ _ARRAYS = (
     "training_clip",
     "training_vision",
 )
+
+_ROWS = 2**14  # of an array that are written at a time
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,25 @@ class Features:
         """The kinds of query that there are."""
         return (CLASS,) if self.described is None else KINDS
 
+    def queries(self, kind: Kind, rows: npt.NDArray[np.intp] | None = None) -> Queries:
+        """The queries of one ``kind``, for all categories or for ``rows`` alone. A category without
+        such a query has zeros."""
+        names, described = Queries(self.text, self.imagined, self.accepted), self.described
+        if rows is not None:
+            names, described = names.of(rows), None if described is None else described.of(rows)
+        if described is None or kind == CLASS:
+            return names
+        return described if kind == DESCRIPTION else combined(names, described)
+
     def of(self, kind: Kind) -> Features:
         """The same with the queries of one ``kind`` alone, as ``text``, ``imagined`` and
         ``accepted``. Categories without such a query have zeros there: see :meth:`asked`."""
-        names = Queries(self.text, self.imagined, self.accepted)
-        if self.described is None or kind == CLASS:
-            return replace(self, described=None)
-        chosen = self.described if kind == DESCRIPTION else combined(names, self.described)
-        return replace(self, **vars(chosen), described=None)
+        return replace(self, **vars(self.queries(kind)), described=None)
 
     def asked(self) -> Bools:
         """The categories (C,) that have a query of the kind that this was made for by :meth:`of`.
         Each has one by name."""
-        return Queries(self.text, self.imagined, self.accepted).exist
+        return self.queries(CLASS).exist
 
     def rows(self, split: str) -> npt.NDArray[np.intp]:
         """The indices of the categories of ``split``."""
@@ -92,28 +99,34 @@ class Features:
         return index.get_indexer(pd.Index(frame["category"]))
 
     def save(self, folder: Path) -> None:
-        """Write three tables and one safetensors file into the existing ``folder``."""
+        """Write three tables and one safetensors file into the existing ``folder``, without a
+        second copy of the arrays in memory."""
         for name in _TABLES:
             tables.write(folder / f"{name}.csv", getattr(self, name))
         arrays = {name: getattr(self, name) for name in _ARRAYS} | to_arrays(self.described)
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(arrays, folder / "features.safetensors")
+        file = folder / "features.safetensors"
+        made = create(file, {name: (array.shape, array.dtype) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            for first in range(0, len(array), _ROWS):
+                made[name][first : first + _ROWS] = array[first : first + _ROWS]
 
     @classmethod
     def load(cls, folder: Path = FEATURES) -> Features:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote. The arrays are mapped into memory, and read-only.
 
         Raises :class:`EidolonError` when a file is missing or damaged.
         """
+        remedy = "run `dvc repro embed`"
+        parts: dict[str, Any] = {
+            name: tables.read(folder / f"{name}.csv", columns, remedy)
+            for name, columns in _TABLES.items()
+        }
         try:
-            parts: dict[str, Any] = {
-                name: tables.read(folder / f"{name}.csv", columns, "run `dvc repro embed`")
-                for name, columns in _TABLES.items()
-            }
-            arrays = load_file(folder / "features.safetensors")
+            found = mapped(folder / "features.safetensors")
+            arrays = {name: np.asarray(array) for name, array in found.items()}
             parts |= {name: arrays[name] for name in _ARRAYS}
             return cls(**parts, described=from_arrays(arrays))
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise EidolonError(
-                f"{folder} is missing or damaged ({error}): run `dvc repro embed`"
-            ) from None
+        except EidolonError as error:
+            raise EidolonError(f"{error}: {remedy}") from None
+        except (KeyError, TypeError) as error:
+            raise EidolonError(f"{folder} is damaged ({error}): {remedy}") from None

@@ -34,6 +34,10 @@ class Queries:
         """The categories (C,) that have such a query."""
         return np.asarray(self.text.any(axis=1))
 
+    def of(self, rows: Bools | npt.NDArray[np.intp]) -> Queries:
+        """The queries for the categories ``rows`` alone."""
+        return Queries(self.text[rows], self.imagined[rows], self.accepted[rows])
+
 
 def to_arrays(described: Queries | None) -> dict[str, Array | Bools]:
     """The arrays of the queries by description, by the names under which files keep them."""

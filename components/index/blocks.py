@@ -1,15 +1,16 @@
-"""Splits queries into blocks whose scores against the whole gallery fit into memory."""
+"""Splits rows into blocks that fit into memory, such as queries with all their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-_BLOCK = 2**25  # scores in a block: 128 MiB of float32
+BLOCK = 2**25
+"""Numbers in a block: 128 MiB of float32."""
 
 
-def blocks(queries: int, gallery: int) -> Iterator[slice]:
-    """Slices of ``queries`` queries, each with at most 2**25 scores against ``gallery`` pictures,
-    or of one query."""
-    step = max(1, _BLOCK // max(1, gallery))
-    for first in range(0, queries, step):
-        yield slice(first, min(first + step, queries))
+def blocks(rows: int, width: int, most: int = BLOCK) -> Iterator[slice]:
+    """Slices of ``rows`` rows of ``width`` numbers, such as queries with a score for each picture.
+    Each has at most ``most`` numbers, or is a single row."""
+    step = max(1, most // max(1, width))
+    for first in range(0, rows, step):
+        yield slice(first, min(first + step, rows))

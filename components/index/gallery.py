@@ -109,9 +109,20 @@ class Gallery:
         accepted imagined picture has a zero row in ``aggregated``. Its score is by text alone.
         """
         by_text, by_image = _similar(text, self.clip), _similar(aggregated, self.vision)
-        lam: Array = np.where(aggregated.any(axis=1, keepdims=True), fusion_weight, 0).astype(
-            np.float32
-        )
+        return self.fuse(by_text, by_image, np.asarray(aggregated.any(axis=1)), fusion_weight)
+
+    def fuse(
+        self,
+        by_text: Array,
+        by_image: Array,
+        imagined: npt.NDArray[np.bool_],
+        fusion_weight: float | Array,
+    ) -> Scores:
+        """The :meth:`score` of Q queries from their similarities to all pictures, each (Q, N).
+
+        ``imagined`` (Q,) are the queries that have an accepted imagined picture.
+        """
+        lam: Array = np.where(imagined[:, None], fusion_weight, 0).astype(np.float32)
         each = (1 - lam) * self.clip_hubness + lam * self.vision_hubness
         subtracted = np.broadcast_to(each, by_text.shape)
         return Scores(

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from components.errors import EidolonError
-from components.features.features import Features
+from components.index.blocks import blocks
 from components.vectors import Array
 
 LAYERS = 2
 HEADS = 1
 DROPOUT = 0.1
 _WIDEST = 2**14  # the largest plausible feature dimension
+_AT_ONCE = 2**23  # numbers of imagined pictures that are aggregated at a time
 _PROBE = "self_attn.layers.0.out_proj.weight"
 _TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -155,13 +159,27 @@ class Aggregator(nn.Module):
             raise EidolonError(f"{path} holds no aggregator (it {error}): {remedy}") from None
 
 
-def aggregate(model: Aggregator, features: Features) -> Array:
+class Pictured(Protocol):
+    """C categories with K imagined pictures each: features, or queries."""
+
+    @property
+    def imagined(self) -> Array: ...  # (C, K, d_vision)
+
+    @property
+    def accepted(self) -> npt.NDArray[np.bool_]: ...  # (C, K)
+
+
+def aggregate(model: Aggregator, categories: Pictured) -> Array:
     """The aggregated embedding of each category: (C, d_vision), zero without accepted pictures."""
     model.eval()
+    count, many, dim = categories.imagined.shape
+    found = np.empty((count, dim), dtype=np.float32)
     with torch.inference_mode():
-        return model(
-            torch.from_numpy(features.imagined), torch.from_numpy(features.accepted)
-        ).numpy()
+        for rows in blocks(count, many * dim, _AT_ONCE):
+            # copies, because what is mapped from a file is read-only, which tensors cannot be
+            pictures, mask = categories.imagined[rows].copy(), categories.accepted[rows].copy()
+            found[rows] = model(torch.from_numpy(pictures), torch.from_numpy(mask)).numpy()
+    return found
 
 
 def dimension(shapes: Mapping[str, tuple[int, ...]]) -> int:

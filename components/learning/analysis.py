@@ -12,11 +12,13 @@ import pandas as pd
 from components import config
 from components.features.features import Features
 from components.index.gallery import Gallery
+from components.index.scoring import Way, scored
 from components.kinds import CLASS
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.intervals import DIGITS, Estimate, bootstrap, harmonic
-from components.learning.metrics import average_precisions, mean_average_precision
-from components.vectors import Array
+from components.learning.metrics import average_precisions, mean_precision
+from components.learning.precisions import precisions
+from components.vectors import Array, along
 
 GROUPS = {"seen": ("train",), "validation": ("validation",), "unseen": ("unseen",)}
 """The splits of each group that is reported. None has the split `gate`."""
@@ -40,16 +42,20 @@ def per_category(
     other categories. The AP by image is NaN for a category without accepted imagined pictures.
     """
     frame = features.categories.copy()
-    labels, unseen = features.labels(features.gallery), features.rows("unseen")
-    positive, among = labels[None, :] == np.arange(len(frame))[:, None], np.isin(labels, unseen)
-    drawn = aggregated.any(axis=1)
-    for kind, lam in zip(KINDS, (0.0, 1.0, fusion_weight), strict=True):
-        scores = gallery.score(features.text, aggregated, lam).fused
-        frame[kind] = average_precisions(scores, positive)
-        frame[kind + ONLY] = np.nan
-        frame.loc[unseen, kind + ONLY] = average_precisions(
-            scores[unseen][:, among], positive[unseen][:, among]
+    labels, split = features.labels(features.gallery), frame["split"].to_numpy()
+    unseen, among = split == "unseen", np.isin(labels, features.rows("unseen"))
+    ways = [Way(gallery, aggregated, lam) for lam in (0.0, 1.0, fusion_weight)]
+    found = np.full((2, len(ways), len(frame)), np.nan)
+    for way, rows, scores in scored(features.text, ways):
+        here = np.arange(rows.start, rows.stop)
+        positive, some = labels[None, :] == here[:, None], unseen[rows]
+        found[0, way, rows] = average_precisions(scores, positive)
+        found[1, way, here[some]] = average_precisions(
+            scores[some][:, among], positive[some][:, among]
         )
+    for kind, everywhere, only in zip(KINDS, *found, strict=True):
+        frame[kind], frame[kind + ONLY] = everywhere, only
+    drawn = aggregated.any(axis=1)
     frame.loc[~drawn, ["image", "image" + ONLY]] = np.nan
     frame["gain"] = frame["fused"] - frame["text"]
     frame = frame[frame["split"] != "gate"]
@@ -118,14 +124,13 @@ def sweep(
 
     The columns are group, lambda and map.
     """
-    labels = features.labels(features.gallery)
-    rows = []
+    labels, rows = features.labels(features.gallery), []
     for group, splits in GROUPS.items():
         chosen = np.concatenate([features.rows(s) for s in splits])
-        positive = labels[None, :] == chosen[:, None]
-        for lam in weights:
-            fused = gallery.score(features.text[chosen], aggregated[chosen], lam).fused
-            rows.append((group, lam, mean_average_precision(fused, positive)))
+        images = aggregated[chosen]  # the same array for all, so that its product is made once
+        ways = [Way(gallery, images, lam) for lam in weights]
+        found = precisions(labels, chosen, features.text[chosen], ways)
+        rows += [(group, lam, mean_precision(one)) for lam, one in zip(weights, found, strict=True)]
     return pd.DataFrame(rows, columns=["group", "lambda", "map"])
 
 
@@ -135,17 +140,20 @@ def pictures_sweep(model: Aggregator, features: Features, gallery: Gallery) -> p
     The columns are group, pictures and map.
     """
     labels, order = features.labels(features.gallery), np.cumsum(features.accepted, axis=1)
-    rows = []
-    for count in range(1, features.imagined.shape[1] + 1):
-        fewer = replace(features, accepted=features.accepted & (order <= count))
-        aggregated = aggregate(model, fewer)
-        for group, splits in GROUPS.items():
-            chosen = np.concatenate([features.rows(s) for s in splits])
-            fused = gallery.score(
-                features.text[chosen], aggregated[chosen], model.fusion_weight
-            ).fused
-            positive = labels[None, :] == chosen[:, None]
-            rows.append((group, count, mean_average_precision(fused, positive)))
+    counts = range(1, features.imagined.shape[1] + 1)
+    fewer = [
+        aggregate(model, replace(features, accepted=features.accepted & (order <= count)))
+        for count in counts
+    ]
+    maps: dict[tuple[str, int], float] = {}
+    for group, splits in GROUPS.items():
+        chosen = np.concatenate([features.rows(s) for s in splits])
+        ways = [Way(gallery, one[chosen], model.fusion_weight) for one in fewer]
+        found = precisions(labels, chosen, features.text[chosen], ways)
+        maps |= {
+            (group, count): mean_precision(one) for count, one in zip(counts, found, strict=True)
+        }
+    rows = [(group, count, maps[group, count]) for count in counts for group in GROUPS]
     return pd.DataFrame(rows, columns=["group", "pictures", "map"])
 
 
@@ -170,14 +178,12 @@ def modality_gap(features: Features) -> dict[str, float]:
     pictures in the vision encoder's space. The queries of the gate's categories do not count.
     """
     asked = reported(features)
-    drawn = asked.imagined[asked.accepted]
     gaps = {}
     for name, queries, pictures in (
         ("text", asked.text, features.gallery_clip),
-        ("imagined", drawn, features.gallery_vision),
+        ("imagined", asked.imagined[asked.accepted], features.gallery_vision),
     ):
-        queries, pictures = queries.astype(np.float64), pictures.astype(np.float64)
-        apart = queries.mean(axis=0) - pictures.mean(axis=0)
+        apart = queries.mean(axis=0, dtype=np.float64) - pictures.mean(axis=0, dtype=np.float64)
         distance = float(np.linalg.norm(apart))
-        gaps[name] = round(distance / float((pictures @ (apart / distance)).std()), DIGITS)
+        gaps[name] = round(distance / float(along(pictures, apart / distance).std()), DIGITS)
     return gaps

@@ -39,7 +39,11 @@ def mean_average_precision(scores: Floats, positive: Bools) -> float:
 
     ``scores`` and ``positive`` are (Q, N). NaN if no row has positives.
     """
-    found = average_precisions(scores, positive)
+    return mean_precision(average_precisions(scores, positive))
+
+
+def mean_precision(found: npt.NDArray[np.float64]) -> float:
+    """The mean of average precisions (Q,) that are not NaN; NaN if all are."""
     return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
 

@@ -17,11 +17,13 @@ from components import manifest
 from components.features.features import Features
 from components.images import decoding
 from components.kinds import CLASS
+from components.vectors import Array
 
 COLOURS = {"seen": "#7a8794", "validation": "#d98f2b", "unseen": "#2c6e8f"}
 SPLIT_GROUP = {"train": "seen", "validation": "validation", "unseen": "unseen"}
 RIGHT, WRONG = "#2c6e8f", "#d95f02"
 SHOWN = 8  # categories in the grid
+_POINTS = 20_000  # of each kind among the queries and pictures
 _SIDE = 128  # pixels: about what a picture is shown with
 
 
@@ -173,11 +175,16 @@ def _strip(axes: Axes, files: Sequence[Path], right: Sequence[bool | None], room
 
 def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None:
     """Queries and pictures of the gallery, in standard deviations of the pictures: along the line
-    that joins the two means, and along the pictures' main direction beside it."""
+    that joins the two means, and along the pictures' main direction beside it. Of a large gallery,
+    some of its pictures."""
     drawn = features.imagined[features.accepted]
     spaces = {
-        "text": ("texts, CLIP", features.text, features.gallery_clip),
-        "imagined": ("imagined pictures, vision encoder", drawn, features.gallery_vision),
+        "text": ("texts, CLIP", _some(features.text), _some(features.gallery_clip)),
+        "imagined": (
+            "imagined pictures, vision encoder",
+            _some(drawn),
+            _some(features.gallery_vision),
+        ),
     }
     figure = Figure((9, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -205,6 +212,11 @@ def modality_gap(features: Features, gaps: dict[str, float], path: Path) -> None
     for handle in axes[0].legend(frameon=False, markerscale=3).legend_handles:
         handle.set_alpha(1)
     _save(figure, path)
+
+
+def _some(vectors: Array) -> Array:
+    """At most :data:`_POINTS` of ``vectors`` (N, d), at equal distances."""
+    return vectors[:: max(1, -(-len(vectors) // _POINTS))]
 
 
 def _nothing(why: str, path: Path) -> None:

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from components.features.features import Features
 from components.index.gallery import Gallery
+from components.index.scoring import Way
+from components.kinds import Kind
 from components.learning.aggregator import Aggregator, aggregate
-from components.learning.metrics import mean_average_precision
+from components.learning.metrics import mean_precision
+from components.learning.precisions import Rows, precisions
 
 _EPSILON = 1e-7  # λ stays this far from 0 and 1, so that its logit is finite; it is rounded later
 
@@ -63,26 +66,24 @@ def calibrate(
     the training pictures, never over the gallery. It has no correction for hubness, because λ must
     also suit texts that get none.
     """
-    kinds = [_validation(model, features.of(kind), weights) for kind in features.kinds]
+    rows = features.rows("validation")
+    kinds = [_maps(model, features, kind, rows, weights) for kind in features.kinds]
     found = np.mean([maps for maps in kinds if maps is not None], axis=0)
     best = int(found.argmax())
     return weights[best], float(found[best])
 
 
-def _validation(
-    model: Aggregator, features: Features, weights: Sequence[float]
+def _maps(
+    model: Aggregator, features: Features, kind: Kind, rows: Rows, weights: Sequence[float]
 ) -> list[float] | None:
-    """The fused mAP of the validation categories by each of ``weights``; ``None`` where none of
-    them has such a query."""
-    aggregated, rows = aggregate(model, features), features.rows("validation")
-    rows = rows[features.asked()[rows]]
-    if not rows.size:
+    """The fused mAP of the categories ``rows`` by each of ``weights``; ``None`` where none of them
+    has a query of that ``kind``."""
+    queries = features.queries(kind, rows)
+    if not queries.exist.any():
         return None
+    rows, queries = rows[queries.exist], queries.of(queries.exist)
     gallery = Gallery(features.training_clip, features.training_vision)
-    positive = features.labels(features.training)[None, :] == rows[:, None]
-    return [
-        mean_average_precision(
-            gallery.score(features.text[rows], aggregated[rows], lam).fused, positive
-        )
-        for lam in weights
-    ]
+    aggregated = aggregate(model, queries)
+    ways = [Way(gallery, aggregated, lam) for lam in weights]
+    found = precisions(features.labels(features.training), rows, queries.text, ways)
+    return [mean_precision(one) for one in found]

@@ -18,12 +18,11 @@ from components import config, descriptions, manifest, names
 from components.errors import EidolonError
 from components.features.embed import described_text, encode, gridded
 from components.features.features import Features
-from components.index.blocks import blocks
 from components.index.build import build_index
-from components.index.gallery import Gallery
+from components.index.scoring import Way
 from components.kinds import CLASS, DESCRIPTION
 from components.learning.aggregator import Aggregator, aggregate
-from components.learning.metrics import average_precisions
+from components.learning.precisions import Rows, precisions
 from components.lifecycle.gate import Floats, Precisions
 from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder, VisionEncoder
@@ -33,8 +32,6 @@ from components.names import PLACE
 from components.serving.loading import Bundle, load
 from components.serving.made_with import made_with
 from components.vectors import Array
-
-Rows = npt.NDArray[np.intp]
 
 _DRAWN = (
     *("prompt", "description_prompt", "category_prompts", "images_per_category"),
@@ -121,37 +118,20 @@ def score(found: Features, model: Aggregator, temperature: float, rows: Rows) ->
     free texts, and by descriptions where there are some. ``temperature`` is that of
     :func:`components.index.hubness.hubness`."""
     aggregated, weight = aggregate(model, found), model.fusion_weight
-    named = build_index(found, aggregated, temperature)
-    fused, text = (
-        np.stack(
-            [
-                _precisions(found, aggregated, gallery, lam, rows)
-                for gallery in (named, named.uncorrected)
-            ],
-            axis=1,
-        )
-        for lam in (weight, 0.0)
-    )
+    named, labels = build_index(found, aggregated, temperature), found.labels(found.gallery)
+    images = aggregated[rows]
+    ways = [
+        Way(gallery, images, lam) for lam in (weight, 0.0) for gallery in (named, named.uncorrected)
+    ]
+    each = precisions(labels, rows, found.text[rows], ways).T
     described: dict[str, Floats] = {}
     for kind in found.kinds:
         if kind != CLASS:
-            of = found.of(kind)
-            precisions = _precisions(of, aggregate(model, of), named, weight, rows)
-            described[kind] = np.where(of.asked()[rows], precisions, np.nan)
-    return Precisions(fused, text, described)
-
-
-def _precisions(
-    found: Features, aggregated: Array, gallery: Gallery, fusion_weight: float, rows: Rows
-) -> Floats:
-    """The average precision (R,) of the queries of ``found`` for the categories ``rows``."""
-    labels = found.labels(found.gallery)
-    precisions = np.empty(len(rows))
-    for some in blocks(len(rows), len(labels)):
-        chosen = rows[some]
-        scores = gallery.score(found.text[chosen], aggregated[chosen], fusion_weight).fused
-        precisions[some] = average_precisions(scores, labels[None, :] == chosen[:, None])
-    return precisions
+            queries = found.queries(kind, rows)
+            way = Way(named, aggregate(model, queries), weight)
+            (precision,) = precisions(labels, rows, queries.text, [way])
+            described[kind] = np.where(queries.exist, precision, np.nan)
+    return Precisions(each[:, :2], each[:, 2:], described)
 
 
 def prepare(contender: Contender, today: Today) -> Prepared:

@@ -22,8 +22,9 @@ from components.errors import EidolonError
 from components.features.features import Features
 from components.files import folder_aside, write_json
 from components.learning.intervals import DIGITS
+from components.learning.precisions import Rows
 from components.lifecycle import marked, verdict_page, verdict_plot
-from components.lifecycle.contenders import Contender, Prepared, Rows, Today, prepare
+from components.lifecycle.contenders import Contender, Prepared, Today, prepare
 from components.lifecycle.gate import (
     KINDS,
     Deciding,

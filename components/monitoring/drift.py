@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from components import names
 from components.confidence.texts import descriptions
 from components.monitoring.shares import Floats, Share, share
-from components.vectors import Array, normalized
+from components.vectors import Array, along, normalized
 
 TAIL = 0.05
 """The share of the training texts themselves that counts as unlike the others."""
@@ -136,8 +136,7 @@ def _distance(before: Array, after: Array) -> float:
     length = float(np.linalg.norm(line))
     if length < 1e-9:
         return 0.0
-    along = [side @ (line / length) for side in (before, after)]
-    spread = float(np.sqrt(np.mean([np.var(side) for side in along])))
+    spread = float(np.sqrt(np.mean([along(side, line / length).var() for side in (before, after)])))
     return length / max(spread, 1e-9)
 
 

@@ -15,9 +15,11 @@ from components.features.embed import encode
 from components.features.features import Features
 from components.imagining.store import Store
 from components.index.gallery import Gallery
+from components.index.scoring import Way
+from components.kinds import CLASS
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.intervals import Estimate, bootstrap
-from components.learning.metrics import average_precisions
+from components.learning.precisions import precisions
 from components.learning.selection import calibrate
 from components.learning.selection import grid as weights
 from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
@@ -140,12 +142,13 @@ def _precision(
 ) -> Estimate:
     """The mean average precision of the validation categories, over the training pictures and
     without a correction for hubness, as λ is chosen."""
-    rows, aggregated = features.rows("validation"), aggregate(model, features)
+    rows = features.rows("validation")
+    queries = features.queries(CLASS, rows)
     gallery = Gallery(features.training_clip, features.training_vision)
-    scores = gallery.score(features.text[rows], aggregated[rows], fusion_weight).fused
-    positive = features.labels(features.training)[None, :] == rows[:, None]
+    way = Way(gallery, aggregate(model, queries), fusion_weight)
+    (found,) = precisions(features.labels(features.training), rows, queries.text, [way])
     return bootstrap(
-        average_precisions(scores, positive),
+        found,
         samples=params.bootstrap,
         seed=params.seed,  # the same for all points, so that differences are paired
         least=params.min_categories,
