@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from components import config
 from components.collection.ingest import ingest
 from components.errors import EidolonError, TransientError
 from components.lifecycle import registry, snapshot
-from components.paths import POINTER
+from components.paths import HOME, POINTER
 from components.versioning import dvc, lock
 from ops import rollout, steps
+from ops.environment import environment
 from tests.clones import Clone
 from tests.ingesting import NEW, tree
 
@@ -30,6 +32,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     monkeypatch.setattr("ops.stage.ROOT", root)
     monkeypatch.setattr("ops.processes.ROOT", root)
+    of_clone = partial(environment, home=root / HOME)  # or else keys are made in this checkout
+    monkeypatch.setattr("ops.processes.environment", of_clone)
     return root
 
 
