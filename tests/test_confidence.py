@@ -18,17 +18,18 @@ from components.confidence import calibrate as stage
 from components.confidence import fit as fitting
 from components.confidence import report, texts
 from components.confidence.confidence import (
+    BEST,
     FEATURES,
     OF_TEXT,
     Confidence,
     Known,
     Logistic,
-    features,
+    features_of,
     terms,
 )
 from components.confidence.texts import Text
 from components.errors import EidolonError
-from components.index.gallery import Gallery
+from components.index.gallery import Gallery, streams_of
 from components.vectors import normalized
 
 CATEGORIES = [
@@ -106,7 +107,8 @@ def test_a_gallery_of_one_picture_and_one_category_gives_numbers(
     scores = np.ones(1, dtype=np.float32)
     for by_image in (None, scores):
         for own in (None, 0):
-            found = features(one[0], scores, by_image, gallery, known, own)
+            streams = streams_of(scores, by_image, BEST)
+            found = features_of(one[0], streams, gallery, known, own)
             assert found.shape == (len(FEATURES),)
             value, relevant = fitted[0](found)
             assert 0 <= value <= 1
@@ -116,7 +118,8 @@ def test_a_gallery_of_one_picture_and_one_category_gives_numbers(
 def test_the_own_category_is_not_one_of_the_others() -> None:
     gallery, known, _ = world()
     scores = gallery.clip @ known.text[0], gallery.vision @ known.aggregated[0]
-    mine, other = (features(known.text[0], *scores, gallery, known, own) for own in (0, None))
+    streams = streams_of(*scores, BEST)
+    mine, other = (features_of(known.text[0], streams, gallery, known, own) for own in (0, None))
     near, margin = FEATURES.index("text_near"), FEATURES.index("text_margin")
     assert other[near] == pytest.approx(1, abs=1e-6)
     assert mine[near] < 0.9

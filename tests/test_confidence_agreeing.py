@@ -69,11 +69,11 @@ def test_a_limit_never_makes_the_texts_worse_that_it_was_chosen_on(
 def test_texts_without_a_fit_picture_or_a_right_one_are_left_out() -> None:
     rng = np.random.default_rng(0)
     vectors = normalized(rng.normal(size=(8, 4))).astype(np.float32)
-    right = [np.arange(8) < 2, np.arange(8) < 0, np.arange(8) > 4]
-    found = agreeing.ranked(
-        Gallery(vectors, vectors), right, vectors[:3], vectors[:3], [1.0, 2.0, float("nan")], 0.5
-    )
+    gallery, labels = Gallery(vectors, vectors), np.array([0, 0, 1, 1, 1, 2, 2, 2])
+    pictures = gallery, labels, np.ones(8, dtype=bool)
+    agreements = [1.0, 2.0, float("nan")]
+    found = agreeing.ranked(*pictures, [(0,), (), (2,)], vectors[:3], vectors[:3], agreements, 0.5)
     assert found["agreement"].tolist() == [1.0] and found["text"].between(0, 1).all()
-    none = agreeing.ranked(Gallery(vectors, vectors), [], vectors[:0], vectors[:0], [], 0.5)
+    none = agreeing.ranked(*pictures, [], vectors[:0], vectors[:0], [], 0.5)
     assert none.empty and agreeing.limit(none) is None
     assert agreeing.summary(none, None, RULES) == {"least": None, "texts": 0}

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components import config
 from components.features.queries import Bools
 from components.index.gallery import Gallery
+from components.index.scoring import Way, scored
 from components.learning.intervals import bootstrap
 from components.learning.metrics import average_precisions
 from components.vectors import Array
@@ -29,25 +31,30 @@ FEWEST = 10
 
 def ranked(
     gallery: Gallery,
-    right: Sequence[Bools],
+    labels: npt.NDArray[np.intp],
+    shown: Bools,
+    covers: Sequence[Sequence[int]],
     vectors: Array,
     aggregated: Array,
     agreements: Sequence[float],
     fusion_weight: float,
 ) -> pd.DataFrame:
-    """The average precision of T texts by ``text`` alone and ``fused``, and their ``agreement``.
+    """The average precision of T texts by ``text`` alone and ``fused``, and their ``agreement``,
+    among the pictures of ``gallery`` that are ``shown`` (N,).
 
-    ``right`` are the right pictures of each text, (N,) bool. ``vectors`` (T, d_clip) are the text
-    embeddings, ``aggregated`` (T, d_vision) the aggregated ones, and ``agreements`` (T,) the mean
-    agreements of the imagined pictures, NaN for a text without a fit picture. Such texts are left
-    out, as are those without a right picture: nothing depends on the limit.
+    ``labels`` (N,) are the categories of the pictures, and ``covers`` (T,) those that are right for
+    each text. ``vectors`` (T, d_clip) are the text embeddings, ``aggregated`` (T, d_vision) the
+    aggregated ones, and ``agreements`` (T,) the mean agreements of the imagined pictures, NaN for a
+    text without a fit picture. Such texts are left out, as are those without a right picture:
+    nothing depends on the limit.
     """
-    frame = pd.DataFrame({"agreement": agreements}, dtype=np.float64)
-    if len(frame):
-        positive = np.stack(right)
-        for name, lam in (("text", 0.0), ("fused", fusion_weight)):
-            scores = gallery.score(vectors, aggregated, lam).fused
-            frame[name] = average_precisions(scores, positive).round(_DIGITS)
+    found = np.full((2, len(vectors)), np.nan)
+    ways = [Way(gallery, aggregated, lam) for lam in (0.0, fusion_weight)]
+    for way, rows, scores in scored(vectors, ways):
+        right = np.stack([np.isin(labels, of_one) for of_one in covers[rows]])
+        found[way, rows] = average_precisions(scores[:, shown], right[:, shown])
+    text, fused = found.round(_DIGITS)
+    frame = pd.DataFrame({"agreement": agreements, "text": text, "fused": fused}, dtype=np.float64)
     return frame.dropna().reset_index(drop=True)
 
 

@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,19 +25,21 @@ import torch
 from components import config, tables
 from components.confidence import agreeing
 from components.confidence import texts as written
+from components.confidence.confidence import BEST, OF_TEXT, Confidence, Floats, Known, features_of
 from components.confidence.confidence import FEATURES as COLUMNS
-from components.confidence.confidence import OF_TEXT, Confidence, Floats, Known, features
 from components.confidence.fit import fitted, flat
 from components.confidence.report import judged, plot, summary
 from components.confidence.texts import Text
 from components.errors import EidolonError
 from components.features.embed import encode
 from components.features.features import Features
+from components.features.queries import Bools
 from components.files import folder_aside, write_json
 from components.imagining.drawing import draw
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
-from components.index.gallery import Gallery
+from components.index.blocks import blocks
+from components.index.gallery import Gallery, Streams, streams_of
 from components.learning.aggregator import Aggregator, aggregate
 from components.models.encoders import load_encoders
 from components.paths import AGGREGATOR, CONFIDENCE, FEATURES
@@ -56,6 +59,7 @@ REMOVED = "_removed"
 """The end of the kind of a text whose pictures were taken out of the gallery."""
 
 _DIGITS = 6  # decimals of a feature
+_AT_ONCE = 2**24  # similarities in double precision at a time: 128 MiB
 Rows = npt.NDArray[np.intp]
 
 
@@ -73,17 +77,22 @@ class Asked(NamedTuple):
 @dataclass(frozen=True)
 class World:
     """A gallery. ``labels`` (N,) are the categories of its pictures, as rows of ``known``. The rows
-    ``outside`` do not exist in this world."""
+    ``outside`` and their pictures do not exist in this world."""
 
     gallery: Gallery
     labels: Rows
     known: Known
     outside: Rows
 
-    def without(self, gone: Sequence[int]) -> Gallery:
-        """The gallery without the pictures of the categories ``gone``."""
-        kept = ~np.isin(self.labels, gone)
-        return Gallery(self.gallery.clip[kept], self.gallery.vision[kept])
+    @cached_property
+    def exist(self) -> Bools:
+        """The pictures (N,) of this world."""
+        return ~np.isin(self.labels, self.outside)
+
+    @cached_property
+    def pictured(self) -> Rows:
+        """The categories of this world that have pictures."""
+        return np.unique(self.labels[self.exist])
 
 
 def calibrate(
@@ -203,24 +212,23 @@ def imagined(
 def ranked(on: World, asked: Sequence[Asked], model: Aggregator) -> pd.DataFrame:
     """How good the texts that pictures of the world ``on`` fit are by text alone, and fused:
     :func:`components.confidence.agreeing.ranked`."""
-    right = [np.isin(on.labels, one.text.covers) for one in asked]
-    chosen = [i for i, pictures in enumerate(right) if pictures.any()]
+    fits = [one for one in asked if np.isin(on.pictured, one.text.covers).any()]
     return agreeing.ranked(
         on.gallery,
-        [right[i] for i in chosen],
-        np.array([asked[i].vector for i in chosen]),
-        np.array([asked[i].aggregated for i in chosen]),
-        [asked[i].agreement for i in chosen],
+        on.labels,
+        on.exist,
+        [one.text.covers for one in fits],
+        np.array([one.vector for one in fits]),
+        np.array([one.aggregated for one in fits]),
+        [one.agreement for one in fits],
         model.fusion_weight,
     )
 
 
 def world(found: Features, aggregated: Array, outside: Rows) -> World:
     """The gallery without the categories ``outside``, as a world of its own."""
-    labels = found.labels(found.gallery)
-    kept = ~np.isin(labels, outside)
-    gallery = Gallery(found.gallery_clip[kept], found.gallery_vision[kept])
-    return World(gallery, labels[kept], Known(found.text, aggregated), outside)
+    gallery = Gallery(found.gallery_clip, found.gallery_vision)
+    return World(gallery, found.labels(found.gallery), Known(found.text, aggregated), outside)
 
 
 def table(on: World, asked: Sequence[Asked]) -> pd.DataFrame:
@@ -232,29 +240,47 @@ def table(on: World, asked: Sequence[Asked]) -> pd.DataFrame:
     :data:`REMOVED`.
     """
     rows = []
-    for text, vector, aggregated, _ in asked:
-        for kind, relevant, gallery, own in _cases(on, text):
-            by_text = _similar(gallery.clip, vector)
-            by_image = _similar(gallery.vision, aggregated) if aggregated.any() else None
-            found = features(vector, by_text, by_image, gallery, on.known, own)
-            rows.append((kind, text.words, relevant, *found.round(_DIGITS)))
+    for some in blocks(len(asked), len(on.labels), _AT_ONCE):
+        part = asked[some]
+        by_text = _similar(on.gallery.clip, np.stack([one.vector for one in part]))
+        by_image = _similar(on.gallery.vision, np.stack([one.aggregated for one in part]))
+        for number, (text, vector, aggregated, _) in enumerate(part):
+            image = by_image[number] if aggregated.any() else None
+            for kind, relevant, shown, own in _cases(on, text):
+                streams = _streams(by_text[number], image, np.flatnonzero(shown))
+                found = features_of(vector, streams, on.gallery, on.known, own)
+                rows.append((kind, text.words, relevant, *found.round(_DIGITS)))
     return pd.DataFrame(rows, columns=["kind", "words", "relevant", *COLUMNS])
 
 
-def _similar(pictures: Array, vector: Array) -> Floats:
-    """In double precision, so that the rounded features are equal on every processor."""
-    found: Floats = pictures.astype(np.float64) @ vector.astype(np.float64)
+def _similar(pictures: Array, vectors: Array) -> Floats:
+    """The similarities (Q, N) of ``vectors`` (Q, d) to ``pictures`` (N, d), in double precision, so
+    that the rounded features are equal on every processor."""
+    exact, found = vectors.astype(np.float64), np.empty((len(vectors), len(pictures)))
+    for rows in blocks(len(pictures), pictures.shape[1], _AT_ONCE):
+        found[:, rows] = exact @ pictures[rows].astype(np.float64).T
     return found
 
 
-def _cases(on: World, text: Text) -> Iterator[tuple[str, int, Gallery, Rows]]:
-    """The kind, the answer, the gallery, and the rows that are not other categories."""
+def _streams(by_text: Floats, by_image: Floats | None, shown: Rows) -> Streams:
+    """The streams of a query in a gallery of which only the pictures ``shown`` are there."""
+    found = streams_of(by_text[shown], None if by_image is None else by_image[shown], BEST)
+    text, image = found.text, found.image
+    return found._replace(
+        text=text._replace(rows=shown[text.rows]),
+        image=image and image._replace(rows=shown[image.rows]),
+    )
+
+
+def _cases(on: World, text: Text) -> Iterator[tuple[str, int, Bools, Rows]]:
+    """The kind, the answer, the pictures (N,) that are there, and the rows that are not other
+    categories."""
     if not text.covers:
-        yield text.kind, 0, on.gallery, on.outside
+        yield text.kind, 0, on.exist, on.outside
         return
     without = np.union1d(on.outside, text.covers)
-    if np.isin(on.labels, text.covers).any():
-        yield text.kind, 1, on.gallery, without if text.kind in NAMES else on.outside
-    rest = on.without(text.covers)
-    if len(rest.clip):
+    if np.isin(on.pictured, text.covers).any():
+        yield text.kind, 1, on.exist, without if text.kind in NAMES else on.outside
+    rest = ~np.isin(on.labels, without)
+    if rest.any():
         yield text.kind + REMOVED, 0, rest, without

@@ -20,11 +20,10 @@ import numpy.typing as npt
 
 from components.errors import EidolonError
 from components.files import read_json
-from components.index.gallery import Gallery, Stream, Streams, streams_of
+from components.index.gallery import Gallery, Stream, Streams
 from components.vectors import Array, normalized
 
 Floats = npt.NDArray[np.float64]
-Reals = npt.NDArray[np.floating]
 
 FEATURES = (
     "text_top",
@@ -36,7 +35,7 @@ FEATURES = (
     "image_top",
     "image_margin",
 )
-"""What :func:`features` measures, in this order."""
+"""What :func:`features_of` measures, in this order."""
 
 OF_TEXT = 6
 """How many of :data:`FEATURES` need no imagined picture; these come first."""
@@ -56,22 +55,6 @@ class Known:
 
     text: Array
     aggregated: Array
-
-
-def features(
-    text: Array,
-    by_text: Reals,
-    by_image: Reals | None,
-    gallery: Gallery,
-    known: Known,
-    own: int | npt.NDArray[np.intp] | None = None,
-) -> Floats:
-    """The :func:`features_of` a query, from its similarities to the whole ``gallery``.
-
-    ``by_text`` (N,) and ``by_image`` (N,) are those to the text embedding and to the aggregated
-    embedding; ``by_image`` is None without imagined pictures.
-    """
-    return features_of(text, streams_of(by_text, by_image, BEST), gallery, known, own)
 
 
 def features_of(
@@ -172,7 +155,7 @@ class Confidence:
 
     def __call__(self, found: Floats) -> tuple[float, bool]:
         """The confidence, from 0 to 1, that the gallery has what was asked for, and whether that
-        is enough to call the answer relevant. ``found`` (8,) is the result of :func:`features`."""
+        is enough to call the answer relevant. ``found`` (8,) is from :func:`features_of`."""
         imagined = bool(np.isfinite(found[OF_TEXT:]).any())
         model, used = (self.full, found) if imagined else (self.text, found[:OF_TEXT])
         value = round(float(model(used[None])[0]), DIGITS)
