@@ -317,3 +317,15 @@ def test_the_size_chooses_the_engine(pictures: int, engine: str) -> None:
     assert built.described()["engine"] == engine
     named = params.model_copy(update={"engine": "exact"})
     assert named.engine_for(pictures) == "exact"
+
+
+def test_a_narrow_filter_is_filled_from_further_groups() -> None:
+    """The approximate engine reads more groups where the nearest have too few that pass."""
+    clip, vision = gallery(4000, 12)
+    index = Approximate.grouped(Quantised.of(clip, vision), 0.5, queries(60, 12), seed=0)
+    index.reads = 1
+    among = np.sort(np.random.default_rng(0).choice(4000, 30, replace=False))
+    for found in index.search(queries(20, 13), 20, among, streams=5):
+        assert len(found.rows) == 20 and set(found.rows) <= set(among)
+        assert found.streams is not None and len(found.streams.text.rows) == 5
+    assert {len(found.rows) for found in index.search(queries(5, 13), 3000)} == {3000}

@@ -22,9 +22,11 @@ from components.index.gallery import top
 from components.index.moments import Moments
 from components.index.parallel import parts
 from components.index.quantised import Quantised
+from components.index.scan import Mask
 from components.vectors import Array
 
 _SAMPLE = 64  # rows for each group that the groups are found from
+_ROUNDS = 8  # of k-means
 _BLOCK = 2**13  # rows that are assigned to their groups at once
 _DEPTH = 20  # of the best pictures, how many are counted for the recall
 
@@ -68,7 +70,7 @@ class Approximate(Quantised):
         clip, vision = exact.codes
         codes = clip.taken(order), vision.taken(order)
         found = cls(exact.clip, exact.vision, codes, exact.moments, group, centroids, 1, 1.0)
-        best = [set(each.rows.tolist()) for each in exact.search(samples, _DEPTH)]
+        best = [set(one.rows.tolist()) for one in exact.search(samples, _DEPTH)]
         while True:
             found.recall = _recall(found, samples, best)
             if found.recall >= wanted or found.reads >= count:
@@ -118,8 +120,8 @@ class Approximate(Quantised):
         for query in range(len(asked.text)):
             yield asked.part(slice(query, query + 1))
 
-    def _read(self, asked: Asked) -> Sequence[slice]:
-        """The codes of the groups that are nearest."""
+    def _read(self, asked: Asked, k: int, passing: Mask | None, streams: int) -> Sequence[slice]:
+        """The codes of the groups that are nearest, and hold ``k`` rows that pass."""
         dim = self.clip.shape[1]
         by_text = self._centroids[:, :dim] @ asked.text[0]
         by_image = self._centroids[:, dim:] @ asked.aggregated[0]
@@ -128,14 +130,28 @@ class Approximate(Quantised):
         if asked.excluded is not None:
             strength = np.float32(asked.strength)
             fused = fused - strength * (self._centroids[:, :dim] @ asked.excluded[0])
-        ways = (fused, by_text, by_image)
-        nearest = np.unique(np.concatenate([top(scores, self.reads) for scores in ways]))
-        return _runs(nearest, self._ends)
+        passes = self._group if passing is None else self._group[passing]
+        held = np.bincount(passes, minlength=len(fused))
+        near = [self._enough(fused, held, k)]
+        if streams:
+            held = np.diff(self._ends, prepend=0)
+            near += [self._enough(scores, held, streams) for scores in (by_text, by_image)]
+        return _runs(np.unique(np.concatenate(near)), self._ends)
+
+    def _enough(self, scores: Array, held: Rows, k: int) -> Rows:
+        """The groups with the largest ``scores`` (G,): those that a search reads, and more until
+        they hold ``k`` rows. Of each, ``held`` (G,) are as many; empty ones do not count."""
+        filled = np.flatnonzero(held)
+        nearest = filled[top(scores[filled], len(filled))]
+        least = np.searchsorted(np.cumsum(held[nearest]), k) + 1
+        return nearest[: max(self.reads, int(least))]
 
 
 def _runs(groups: Rows, ends: Rows) -> list[slice]:
     """The codes of ``groups``, ascending; neighbours are read together, long runs in parts."""
-    found = []
+    found: list[slice] = []
+    if not groups.size:
+        return found
     for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1):
         first = int(ends[run[0] - 1]) if run[0] else 0
         count = int(ends[run[-1]]) - first
@@ -145,12 +161,12 @@ def _runs(groups: Rows, ends: Rows) -> list[slice]:
 
 def _centroids(clip: Array, vision: Array, count: int, seed: int) -> Array:
     """The centres (G, d_clip + d_vision) of ``count`` groups, by k-means on a sample of rows."""
-    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(clip), min(len(clip), _SAMPLE * count), replace=False))
     both = np.concatenate([clip[rows], vision[rows]], axis=1)
-    model = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
+    model = KMeans(count, init="random", n_init=1, max_iter=_ROUNDS, random_state=seed)
     found: Array = model.fit(both).cluster_centers_.astype(np.float32)
     return found
 

@@ -51,12 +51,12 @@ class Moments:
             )
         )
 
-    def of_scores(self, query: Array, centre: Array) -> tuple[float, float]:
-        """Mean and standard deviation of the scores of one ``query`` (d,)."""
-        exact, count = query.astype(np.float64), max(1.0, float(self.count[0]))
-        mean = float(exact @ self.sums) / count
-        variance = float(exact @ self.products @ exact) / count - mean**2
-        return mean + float(exact @ centre.astype(np.float64)), float(np.sqrt(max(variance, 0.0)))
+    def of_scores(self, queries: Array, centre: Array) -> tuple[Precise, Precise]:
+        """Mean and standard deviation of the scores of ``queries`` (Q, d), each (Q,)."""
+        exact, count = queries.astype(np.float64), max(1.0, float(self.count[0]))
+        mean = exact @ self.sums / count
+        variance = np.einsum("qd,qd->q", exact @ self.products, exact) / count - mean**2
+        return mean + exact @ centre.astype(np.float64), np.sqrt(np.maximum(variance, 0))
 
 
 def in_blocks(rows: Array, which: npt.NDArray[np.intp] | None = None) -> Iterable[Array]:

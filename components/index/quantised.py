@@ -18,7 +18,7 @@ from components.index.engine import Asked, Engine, Found, Precise, Rows
 from components.index.gallery import Hubness, Stream, Streams, top
 from components.index.moments import Moments, in_blocks
 from components.index.parallel import PART, each, parts
-from components.index.scan import Lists, Scan
+from components.index.scan import Lists, Mask, Scan
 from components.vectors import Array
 
 _TOGETHER = 32  # queries that are scanned together
@@ -86,11 +86,14 @@ class Quantised(Engine):
         for part in self._batches(asked):
             scan = Scan(self.codes, self._order, part, k, passing, hubness, streams)
             if k or streams:
-                each(scan.read, self._read(part))
-            found += [
-                self._again(part, query, lists, k, hubness, streams)
-                for query, lists in enumerate(scan.lists)
+                each(scan.read, self._read(part, k, passing, streams))
+            best = [
+                self._again(part, query, one, k, hubness) for query, one in enumerate(scan.lists)
             ]
+            if streams:
+                apart = self._streams(part, scan.lists, streams)
+                best = [one._replace(streams=its) for one, its in zip(best, apart, strict=True)]
+            found += best
         return found
 
     def _batches(self, asked: Asked) -> Iterator[Asked]:
@@ -98,12 +101,12 @@ class Quantised(Engine):
         for first in range(0, len(asked.text), _TOGETHER):
             yield asked.part(slice(first, first + _TOGETHER))
 
-    def _read(self, asked: Asked) -> Sequence[slice]:
+    def _read(self, asked: Asked, k: int, passing: Mask | None, streams: int) -> Sequence[slice]:
         """The codes to read for these queries: all."""
         return parts(len(self), max(PART // 8, min(PART, _NUMBERS // len(asked.text))))
 
     def _again(
-        self, asked: Asked, query: int, lists: Lists, k: int, hubness: Hubness | None, streams: int
+        self, asked: Asked, query: int, lists: Lists, k: int, hubness: Hubness | None
     ) -> Found:
         """The best of one query, from the exact embeddings of what may be among them."""
         rows = lists.fused.rows()
@@ -126,15 +129,21 @@ class Quantised(Engine):
             by_text[best].astype(np.float32),
             by_image[best].astype(np.float32),
             subtracted[best].astype(np.float32),
-            self._streams(text, image, lists, streams) if streams else None,
+            None,
         )
 
-    def _streams(self, text: Array, image: Array, lists: Lists, k: int) -> Streams:
-        return Streams(
-            _stream(self.clip, lists.text.rows(), text, k),
-            _stream(self.vision, lists.image.rows(), image, k) if image.any() else None,
-            *self.moments.of_scores(text, self.codes[0].centre),
-        )
+    def _streams(self, asked: Asked, lists: Sequence[Lists], k: int) -> list[Streams]:
+        """What the confidence needs of each query."""
+        mean, spread = self.moments.of_scores(asked.text, self.codes[0].centre)
+        return [
+            Streams(
+                _stream(self.clip, one.text.rows(), asked.text[query], k),
+                _stream(self.vision, one.image.rows(), image, k) if image.any() else None,
+                float(mean[query]),
+                float(spread[query]),
+            )
+            for query, (one, image) in enumerate(zip(lists, asked.aggregated, strict=True))
+        ]
 
 
 def _stream(pictures: Array, rows: Rows, query: Array, k: int) -> Stream:
