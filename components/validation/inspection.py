@@ -8,21 +8,23 @@ report.json, index.html, measurements.csv and Great Expectations' data_docs/.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components import config, manifest, tables
 from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
-from components.images import decoding
-from components.images.hashing import SIDE, difference_hash, thumbnail
-from components.paths import DATASET, INSPECTION
-from components.progress import track
+from components.images.hashing import SIDE
+from components.images.looks import Looks
+from components.paths import DATASET, INSPECTION, KNOWN
+from components.progress import note, track
 from components.validation import page, suites
-from components.validation.duplicates import KINDS, nearest
+from components.validation.duplicates import KINDS, Details, Search
 from components.validation.limit import mark
 from components.validation.suites import Failure, Rule, Suite
 
@@ -108,45 +110,76 @@ def _marked(looked: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
     return marked
 
 
-def measure(dataset: Path, rows: pd.DataFrame, params: config.Inspect) -> pd.DataFrame:
+def measure(
+    dataset: Path,
+    rows: pd.DataFrame,
+    params: config.Inspect,
+    known: Path = KNOWN,
+    *,
+    everywhere: bool = False,
+) -> pd.DataFrame:
     """Measure each picture of ``dataset``: one row per row of its manifest, ``rows``.
 
     The columns are path, category, subset, source, ``decodes``, ``width``, ``height``, and the
     colour difference at 8x8 pixels to the most similar picture: of the same category and subset
     (``copy``), of the category's other subset (``leak``), of another category (``label``), and of
     another category with the same outline by the difference hash (``near``). A difference is NaN if
-    there is no picture to compare with (:func:`components.validation.duplicates.nearest`). The
-    columns ``copy_of`` and so on give that picture's source, or its path if it was drawn.
+    no picture is within the limit of its rule (:class:`components.validation.duplicates.Search`),
+    or, with ``everywhere``, if there is none to compare with. The columns ``copy_of`` and so on
+    give that picture's source, or its path if it was drawn.
+
+    Only pictures whose content ``known`` does not have are decoded.
     """
-    found = []
-    outlines = np.zeros(len(rows), dtype=np.uint64)
-    thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), dtype=np.float32)
-    for i, path in enumerate(track(rows["path"].tolist(), "inspect", "pictures")):
-        try:
-            image = decoding.decode(dataset / path)
-        except EidolonError:
-            found.append((False, np.nan, np.nan))
-            continue
-        thumbnails[i], outlines[i] = thumbnail(image), difference_hash(image)
-        found.append((True, image.width, image.height))
-    seen = pd.DataFrame(found, columns=["decodes", "width", "height"])
-    table = rows[["path", "category", "subset", "source"]].join(seen)
+    files = [dataset / path for path in rows["path"]]
+    seen, digests, small, outlines = _seen(files, known)
+    table = rows[["path", "category", "subset", "source"]].reset_index(drop=True).join(seen)
     fine = np.flatnonzero(table["decodes"])
-    closest, of = nearest(
-        [dataset / path for path in table["path"].iloc[fine]],
-        thumbnails[fine],
+    details = Details(
+        [files[i] for i in fine],
+        [digests[i] for i in fine],
+        params.near_duplicate_distance,
+        known,
+    )
+    found = Search(
+        small[fine],
         outlines[fine],
         pd.factorize(table["category"].iloc[fine])[0],
         pd.factorize(table["subset"].iloc[fine])[0],
+        details,
         params,
-    )
+    ).run(everywhere=everywhere)
+    details.save()
     called = table["path"].where(table["source"] == "", table["source"]).to_numpy(dtype=object)
-    for name, values in closest.items():
+    for name, values in found.apart.items():
         there = np.isfinite(values)
         table[name], table[f"{name}_of"] = np.nan, ""
         table.loc[fine, name] = np.where(there, values, np.nan)
-        table.loc[fine, f"{name}_of"] = np.where(there, called[fine][of[name]], "")
+        table.loc[fine, f"{name}_of"] = np.where(there, called[fine][found.of[name]], "")
     return table
+
+
+def _seen(
+    files: Sequence[Path], known: Path
+) -> tuple[pd.DataFrame, list[str], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+    """What is seen of N pictures: ``decodes``, ``width`` and ``height``, and for those that decode
+    the hash of their content, the thumbnail (N, 192) and the outline (N,)."""
+    looks = Looks(known)
+    found: list[tuple[bool, float, float]] = []
+    digests = [""] * len(files)
+    outlines = np.zeros(len(files), dtype=np.uint64)
+    small = np.zeros((len(files), 3 * SIDE * SIDE), dtype=np.uint8)
+    for i, file in enumerate(track(files, "inspect", "pictures")):
+        try:
+            seen = looks.of(file)
+            digests[i] = looks.sha256(file)
+        except EidolonError:
+            found.append((False, np.nan, np.nan))
+            continue
+        small[i], outlines[i] = seen.thumbnail, seen.outline
+        found.append((True, seen.width, seen.height))
+    looks.save()
+    note(f"inspect: {len(files)} pictures, {len(looks.new)} of them new")
+    return pd.DataFrame(found, columns=["decodes", "width", "height"]), digests, small, outlines
 
 
 def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:

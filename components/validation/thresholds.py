@@ -99,7 +99,7 @@ def distributions(
         Distribution(limit, _values(tables.get(limit.column, rows), limit), wrong[limit.column])
         for limit in checks
     ]
-    seen = inspection.measure(dataset, known, params.inspect)
+    seen = inspection.measure(dataset, known, params.inspect, everywhere=True)
     copies = lossy_copies([dataset / path for path in _some(known)["path"]])
     return of_imagined + [
         Distribution(limit, _values(seen, limit), copies)
