@@ -117,6 +117,24 @@ def folders(tag: Tag) -> None:
 
 
 @app.command()
+def prune(
+    tag: Annotated[list[str] | None, typer.Option(help="a Bento to keep")] = None,
+    version: Annotated[
+        list[int] | None, typer.Option(help="a version whose newest Bento is kept")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove them, not only list them")] = False,
+) -> None:
+    """List the Bentos, and their bundles and models, that none of these needs; or remove them."""
+    with redirect_stdout(sys.stderr):
+        from bento.unused import remove, unused
+
+        found = unused(set(tag or ()), set(version or ()))
+        if yes:
+            remove(found)
+    _answer(found.as_dict())
+
+
+@app.command()
 def current() -> None:
     """Print what is deployed."""
     from bento import pointer

@@ -87,15 +87,22 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
     pins = Pins(version=version, serve=serve, **tags)
     packages = _packages(info)
     tag = f"eidolon:v{version}-{_digest(bundle, pins, packages)}"
-    with held(_home() / "build.lock"):
-        _remove_half()
+    with building():
+        remove_half()
         for kept, folder in folders.items():
             _keep(kept, folder)
         try:
             return bentoml.get(tag), False, pins
         except NotFound:
-            with _noted("bentos", tag):
+            with noted("bentos", tag):
                 return _build(tag, pins, packages), True, pins
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Let no other process write to the store within this block."""
+    with held(home() / "build.lock"):
+        yield
 
 
 def pins_of(bento: Bento) -> Pins:
@@ -151,28 +158,30 @@ def _keep(tag: str, folder: Path) -> None:
     try:
         bentoml.models.get(tag)
     except NotFound:
-        with _noted("models", tag), bentoml.models.create(tag) as model:
+        with noted("models", tag), bentoml.models.create(tag) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
 
 
-def _home() -> Path:
+def home() -> Path:
+    """The folder of BentoML's store, $BENTOML_HOME."""
     return Path(os.environ["BENTOML_HOME"])
 
 
 @contextmanager
-def _noted(kind: str, tag: str) -> Iterator[None]:
-    """Note, while this block lasts, that ``tag`` is not whole yet."""
-    note = _home() / "unfinished"
+def noted(kind: str, tag: str) -> Iterator[None]:
+    """Note, while this block lasts, that ``tag`` is not whole: not yet, or not any more."""
+    note = home() / "unfinished"
     write_text(note, f"{kind}/{tag.replace(':', '/')}")
     yield
     note.unlink()
 
 
-def _remove_half() -> None:
-    """Remove what a process was writing when it was killed, or when the disk was full."""
-    note = _home() / "unfinished"
+def remove_half() -> None:
+    """Remove what a process was writing or removing when it was killed, or when the disk was
+    full. The caller holds :func:`building`."""
+    note = home() / "unfinished"
     if note.exists():
-        half = _home() / note.read_text()
+        half = home() / note.read_text()
         shutil.rmtree(half, ignore_errors=True)
         (half.parent / "latest").unlink(missing_ok=True)  # BentoML fails if it is damaged
         note.unlink()

@@ -152,6 +152,36 @@ def canary(
 
 
 @app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="the last versions to keep, at least")] = 3,
+    days: Annotated[
+        float, typer.Option(min=0, help="days that imagined pictures are kept unused")
+    ] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="free it, not only show it")] = False,
+) -> None:
+    """Show or free the disk space that no kept version needs: `eidolon prune`."""
+    from ops import pruning
+
+    os.environ.update(added())
+    pruning.prune(keep, days, Console(), yes=yes)
+
+
+@app.command()
+def remove(
+    ids: Annotated[list[str], typer.Argument(help="ids of hits, hashes, or paths")],
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    version: Annotated[str | None, typer.Option(help="the version of these ids")] = None,
+    purge: Annotated[bool, typer.Option("--purge", help="their copies too")] = False,
+) -> None:
+    """Remove pictures for good: `eidolon remove`."""
+    from ops import removing
+
+    os.environ.update(added())
+    left = removing.remove(ids, reason, version, print, purge=purge)
+    print("\n".join(["they still are in:", *left]) if left else "they are nowhere here any more")
+
+
+@app.command()
 def env() -> None:
     """Print the environment as commands of a shell: `eval "$(python -m ops env)"`."""
     for name, value in sorted(added().items()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def verify(tag: str, version: str, url: str, log: Log) -> dict[str, Any]:
 def deploy(tag: str, version: str, log: Log) -> dict[str, Any]:
     """Point the endpoint at ``tag``."""
     return _call(["deploy", "--tag", tag, "--version", version], log)
+
+
+def prune(tags: Iterable[str], versions: Iterable[str], log: Log, *, yes: bool) -> dict[str, Any]:
+    """The ``bentos`` and ``models`` in the store that neither the Bentos ``tags`` nor the newest
+    ones of ``versions`` need, and their ``bytes``. With ``yes`` they are removed."""
+    kept = [part for tag in sorted(tags) for part in ("--tag", tag)]
+    kept += [part for version in versions for part in ("--version", version)]
+    return _call(["prune", *kept, *(["--yes"] if yes else [])], log)
 
 
 def deployed() -> dict[str, Any] | None:

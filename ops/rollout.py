@@ -175,11 +175,14 @@ def build_passed(passed: dict[str, Any], log: Log) -> dict[str, Any]:
 
 
 def build(version: str, log: Log) -> dict[str, Any]:
-    """Build the Bento of ``version`` from the bundle in the registry."""
+    """Build the Bento of ``version`` from the bundle in the registry. What its bundle has in common
+    with those of other versions then takes its place on disk once."""
     from components.lifecycle import registry
+    from components.pruning import sharing
 
     with scratch(DOWNLOADS) as folder:
         built = release.build(registry.download(version, folder), version, log)
+    sharing.share_new()
     return {"version": version, "tag": built["tag"], "built": built["built"]}
 
 

@@ -18,7 +18,7 @@ HOMES = {
     "huggingface_hub": {"components/models/checkpoints.py"},
     "pi_heif": {"components/images/decoding.py"},
     "great_expectations": {"components/validation/suites.py"},
-    "mlflow": {"components/lifecycle/registry.py", "components/lifecycle/runs.py"},
+    "mlflow": {f"components/lifecycle/{name}.py" for name in ("artifacts", "registry", "runs")},
     "airflow": set(),
     "bentoml": set(),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -89,6 +91,51 @@ def ingest(
             f"{saved.added} of them not yet announced: the DAG `ingest` announces them within 15"
             " minutes of `make up`"
         )
+
+
+@verbs.command(rich_help_panel=PANEL)
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="how many of the last versions are kept")] = 3,
+    days: Annotated[
+        float, typer.Option(min=0, help="imagined pictures that were asked for since then are kept")
+    ] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="free it, not only show what it is")] = False,
+) -> None:
+    """Show the disk space that no kept version needs, and free it. Versions with an alias, and
+    those that are deployed, are kept too."""
+    _operate("prune", "--keep", str(keep), "--days", str(days), *(["--yes"] if yes else []))
+
+
+@verbs.command(rich_help_panel=PANEL)
+def remove(
+    ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID…", help="ids of hits, SHA-256s of files, or paths in collection/pictures"
+        ),
+    ],
+    reason: Annotated[
+        str, typer.Option(help="why; it is shown if the same picture comes again")
+    ] = "",
+    version: Annotated[
+        str | None, typer.Option(help="the version that the ids are of, if not the data here")
+    ] = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="remove the copies too that no live version needs")
+    ] = False,
+) -> None:
+    """Remove pictures for good, refuse them from now on, and say what still has them."""
+    of = [] if version is None else ["--version", version]
+    flags = [*of, *(["--purge"] if purge else [])]
+    _operate("remove", "--reason", reason, *flags, "--", *ids)
+
+
+def _operate(*arguments: str) -> None:
+    """Run a verb of `python -m ops`: the command line and the operating side do not import each
+    other."""
+    done = subprocess.run([sys.executable, "-m", "ops", *arguments], check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
 
 
 versions = typer.Typer(help="Versions of the dataset.", no_args_is_help=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,8 +25,9 @@ import pandas as pd
 from components import tables
 from components.collection import outbox
 from components.collection.quarantine import Item, put_aside
+from components.collection.removed import RemovedPictures
 from components.errors import EidolonError
-from components.files import remove_leftovers, write_text
+from components.files import remove_leftovers, sha256, write_text
 from components.locks import held
 from components.paths import COLLECTION, HOME, PICTURES, QUARANTINE, RESTORING
 from components.versioning.dvc import DESCRIBED
@@ -130,17 +131,31 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
 
 def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:
     """Move files without a row to the quarantine, such as those that a killed process left."""
+    remove_strays(RemovedPictures.read(folder).by_file, folder)  # a removal was killed
+    strays = _strays(folder)
+    if strays:
+        why = f"was in {pictures_folder(folder)} without a row in the manifest"
+        put_aside((Item(str(p), None, "stray", why, p.read_bytes()) for p in strays), quarantine)
+        for path in strays:
+            path.unlink()
+
+
+def remove_strays(hashes: Collection[str], folder: Path = COLLECTION) -> int:
+    """Remove files without a row whose SHA-256 is in ``hashes``. Returns how many there were."""
+    gone = [path for path in _strays(folder) if sha256(path) in hashes]
+    for path in gone:
+        path.unlink()
+    return len(gone)
+
+
+def _strays(folder: Path) -> list[Path]:
+    """The files of pictures without a row in the manifest."""
     root, listed = pictures_folder(folder), set(read(folder)["path"])
-    strays = [
+    return [
         path
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.relative_to(root).as_posix() not in listed
     ]
-    if strays:
-        why = f"was in {root} without a row in the manifest"
-        put_aside((Item(str(p), None, "stray", why, p.read_bytes()) for p in strays), quarantine)
-        for path in strays:
-            path.unlink()
 
 
 def unannounced(folder: Path = COLLECTION) -> list[str]:

@@ -21,6 +21,7 @@ from components.collection.checks import Rejected, content, decode
 from components.collection.known import KnownPictures
 from components.collection.opening import UNLINK, locate
 from components.collection.quarantine import Item, put_aside
+from components.collection.removed import RemovedPictures
 from components.errors import EidolonError
 from components.files import scratch, write_bytes
 from components.images.hashing import ImageHashes, image_hashes
@@ -29,8 +30,10 @@ from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.progress import track
 
 MAX_NAME = 100  # bytes of a category's name
-_NEAR = "near-duplicate"
+_NEAR, _REMOVED = "near-duplicate", "removed"
 _PRESENT = ("duplicate", _NEAR)  # kinds of refusal that mean: the picture is here already
+
+_NO_COPY = ("duplicate", _REMOVED)  # kinds of refusal of which the quarantine keeps no file
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Checker:
         present = manifest.read(self.dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
         collected = catalog.read(self.folder)
         self._known = KnownPictures(self.params.max_hamming, self.params.near_duplicate_distance)
+        self._removed = RemovedPictures.read(self.folder)
         self._category_of: dict[Path, str] = {}
         self._owner_name_of: dict[Path, str] = {}
         paths = [*(self.dataset / p for p in present["path"]), *catalog.files(self.folder)]
@@ -182,6 +186,10 @@ class Checker:
         data = content(candidate.path, candidate.below, self.params.max_file_bytes)
         image, kind = decode(data, self.params.max_pixels)
         hashes = image_hashes(image)
+        digest = hashlib.sha256(data).hexdigest()
+        gone = self._removed.find(digest, hashes.pixels)
+        if gone is not None:
+            raise Rejected(_REMOVED, f"was removed on {gone.date}: {gone.reason}")
         same = self._known.same(hashes)
         if same is not None:
             reason = f"is the same picture as {self._named(same, category)}"
@@ -190,7 +198,6 @@ class Checker:
         if near is not None:
             reason = f"is nearly {self._named(near, category)}"
             raise Rejected(_NEAR, reason, self._owner_name_of[near])
-        digest = hashlib.sha256(data).hexdigest()
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = catalog.pictures_folder(self.folder) / path
         write_bytes(data, place, self.scratch_folder)
@@ -260,12 +267,13 @@ def owner_name(candidate: Candidate, source: Path) -> str:
 def _item(refused: Refusal, most: int) -> Item:
     """What the quarantine keeps of a refused file.
 
-    It keeps no copy of a duplicate, because the picture is here already. Of a file that a list
+    It keeps no copy of a duplicate, because the picture is here already, nor of one that was
+    removed. Of a file that a list
     names elsewhere, it keeps a copy only if that is a picture: the list may come from a stranger
     and name any file.
     """
     candidate, data = refused.candidate, None
-    if refused.kind == _NEAR or (candidate.contributed and refused.kind != "duplicate"):
+    if refused.kind == _NEAR or (candidate.contributed and refused.kind not in _NO_COPY):
         with suppress(Rejected):  # missing or too big, as the reason says
             data = content(candidate.path, candidate.below, most)
     where = "" if candidate.line is None else f" (line {candidate.line} of the list)"

@@ -9,7 +9,7 @@ deleted at any time.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,13 @@ class KnownPictures:
             self._new[self._pictures[rows["picture"][0]][1]] = made.tobytes()
         made = np.resize(made, len(rows))  # older manifests have one hash for two views
         self._sketches[first:end], rows["detail"], rows["sketched"] = made, detail(made), True
+
+
+def forget(pixels: Iterable[str], file: Path = SKETCHES) -> None:
+    """Remove the sketches of the pictures with these hashes from ``file``."""
+    if file.is_file():
+        with closing(_open(file)) as kept, kept:
+            kept.executemany("delete from sketches where pixels = ?", [(one,) for one in pixels])
 
 
 def _sketches(image: Image.Image) -> Sketches:

@@ -25,5 +25,12 @@ def remove_up_to(last: str) -> None:
         _write(paths[paths.index(last) + 1 :])
 
 
+def forget(paths: Iterable[str]) -> None:
+    """Remove ``paths``, wherever they are."""
+    gone = set(paths)
+    if gone & set(listed()):
+        _write(path for path in listed() if path not in gone)
+
+
 def _write(paths: Iterable[str]) -> None:
     write_text(OUTBOX, "".join(f"{path}\n" for path in paths))

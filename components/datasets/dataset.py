@@ -37,6 +37,7 @@ from components.datasets.kept_for_gate import kept_for_gate
 from components.datasets.left_out import UNREADABLE, LeftOut
 from components.datasets.merge import merge
 from components.datasets.owners import OwnerNames
+from components.datasets.removed import without_removed
 from components.errors import EidolonError
 from components.files import copy_contents, folder_aside
 from components.images.encoding import encode
@@ -78,6 +79,7 @@ def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Ma
         with folder_aside(out) as root:
             for category in track(categories, "dataset", "pictures", weigh=_count):
                 rows += _written(category, root, pictures, owner_names, left_out)
+            rows = without_removed(rows, root, left_out)
             left_out.check()
             frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
             manifest.write(root, frame)

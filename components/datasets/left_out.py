@@ -14,6 +14,7 @@ UNREADABLE = "unreadable"
 OTHER = "no picture"
 NESTED = "in a sub-folder"
 LOOSE = "in no category"
+REMOVED = "removed"
 _SHOWN = 3
 
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -33,11 +33,14 @@ class Store:
         return self.root / address[:2] / f"{address}.png"
 
     def get(self, address: str) -> bytes | None:
-        """The PNG of ``address``, or None if it is absent or damaged."""
+        """The PNG of ``address``, or None if it is absent or damaged. Notes that it was asked for,
+        as its time of change: `eidolon prune` removes what nothing has asked for in a while."""
         try:
             data = self.path(address).read_bytes()
         except FileNotFoundError:
             return None
+        with suppress(OSError):  # it may belong to another user
+            os.utime(self.path(address))
         return data if _is_sound(data, address) else None
 
     def put(self, recipe: str, image: Image.Image) -> None:

@@ -11,7 +11,7 @@ import getpass
 from collections.abc import Mapping
 
 from components.errors import EidolonError
-from components.lifecycle import history, registry
+from components.lifecycle import history, pruned, registry
 from components.lifecycle.history import Move
 from components.lifecycle.registry import (
     BEST,
@@ -54,9 +54,11 @@ def promote_by_hand(version: str, reason: str = "") -> Move:
     replaces is marked as rolled back, so that the next retraining does not promote it again.
     Promoting a marked version removes its mark.
 
-    Raises :class:`EidolonError` for a version that does not exist, and for a missing reason.
+    Raises :class:`EidolonError` for a version that does not exist or was pruned, and for a missing
+    reason.
     """
     found = registry.registered(version)
+    pruned.check(found.version, found.tags)
     verdict = found.tags.get(VERDICT)
     with registry.alone():
         now = _champion()

@@ -26,7 +26,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from components import config, manifest
 from components.errors import EidolonError
 from components.files import read_json, text_of
-from components.lifecycle import runs
+from components.lifecycle import artifacts as artifacts_of
+from components.lifecycle import pruned, runs
 from components.lifecycle.card import card
 from components.lifecycle.registry_errors import GONE, code_of, translated
 from components.lifecycle.snapshot import HERE
@@ -122,13 +123,17 @@ def register(params: config.Params, pinned: Mapping[str, Path] = HERE) -> Versio
     """Log the bundle as a run and register it as ``challenger``.
 
     ``pinned`` are the files that :func:`components.lifecycle.runs.log` records. This is idempotent:
-    a dvc.lock that was registered before gives the same version again.
+    a dvc.lock that was registered before gives the same version again. If that was pruned, the
+    bundle here, which has that dvc.lock, takes its place.
     """
     registry, digest = client(), lock.digest()
     with alone():  # two processes must not register the same dvc.lock
         known = _with_digest(registry, digest)
         created = known is None
         found = known or _create(registry, digest, params, pinned)
+        if pruned.PRUNED in found.tags:
+            artifacts_of.replace(registry, found.run_id or "", pruned.HEAVY, pruned.LINEAGE)
+            untag(str(found.version), pruned.PRUNED)
         registry.set_registered_model_alias(MODEL, CHALLENGER, found.version)
     return Version(found.run_id or "", MODEL, str(found.version), created)
 
@@ -302,8 +307,12 @@ def store_verdict(version: str, folder: Path, verdict: Verdict) -> None:
 
 @reached()
 def download(version: str, folder: Path) -> Path:
-    """Copy the bundle of ``version`` into ``folder``, and return its path."""
+    """Copy the bundle of ``version`` into ``folder``, and return its path.
+
+    Raises :class:`EidolonError` when the version was pruned.
+    """
     found = client().get_model_version(MODEL, version)
+    pruned.check(version, found.tags)
     path = mlflow.artifacts.download_artifacts(
         artifact_uri=f"runs:/{found.run_id}/bundle", dst_path=str(folder)
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import yaml
 
 from components import config
-from components.collection import catalog
+from components.collection import catalog, removed
 from components.errors import EidolonError
 from components.files import text_of, write_text
 from components.lifecycle import registry
-from components.paths import COLLECTION, RESTORING, SOURCE
+from components.paths import COLLECTION, DATASET, RESTORING, SOURCE
 from components.progress import Log
 from components.versioning import dvc, git
 from components.versioning.lock import collection_hash, dataset_hash
+
+_ROWS = DATASET / "manifest.csv"
 
 
 def restore(version: str, log: Log, *, force: bool = False) -> str:
@@ -20,7 +22,8 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
 
     Raises :class:`EidolonError` when changes would be lost that no version, commit or cache holds,
     unless ``force`` is set. Raises it too when the DVC remote lacks the version. Nothing is changed
-    in both cases. After an interruption, another call completes the work.
+    in both cases. After an interruption, another call completes the work. Pictures that were
+    removed for good do not come back.
     """
     found = registry.registered(version)
     kept = registry.artifacts(found, "dvc.lock", "lineage")
@@ -33,10 +36,17 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
                 f"{', '.join(lost)} would be lost: register it (`make run`), commit it, or use"
                 " --force"
             )
-        dvc.fetch([dataset, *([pictures] if pictures else [])])
+        gone = removed.listed()
+        leaner = dvc.fetch([h for h in (dataset, pictures) if h], [one.md5 for one in gone])
+        for before, after in leaner.items():
+            lock, pointer = lock.replace(before, after), pointer and pointer.replace(before, after)
         write_text(RESTORING, found.version)
         here, source = text_of(SOURCE), kept.get("lineage/source.json")
-        dvc.checkout(lock, pointer, kept["lineage/collection.csv"], source)
+        rows = removed.without(kept["lineage/collection.csv"], "collection.csv")
+        dvc.checkout(lock, pointer, rows, source)
+        if leaner:
+            write_text(_ROWS, removed.without(_ROWS.read_text(), str(_ROWS)))
+            log("pictures that were removed since then are left out")
         RESTORING.unlink()
     asked = [yaml.safe_load(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:

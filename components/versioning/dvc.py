@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +49,56 @@ def push_version(hashes: Sequence[str], log: Log) -> None:
         push(descriptions, log)
 
 
-def fetch(hashes: Sequence[str]) -> None:
+def fetch(hashes: Sequence[str], removed: Sequence[str] = ()) -> dict[str, str]:
     """Fetch the folders with these DVC ``hashes`` into the cache, unless they are there.
 
-    Raises :class:`EidolonError` when the remote lacks one of their files, and
-    :class:`TransientError` when the remote cannot be reached.
+    Files with an MD5 in ``removed`` need not be there: returns the hashes of the folders that have
+    such files, each with the hash of the folder without them. Raises :class:`EidolonError` when the
+    remote lacks another file, and :class:`TransientError` when the remote cannot be reached.
     """
-    with _described(hashes) as (descriptions, folders):
-        run("fetch", *descriptions)
-        # DVC only warns if a remote lacks a file
-        missing = _status("--granular", *folders).get("not_in_cache", [])
+    missing = _fetched(hashes)
+    leaner: dict[str, str] = {}
+    if removed:
+        with suppress(EidolonError):  # the cache does not even hold the folder
+            found = {digest: str(objects("without", digest, *removed)) for digest in hashes}
+            leaner = {before: after for before, after in found.items() if before != after}
+    if missing and leaner:
+        missing = _fetched([leaner.get(digest, digest) for digest in hashes])
     if missing:
         raise EidolonError(
             f"DVC's cache and remote do not hold {' and '.join(hashes)} ({missing[0]}): run"
             " `dvc push` in the clone that registered it, or check `dvc remote list`"
         )
+    return leaner
+
+
+def _fetched(hashes: Sequence[str]) -> list[str]:
+    """Fetch these folders, and return what is not there all the same."""
+    with _described(hashes) as (descriptions, folders):
+        run("fetch", *descriptions)
+        # DVC only warns if a remote lacks a file
+        missing: list[str] = _status("--granular", *folders).get("not_in_cache", [])
+    return missing
+
+
+def objects(verb: str, *arguments: str) -> Any:
+    """The answer of :mod:`components.versioning.objects`, as its ``main`` describes it."""
+    return json.loads(_call("components.versioning.objects", verb, *arguments).splitlines()[-1])
+
+
+def cache_folder() -> Path:
+    """The folder of DVC's cache."""
+    return Path(run("cache", "dir").strip())
+
+
+def collect_garbage(hashes: Sequence[str], *, dry: bool) -> str:
+    """Remove from the cache what neither the files here nor the folders with these ``hashes`` use,
+    or only list it (``dry``). Returns DVC's output. The caller must hold the lock of the
+    collection."""
+    objects = cache_folder() / "files" / "md5"
+    here = [digest for digest in hashes if (objects / digest[:2] / digest[2:]).is_file()]
+    with _described(here):
+        return run("gc", "--workspace", "--force", *(["--dry"] if dry else []))
 
 
 def unsaved() -> list[str]:
@@ -117,9 +152,14 @@ def run(*arguments: str, quiet: bool = True) -> str:
     :class:`EidolonError` for bad input, such as a remote that is not configured, and
     :class:`TransientError` for other failures.
     """
+    return _call("components.versioning.dvc_command", *arguments, quiet=quiet)
+
+
+def _call(module: str, *arguments: str, quiet: bool = True) -> str:
+    """Run one of our modules that use DVC's library."""
     scripts = str(Path(sys.executable).parent)  # has the command `eidolon` of the stages
     done = subprocess.run(
-        [sys.executable, "-m", "components.versioning.dvc_command", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=without_airflow(os.environ)
         | {"PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,

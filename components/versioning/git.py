@@ -37,6 +37,13 @@ def committed(path: Path) -> str | None:
     return _git("show", f"HEAD:./{path.as_posix()}")
 
 
+def all_versions(path: Path) -> list[str]:
+    """The texts of ``path`` in all commits of all branches that changed it."""
+    commits = (_git("log", "--all", "--format=%H", "--", path.as_posix()) or "").split()
+    texts = (_git("show", f"{commit}:./{path.as_posix()}") for commit in commits)
+    return [text for text in texts if text]
+
+
 def _git(*arguments: str) -> str | None:
     """The output of git here, or ``None`` if it fails or there is no git."""
     try:

@@ -1,0 +1,1 @@
+"""What no kept version needs, what it takes on disk, and how it is removed."""
