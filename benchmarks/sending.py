@@ -7,12 +7,13 @@ import io
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 
 from benchmarks.bad import LOST, Bad
 
 BUSY = (429, 503)  # with Retry-After, they are an answer to anything
 PATIENCE = 150.0  # seconds for one answer
+_ATTEMPTS = 3
 LONGEST = 500  # characters of an error; names that the caller chose may be among them
 
 
@@ -28,8 +29,18 @@ class Reply:
 async def send(port: int, bad: Bad) -> Reply | None:
     """What the server at ``port`` answers; ``None`` for a caller who did not wait for it.
 
+    A server that refuses a request before it has read it all may reset the connection, and the end
+    of its answer can be lost with it (RFC 9112, section 9.6). Then this asks again.
+
     Raises ``TimeoutError`` when no whole answer comes.
     """
+    for _ in range(_ATTEMPTS):
+        with suppress(IncompleteRead):
+            return await _sent(port, bad)
+    raise TimeoutError(f"no whole answer in {_ATTEMPTS} attempts")
+
+
+async def _sent(port: int, bad: Bad) -> Reply | None:
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         reading = asyncio.create_task(_read(reader, bad.reads))

@@ -110,11 +110,10 @@ def test_a_picture_is_upright_and_on_white() -> None:
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     side: tuple[int, int],
 ) -> None:
-    """A file of a few bytes for each thousand pixels: a bomb."""
-    began = time.monotonic()
-    message = refused(send(picture(size=side, mode="L")))
+    """A file of a few bytes for each thousand pixels: a bomb. It need not even be whole."""
+    begun = picture(size=side, mode="L")[:200]
+    message = refused(send(begun))
     assert message == "the picture has more than 1000000 pixels: scale it down"
-    assert time.monotonic() - began < 10
     assert send(picture(size=(1000, 1000), mode="L")).status_code == 200
 
 
