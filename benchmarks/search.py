@@ -61,14 +61,15 @@ def main(
 def measured(count: int, folder: Path) -> Table:
     """All figures of one size."""
     made = Made(count)
-    clip, vision = made.gallery(count, folder / "gallery.safetensors")
+    more = made.gallery(count + CHANGED, folder / "gallery.safetensors")
+    clip, vision = (rows[:count] for rows in more)
     asked, hubness = made.queries(JUDGED, WEIGHT), made.hubness(count)
     table = Table(title=f"{count:,} x {CLIP + VISION}, λ {WEIGHT}, the best {K}")
     for column in ("what", "", f"against {ONCE}", "in processor time"):
         table.add_column(column, justify="left" if column == "what" else "right")
     exact = Exact(clip, vision)
     quantised = _built(table, "quantised", lambda: Quantised.of(clip, vision), folder)
-    _changes(table, quantised, made)
+    _changes(table, quantised, *more)
     samples = made.queries(JUDGED, WEIGHT)
     grouped = _built(
         table, "approximate", lambda: Approximate.grouped(quantised, 0.99, samples, 0), folder
@@ -99,25 +100,21 @@ def _built(table: Table, name: str, make: Callable[[], Any], folder: Path) -> An
     return engines.load(place, found.clip, found.vision)
 
 
-def _changes(table: Table, index: Quantised, made: Made) -> None:
-    """The seconds to follow a gallery with some pictures more, or less."""
+def _changes(table: Table, index: Quantised, clip: Array, vision: Array) -> None:
+    """The seconds to follow a gallery with some rows more, ``clip`` and ``vision``, or less."""
     note("add and remove")
-    clip, vision = made.vectors(made.categories(CHANGED), (0.8, 0.8))
-    # the rows of the new gallery are there already: what follows is the index alone
-    was = np.arange(len(index) + CHANGED) - CHANGED
-    was[:CHANGED] = -1
-    grown = np.concatenate([clip, index.clip]), np.concatenate([vision, index.vision])
-    began = time.perf_counter()
-    index.updated(*grown, was)
-    table.add_row(f"quantised: {CHANGED:,} rows added", f"{time.perf_counter() - began:.2f} s")
-    del grown
-    gone = np.linspace(0, len(index) - 1, CHANGED).astype(np.intp)
-    was = np.delete(np.arange(len(index)), gone)
-    less = index.clip[was], index.vision[was]
-    began = time.perf_counter()
-    index.updated(*less, was)
-    took = time.perf_counter() - began
-    table.add_row(f"quantised: {CHANGED:,} rows removed", f"{took:.2f} s")
+    was = np.arange(len(clip))
+    was[len(index) :] = -1
+    less = np.arange(CHANGED, len(index))
+    changes = {
+        "added": (clip, vision, was),
+        "removed": (index.clip[CHANGED:], index.vision[CHANGED:], less),
+    }
+    for what, change in changes.items():
+        began = time.perf_counter()
+        index.updated(*change)
+        took = time.perf_counter() - began
+        table.add_row(f"quantised: {CHANGED:,} rows {what}", f"{took:.2f} s")
 
 
 def _peers(clip: Array, vision: Array) -> list[tuple[str, Any]]:

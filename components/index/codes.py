@@ -20,6 +20,7 @@ from components.index.parallel import each, parts
 from components.vectors import Array
 
 _LARGEST = 127
+_FEW = 2  # vectors that are faster compared one by one than as a packed matrix
 _OF_ROWS = ("values", "scale", "error", "length")
 _BLOCK = 1024  # rows that are encoded at once
 ROUNDING = 4e-6
@@ -31,12 +32,14 @@ Rows = npt.NDArray[np.intp]
 class Question(NamedTuple):
     """Q vectors of one space, rounded to codes; the arrays are (Q, 1).
 
-    ``packed`` are the codes, and ``scale`` is what they are multiplied with. ``offset`` is the
-    similarity to the centre. ``length`` is that of the vectors, and ``lost`` that of what the codes
-    leave out. ``rounding`` is what float32 may add to that.
+    ``values`` (Q, d) are the codes, which are ``packed`` too where there are many. ``scale`` is
+    what they are multiplied with, and ``offset`` the similarity to the centre. ``length`` is that
+    of the vectors, and ``lost`` that of what the codes leave out. ``rounding`` is what float32 may
+    add to that.
     """
 
-    packed: numkong.PackedMatrix
+    values: npt.NDArray[np.int8]
+    packed: numkong.PackedMatrix | None
     scale: Array
     offset: Array
     length: Array
@@ -115,14 +118,19 @@ class Codes:
             lost + ROUNDING * length,
             ROUNDING * length * np.linalg.norm(centre),
         )
-        packed = numkong.dots_pack(values.astype(np.int8), dtype="int8")
-        return Question(packed, *(array.astype(np.float32) for array in found))
+        codes = values.astype(np.int8)
+        packed = numkong.dots_pack(codes, dtype="int8") if len(codes) > _FEW else None
+        return Question(codes, packed, *(array.astype(np.float32) for array in found))
 
     def scores(self, rows: slice, question: Question) -> tuple[Array, Array]:
         """What the codes of n ``rows`` give for Q vectors, and how far off it is at most: both
         (Q, n)."""
-        dots = np.asarray(numkong.dots_packed(self.values[rows], question.packed))
-        found = dots.T.astype(np.float32, order="C")
+        values = self.values[rows]
+        if question.packed is None:
+            dots = np.asarray(numkong.cdist(question.values, values, "dot"))
+        else:
+            dots = np.asarray(numkong.dots_packed(values, question.packed)).T
+        found = dots.astype(np.float32, order="C")
         found *= self.scale[rows]
         found *= question.scale
         found += question.offset

@@ -55,7 +55,9 @@ class Moments:
         """Mean and standard deviation of the scores of ``queries`` (Q, d), each (Q,)."""
         exact, count = queries.astype(np.float64), max(1.0, float(self.count[0]))
         mean = exact @ self.sums / count
-        variance = np.einsum("qd,qd->q", exact @ self.products, exact) / count - mean**2
+        # not by BLAS, whose threads wait for each other longer than such a small product takes
+        squares = np.einsum("qd,de->qe", exact, self.products)
+        variance = np.einsum("qd,qd->q", squares, exact) / count - mean**2
         return mean + exact @ centre.astype(np.float64), np.sqrt(np.maximum(variance, 0))
 
 
