@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,15 @@ from components.paths import ACCEPTED, AGGREGATOR, DATASET, EVALUATION, FEATURES
 from components.vectors import Array
 
 STRIPS, HITS = 3, 12  # how many best and worst categories are shown, and results of each
+
+
+class Measured(NamedTuple):
+    """What there is to report: ``tables`` by the names of their files, the gap in each space, and
+    the categories to show."""
+
+    tables: dict[str, pd.DataFrame]
+    modality_gap: dict[str, float]
+    strips: list[plots.Strip]
 
 
 def best_and_worst(
@@ -63,6 +72,22 @@ def best_and_worst(
     ]
 
 
+def measure(features: Features, model: Aggregator, params: config.Params) -> Measured:
+    """Rank the gallery by all the ways that are reported."""
+    aggregated, fusion_weight = aggregate(model, features), model.fusion_weight
+    gallery = build_index(features, aggregated, params.index.hubness_temperature)
+    frame = per_category(features, gallery, aggregated, fusion_weight)
+    weights = grid(params.train.fusion_weight_step)
+    found = {
+        "per_category": frame,
+        "per_kind": by_kind(features, gallery, model, frame),
+        "sweep": sweep(features, gallery, aggregated, weights),
+        "pictures": pictures_sweep(model, features, gallery),
+    }
+    shown = best_and_worst(features, gallery, aggregated, fusion_weight, frame)
+    return Measured(found, modality_gap(features), shown)
+
+
 def evaluate(
     params: config.Params,
     features: Path = FEATURES,
@@ -78,31 +103,19 @@ def evaluate(
     """
     found = Features.load(features)
     model = Aggregator.load(aggregator / "aggregator.safetensors")
-    aggregated, fusion_weight = aggregate(model, found), model.fusion_weight
-    gallery = build_index(found, aggregated, params.index.hubness_temperature)
-    frame, curve = (
-        per_category(found, gallery, aggregated, fusion_weight),
-        sweep(found, gallery, aggregated, grid(params.train.fusion_weight_step)),
-    )
-    pictures, gaps = pictures_sweep(model, found, gallery), modality_gap(found)
-    shown = best_and_worst(found, gallery, aggregated, fusion_weight, frame)
-    kinds = by_kind(found, gallery, model, frame)
-    metrics = summarise(frame, params.evaluate) | summarise_kinds(kinds, params.evaluate)
-    metrics |= {"lambda": fusion_weight, "modality_gap": gaps}
+    measured = measure(found, model, params)
+    tabled = measured.tables
+    metrics = summarise(tabled["per_category"], params.evaluate)
+    metrics |= summarise_kinds(tabled["per_kind"], params.evaluate)
+    metrics |= {"lambda": model.fusion_weight, "modality_gap": measured.modality_gap}
     with folder_aside(out) as aside:
-        written = {
-            "per_category": frame,
-            "per_kind": kinds,
-            "sweep": curve,
-            "pictures": pictures,
-        }
-        for name, table in written.items():
+        for name, table in tabled.items():
             tables.write(aside / f"{name}.csv", table.round(DIGITS))
         write_json(aside / "metrics.json", metrics)
-        plots.gains(frame, aside / "gains.png")
-        plots.fusion_weight_sweep(curve, fusion_weight, aside / "sweep.png")
-        plots.pictures_sweep(pictures, aside / "pictures.png")
+        plots.gains(tabled["per_category"], aside / "gains.png")
+        plots.fusion_weight_sweep(tabled["sweep"], model.fusion_weight, aside / "sweep.png")
+        plots.pictures_sweep(tabled["pictures"], aside / "pictures.png")
         plots.imagined_grid(accepted, dataset, aside / "imagined.png")
-        plots.strips(shown, accepted, dataset, aside / "strips.png")
-        plots.modality_gap(reported(found), gaps, aside / "modality_gap.png")
+        plots.strips(measured.strips, accepted, dataset, aside / "strips.png")
+        plots.modality_gap(reported(found), measured.modality_gap, aside / "modality_gap.png")
     return metrics
