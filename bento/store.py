@@ -125,7 +125,7 @@ def find(tag: str) -> Bento:
 
 def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
     """The folder of the model, and the version of its tag, which names its content."""
-    # here, since it imports torch, which the other verbs do without
+    # here, since it imports huggingface_hub, which the other verbs do without
     from components.models.checkpoints import fingerprint
 
     if not Path(model).is_dir():

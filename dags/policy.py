@@ -7,10 +7,10 @@ import os
 from datetime import timedelta
 from typing import Any
 
-import yaml
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from components import yaml_text
 from components.paths import MONITOR, VALIDATION, VERDICT
 from components.variables import masked
 from ops.environment import ROOT, ports
@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Any] = {
 def approval() -> timedelta | None:
     """How long a person has to approve a new champion (`gate.approval`), or ``None`` when none is
     asked. Airflow reads this file again and again, so params.yaml is not checked here."""
-    gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
+    gate = yaml_text.parsed((ROOT / "params.yaml").read_text())["gate"]
     return timedelta(hours=gate["approval_hours"]) if gate.get("approval") else None
 
 

@@ -17,7 +17,7 @@ from components import config
 from components.errors import EidolonError
 from components.files import scratch
 from components.lifecycle import snapshot
-from components.paths import VERDICT
+from components.paths import BUNDLE, VERDICT
 from ops import canary, release, swap, webhook
 from ops.environment import DOWNLOADS
 from ops.stage import Log
@@ -53,7 +53,6 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     The result says which ``champion`` it was judged against.
     """
     from components.lifecycle import registry
-    from components.lifecycle.judging import judge
 
     champion = registry.version_of(registry.CHAMPION)
     if champion == version:
@@ -66,6 +65,8 @@ def gate(version: str, log: Log) -> dict[str, Any]:
             f"version {version} was rolled back ({tags[registry.ROLLED_BACK]}):"
             f" `eidolon promote {version}` lifts that"
         )
+    from components.lifecycle.judging import judge  # loads torch
+
     with _contenders(version, champion, log) as (challenger, before, best):
         verdict = judge(challenger, before, best, config.load(), VERDICT)
     registry.store_verdict(version, VERDICT, verdict)
@@ -221,6 +222,15 @@ def follow(log: Log) -> dict[str, Any]:
     if swap.is_live(built["tag"], version):
         raise NothingToDo(f"{built['tag']} is live already")
     return built
+
+
+def stays_live(passed: dict[str, Any], log: Log) -> bool:
+    """Whether the endpoint serves already what the gate of this run has ``passed``: the champion,
+    in the Bento that this bundle, this code and these settings make."""
+    version, live = passed["version"], release.deployed()
+    if passed["champion"] != version or live is None or str(live["version"]) != version:
+        return False
+    return swap.is_live(release.build(BUNDLE, version, log)["tag"], version)
 
 
 def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:

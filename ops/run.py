@@ -17,16 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from components import config
 from components.errors import EidolonError, TransientError, failure
-from components.files import read_json, write_json
-from components.paths import EVALUATION
+from components.files import read_json, sha256, write_json
+from components.lifecycle import snapshot
+from components.paths import BUNDLE, EVALUATION
 from components.processes import end, family
 from components.variables import without_airflow
-from ops import record, release
+from components.versioning.up_to_date import stage_names
+from ops import record, release, rollout
 from ops.accelerators import accelerators
 from ops.airflow import Airflow
 from ops.environment import HOME, POOL, ROOT, environment, ports
@@ -39,25 +40,13 @@ from ops.summary import by_kind, facts, figures, not_promoted, outcome, summaris
 
 LOG = HOME / "logs" / "run.log"
 SUMMARY = ROOT / "reports" / "summary.json"
+EXAMPLE = HOME / "example.json"  # the answer to the example query, and what gave it
 HITS = 5
 
 
 class RunError(Exception):
     """The run failed. Says which task failed and why, where the log is, and whether the champion is
     still the same."""
-
-
-def stage_names() -> list[str]:
-    """The stages of dvc.yaml that have a task in the DAG. Stages that always run have none: DVC
-    runs them with the others. A stage that is repeated for each shard has a name for each."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    shards = config.load().generator.shards
-    return [
-        name
-        for stage, content in stages.items()
-        if not content.get("always_changed")
-        for name in ([f"{stage}@{i}" for i in shards] if "matrix" in content else [stage])
-    ]
 
 
 def task_names(stages: list[str]) -> list[str]:
@@ -98,7 +87,7 @@ def run(console: Console) -> dict[str, Any]:
 
     Raises :class:`EidolonError` when the run cannot begin, :class:`RunError` when it fails.
     """
-    began, stages = time.monotonic(), stage_names()
+    began, stages = time.monotonic(), stage_names(ROOT / "dvc.yaml")
     env, scheduled = environment(), Supervisor().states() is not None
     log = Path(env["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]) if scheduled else LOG
     events: list[Event] = []
@@ -185,8 +174,12 @@ def _on_scheduler(name: str) -> Iterator[Callable[[], bool | None]]:
 
 def _deploy(display: Display, events: list[Event]) -> None:
     """Bring the champion, if there is one, to the endpoint: `airflow dags test` starts no other
-    DAG. On a scheduler the DAG `deploy` may do it first, and then there is nothing to do."""
+    DAG. On a scheduler the DAG `deploy` may do it first, and then there is nothing to do. Nor is
+    there when the gate has just seen that the champion is what is live."""
     display.take(Event("deploy", "started"))
+    if (version := _stays_live(events)) is not None:
+        display.take(Event("deploy", "done", f"nothing new: version {version} stays live"))
+        return
     lines: list[str] = []
     with LOG.open("a") as out, running([sys.executable, "-m", "ops", "deploy"]) as process:
         for line in lines_of(process):
@@ -203,12 +196,33 @@ def _deploy(display: Display, events: list[Event]) -> None:
         raise RunError(f"deploy failed: {why}")
 
 
+def _stays_live(events: list[Event]) -> str | None:
+    """The version that the endpoint serves already, if the gate of this run found the same one to
+    be the champion."""
+    passed = outcome(events, "gate")
+    if passed is None or passed.kind != "done":
+        return None
+    try:
+        with LOG.open("a") as out:
+            same = rollout.stays_live(passed.result, lambda line: print(line, file=out))
+    except (release.ReleaseError, EidolonError, TransientError):
+        return None  # deploying says what is wrong
+    return str(passed.result["version"]) if same else None
+
+
 def _metrics() -> dict[str, Any]:
     metrics: dict[str, Any] = read_json(EVALUATION / "metrics.json", "run `dvc repro evaluate`")
     return metrics
 
 
-def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
+def _example() -> dict[str, Any]:
+    """The answer to the example query. It is asked again when the bundle or the code has changed:
+    asking loads a model."""
+    of = [sha256(BUNDLE / "bundle.json"), snapshot.code_hash(), HITS]
+    if EXAMPLE.is_file():
+        kept = read_json(EXAMPLE, "delete it")
+        if kept["of"] == of:
+            return dict(kept["answer"])
     done = subprocess.run(
         [sys.executable, "-m", "ops.example", str(HITS)],
         cwd=ROOT,
@@ -219,7 +233,13 @@ def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise RunError(f"the example query failed: {done.stderr.strip().splitlines()[-1]}")
-    query = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    write_json(EXAMPLE, {"of": of, "answer": answer})
+    return answer
+
+
+def _report(events: list[Event], stages: list[str]) -> dict[str, Any]:
+    query = _example()
     live = release.deployed()
     summary = summarise(events, _metrics(), query, stages, live["bento"] if live else None)
     write_json(SUMMARY, summary)

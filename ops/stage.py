@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from components.datasets.source import KEEP
 from components.errors import failure
+from components.versioning import up_to_date
 from components.versioning.remote import has_remote
 from ops.environment import ROOT
 from ops.processes import lines_of, running
@@ -22,7 +23,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """``cached``: DVC had the output of the stage, and did not run its command."""
+    """``cached``: the output of the stage was there, and its command did not run."""
 
     stage: str
     seconds: float
@@ -39,17 +40,33 @@ def repro(
     Raises :class:`EidolonError` for bad input of the stage or of DVC, and :class:`TransientError`
     for any other failure.
     """
+    return _repro(stage, log, "dvc_command", {KEEP: "1", **(variables or {})}, alone)[0]
+
+
+def begin(log: Log) -> tuple[Result, dict[str, str]]:
+    """Bring the first stage up to date, which reads the source again. Returns also the stages that
+    are up to date then, with their marks (:mod:`components.versioning.up_to_date`).
+
+    Raises like :func:`repro`.
+    """
+    result, lines = _repro("dataset", log, "up_to_date", {}, alone=False)
+    return result, up_to_date.leading(lines, up_to_date.stage_names())
+
+
+def _repro(
+    stage: str, log: Log, module: str, variables: Mapping[str, str], alone: bool
+) -> tuple[Result, list[str]]:
+    """Run ``module`` of components.versioning for ``stage``. Returns also the lines that it
+    printed."""
     began, lines = time.monotonic(), []
-    added = dict(variables or {})
-    if stage != "dataset":  # only this one reads the source again
-        added[KEEP] = "1"
     options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
-    dvc = [sys.executable, "-m", "components.versioning.dvc_command"]
-    with running([*dvc, "repro", *options, stage], added) as process:
+    command = [sys.executable, "-m", f"components.versioning.{module}", "repro", *options, stage]
+    with running(command, variables) as process:
         for line in lines_of(process):
             lines.append(line)
-            log(line)
+            if not line.startswith("{"):
+                log(line)
     if process.returncode != 0:
         raise failure(lines, process.returncode)
     ran = f"Running stage '{stage}':" in lines
-    return Result(stage, round(time.monotonic() - began, 1), cached=not ran)
+    return Result(stage, round(time.monotonic() - began, 1), cached=not ran), lines

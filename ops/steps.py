@@ -16,17 +16,23 @@ from typing import Any
 
 from components import config
 from components.errors import EidolonError, TransientError
+from components.files import text_of, write_text
 from components.lifecycle import snapshot
 from components.paths import INBOX, INSPECTION, VALIDATION
-from components.versioning.remote import has_remote
+from components.versioning import up_to_date
+from components.versioning.remote import SETTINGS, has_remote
 from ops import inbox
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
+from ops.environment import HOME
 from ops.lock import one_at_a_time
 from ops.stage import Log
 
 PAGES = {"validate": VALIDATION / "index.html"}
 """The pages that stages leave for people."""
+
+PUSHED = HOME / "pushed"
+"""What was pushed of each shard, and where to: the marks of its stage, and DVC's settings."""
 
 
 class NothingToDo(Exception):  # noqa: N818 - not an error
@@ -39,27 +45,42 @@ def dataset(run: str, log: Log) -> dict[str, Any]:
     begun, attempt = snapshot.begin(), 0
     config.load()  # an unknown or absurd parameter stops the run before anything is computed
     while True:
-        result = asdict(stages.repro("dataset", log))
-        if snapshot.take(run, begun, attempt) is not None:
-            return result
+        result, marked = stages.begin(log)
+        taken = snapshot.take(run, begun, attempt)
+        if taken is not None:
+            up_to_date.save(taken.folder, marked)
+            return asdict(result)
         log("pictures were ingested meanwhile: the dataset is read again")
         attempt += 1
 
 
 def stage(name: str, run: str, log: Log) -> dict[str, Any]:
-    """Bring a later stage of dvc.yaml up to date, alone: what the run began with stays as it is."""
+    """Bring a later stage of dvc.yaml up to date, alone: what the run began with stays as it is.
+    Nothing is started for a stage that was up to date then and still is."""
+    pinned = _pinned(run)
+    if skipped := _up_to_date(name, pinned, log):
+        return skipped
     config.load()
     with _shown(PAGES.get(name), log) as page:
-        return asdict(stages.repro(name, log, alone=_pinned(run))) | page
+        return asdict(stages.repro(name, log, alone=pinned is not None)) | page
 
 
-def _pinned(run: str) -> bool:
-    """Whether this clone has what the run began with; if so, that must not have changed. Another
-    clone has the stages before from DVC's shared cache or remote."""
+def _up_to_date(name: str, pinned: snapshot.Snapshot | None, log: Log) -> dict[str, Any] | None:
+    """The result of a stage that was up to date when the run began and still is, or None."""
+    began = time.monotonic()
+    if pinned is None or not up_to_date.still(pinned.folder, name):
+        return None
+    log(f"{name}: up to date")
+    return asdict(stages.Result(name, round(time.monotonic() - began, 1), cached=True))
+
+
+def _pinned(run: str) -> snapshot.Snapshot | None:
+    """What the run began with, if this clone has it; then it must not have changed. Another clone
+    has the stages before from DVC's shared cache or remote."""
     pinned = snapshot.of(run)
     if pinned is not None:
         pinned.check()
-    return pinned is not None
+    return pinned
 
 
 @contextmanager
@@ -109,17 +130,32 @@ def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     remote."""
     from components.versioning import dvc
 
-    config.load()
-    if not _pinned(run):
+    name, pinned = f"imagine@{shard}", _pinned(run)
+    if pinned is None:
         with one_at_a_time("plan"):  # other shards read what it wrote
             status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
             if any(why != ["always changed"] for why in status.values()):
                 stages.repro("plan", log)
-    with one_of(accelerators()) as chosen:
-        result = asdict(stages.repro(f"imagine@{shard}", log, chosen, alone=True))
+    if skipped := _up_to_date(name, pinned, log):
+        result = skipped
+    else:
+        with one_of(accelerators()) as chosen:
+            result = asdict(stages.repro(name, log, chosen, alone=True))
     if has_remote():
-        dvc.run("push", "--run-cache", f"imagine@{shard}")
+        _push(name, again=not skipped)
     return result
+
+
+def _push(stage: str, *, again: bool) -> None:
+    """Push ``stage``, with what lets another clone do without running it. Unless ``again``, not
+    when that was done before."""
+    from components.versioning import dvc
+
+    note, content = PUSHED / f"{stage}.txt", up_to_date.marks([stage]).get(stage, "")
+    content = "\n".join([content, *(text_of(path) or "" for path in SETTINGS)])
+    if again or text_of(note) != content:
+        dvc.run("push", "--run-cache", stage)
+        write_text(note, content)
 
 
 def collect(source: str | None, log: Log) -> dict[str, Any]:

@@ -171,6 +171,7 @@ PLUMBING = {
     "components/paths.py": "names what deps and outs name",
     "components/progress.py": "shows how far it is",
     "components/variables.py": "chooses what processes see",
+    "components/yaml_text.py": "reads params and dvc.lock",
     "components/collection/outbox.py": "keeps what a stage does not read",
     "components/collection/quarantine.py": "keeps what a stage does not read",
     "components/versioning/dvc.py": "asks DVC",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.run import stage_names, task_names
+from components.versioning.up_to_date import stage_names
+from ops.run import task_names
 from tests.clones import clean_environment
 from tests.toy import ROOT
 

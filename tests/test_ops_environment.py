@@ -16,8 +16,8 @@ import pytest
 
 from components.errors import EidolonError
 from components.files import write_json
+from components.versioning.up_to_date import stage_names
 from ops.environment import environment, ports
-from ops.run import stage_names
 from ops.services import MARK, configuration, services
 from tests.clones import clean_environment
 from tests.toy import ROOT

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node
 
+from components import yaml_text
 from components.config.listing import shown
 from components.config.params import PARAMS, Params, checked
 from components.errors import EidolonError
@@ -24,7 +25,7 @@ def change(values: Mapping[str, int | float], path: Path = PARAMS) -> Params:
     """
     text = path.read_text()
     found = yaml.compose(text, Loader=yaml.SafeLoader)
-    wanted = deepcopy(yaml.safe_load(text))
+    wanted = deepcopy(yaml_text.parsed(text))
     places = []
     for name, value in values.items():
         section, _, key = name.partition(".")
@@ -46,7 +47,7 @@ def change(values: Mapping[str, int | float], path: Path = PARAMS) -> Params:
 def _read(text: str) -> Any:
     """The YAML of ``text``, or None for no YAML: an alias may have lost what it stood for."""
     try:
-        return yaml.safe_load(text)
+        return yaml_text.parsed(text)
     except yaml.YAMLError:
         return None
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from components import yaml_text
 from components.config.calibrating import Calibrate
 from components.config.data import Dataset, Ingest, Inspect
 from components.config.fields import Section
@@ -97,7 +98,7 @@ def load(path: Path = PARAMS) -> Params:
 def read(path: Path) -> Any:
     """The YAML of ``path``. Raises ``FileNotFoundError``, and :class:`EidolonError` for no YAML."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml_text.parsed(path.read_text())
     except yaml.YAMLError as error:
         raise EidolonError(f"{path} is not valid YAML: {error}") from None
 

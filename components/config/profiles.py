@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from components import yaml_text
 from components.config.listing import Entry, entries, params_text
 from components.config.params import PARAMS, Params, checked, read
 from components.errors import EidolonError
@@ -107,7 +108,7 @@ def _readable() -> dict[str, dict[str, Any]]:
 def _edits(text: str, profiles: Mapping[str, Mapping[str, Any]]) -> str:
     """What sets ``text`` apart from the profile that is nearest to it."""
     try:
-        here = flat(yaml.safe_load(text))
+        here = flat(yaml_text.parsed(text))
     except yaml.YAMLError:
         return "its changes"
     found = []

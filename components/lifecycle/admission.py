@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from components import config, manifest
+from components import config, manifest, yaml_text
 from components.errors import EidolonError
 from components.lifecycle.reference import Trained, reference
 from components.models.vocabulary import out_of_vocabulary
@@ -24,7 +22,7 @@ def admit(params: config.Params) -> tuple[dict[str, Any], str]:
     """
     rows = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
     check_vocabulary(params, rows["category"].unique())
-    section = yaml.safe_load(config.PARAMS.read_text())["dataset"]
+    section = yaml_text.parsed(config.PARAMS.read_text())["dataset"]
     now = Trained(section, (DATASET / "manifest.csv").read_text())
     against = reference(now, params.inspect.max_lost)
     return inspection.inspect(params.inspect, against.rows), against.sentence

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
 from rich.text import Text
 
-from components import config, manifest, names
+from components import config, manifest, names, yaml_text
 from components.errors import EidolonError
 from components.features.queries import of_name
 from components.kinds import BOTH, CLASS, Kind
@@ -223,7 +222,7 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
             "sha256": hashlib.sha256(lock.encode()).hexdigest(),
             "stages": {
                 name: stage["outs"][0]["md5"]
-                for name, stage in yaml.safe_load(lock)["stages"].items()
+                for name, stage in yaml_text.parsed(lock)["stages"].items()
             },
         },
         "dataset": {

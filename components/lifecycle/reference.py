@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from components import manifest
+from components import manifest, yaml_text
 from components.lifecycle import registry
 
 _PARAMS, _ROWS = "lineage/params.yaml", "lineage/dataset.csv"
@@ -54,7 +52,7 @@ def trained(version: str) -> Trained | None:
         kept = registry.artifacts(found, _PARAMS, _ROWS)
     except registry.MissingArtifactError:
         return None
-    return Trained(yaml.safe_load(kept[_PARAMS])["dataset"], kept[_ROWS])
+    return Trained(yaml_text.parsed(kept[_PARAMS])["dataset"], kept[_ROWS])
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import yaml
-
-from components import config
+from components import config, yaml_text
 from components.collection import catalog, removed
 from components.errors import EidolonError
 from components.files import text_of, write_text
@@ -48,7 +46,7 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
             write_text(_ROWS, removed.without(_ROWS.read_text(), str(_ROWS)))
             log("pictures that were removed since then are left out")
         RESTORING.unlink()
-    asked = [yaml.safe_load(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
+    asked = [yaml_text.parsed(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:
         log("params.yaml asks for another dataset: the next `dvc repro` would build that one")
     elif here != source:

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from components import config
+from components import config, yaml_text
 from components.errors import EidolonError, TransientError
 from components.files import folder_aside, read_json, sha256, text_of, write_json
 from components.paths import COLLECTION, FEEDBACK, HOME, PICTURES, POINTER, SOURCE
@@ -129,7 +127,7 @@ def code_hash() -> str:
 
 def _changed(before: Path) -> list[str]:
     """The sections of params.yaml that differ from those in ``before``. Comments do not count."""
-    old, new = (yaml.safe_load(path.read_text()) for path in (before, config.PARAMS))
+    old, new = (yaml_text.parsed(path.read_text()) for path in (before, config.PARAMS))
     return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
 
 

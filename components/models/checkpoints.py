@@ -11,9 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from huggingface_hub import list_repo_files, try_to_load_from_cache
 from huggingface_hub.constants import is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
@@ -21,6 +20,9 @@ from safetensors import SafetensorError, safe_open
 
 from components.errors import EidolonError, NoRoomError, TransientError
 from components.files import sha256
+
+if TYPE_CHECKING:
+    import torch
 
 _CONFIGS = ("model_index.json", "config.json")  # of a pipeline, of a single model
 _PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePiece vocabulary
@@ -35,6 +37,8 @@ OTHERS = 0.1
 
 def device() -> torch.device:
     """The accelerator if there is one, otherwise the CPU."""
+    import torch  # here, since most callers want a fingerprint, and that needs no torch
+
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -44,6 +48,8 @@ def precision() -> torch.dtype:
     On an accelerator it is bfloat16, or float16 where bfloat16 is missing: half the memory, and
     several times as fast. On the CPU it is float32.
     """
+    import torch
+
     if device().type == "cpu":
         return torch.float32
     native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -71,6 +77,8 @@ def within_memory() -> Iterator[None]:
     Raises :class:`TransientError` while other processes use the accelerator too, and otherwise
     :class:`NoRoomError`.
     """
+    import torch
+
     try:
         yield
     except RuntimeError as error:
@@ -275,7 +283,7 @@ def _damage(path: Path) -> str | None:
             if path.name.endswith(("config.json", "index.json")) and not isinstance(content, dict):
                 raise ValueError("it holds no settings")
         elif path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 file.keys()
     except (OSError, ValueError, SafetensorError) as damage:
         return f"{path} is damaged ({damage})"

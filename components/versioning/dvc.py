@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from components import yaml_text
 from components.errors import EidolonError, failure
 from components.files import text_of, write_text
 from components.paths import COLLECTION, DATASET, LOCK, PICTURES, POINTER, SOURCE
@@ -201,7 +202,7 @@ def _status(*arguments: str) -> dict[str, Any]:
 def _outputs() -> set[Path]:
     """The outputs whose version DVC has recorded here."""
     found = {PICTURES} if POINTER.is_file() else set()
-    lock = yaml.safe_load(LOCK.read_text()) if LOCK.is_file() else None
+    lock = yaml_text.parsed(LOCK.read_text()) if LOCK.is_file() else None
     if lock and "dataset" in lock.get("stages", {}):
         found.add(DATASET)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from components import config
+from components import config, yaml_text
 from components.errors import EidolonError
 from components.paths import LOCK, POINTER, SHARDS, SOURCE, VALIDATION
 
@@ -29,7 +29,7 @@ def digest(lock: Path = LOCK) -> str:
     try:
         stages = {
             name: stage | {k: _once(stage[k]) for k in ("deps", "outs") if k in stage}
-            for name, stage in yaml.safe_load(lock.read_text())["stages"].items()
+            for name, stage in yaml_text.parsed(lock.read_text())["stages"].items()
             if name in drawn or not (name == "source" or name.startswith("imagine@"))
         }
     except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
@@ -47,7 +47,7 @@ def dataset_hash(lock: str | None = None) -> str:
     Raises :class:`EidolonError` when it is missing or damaged.
     """
     try:
-        stages = yaml.safe_load(LOCK.read_text() if lock is None else lock)["stages"]
+        stages = yaml_text.parsed(LOCK.read_text() if lock is None else lock)["stages"]
         return str(stages["dataset"]["outs"][0]["md5"])
     except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError) as error:
         raise EidolonError(f"{LOCK} does not name the dataset ({error}): run `dvc repro`") from None
@@ -59,7 +59,7 @@ def was_read(stage: str, path: Path) -> bool:
     Raises :class:`EidolonError` when dvc.lock is missing or damaged.
     """
     try:
-        deps = yaml.safe_load(LOCK.read_text())["stages"][stage]["deps"]
+        deps = yaml_text.parsed(LOCK.read_text())["stages"][stage]["deps"]
         recorded = {dep["path"]: dep["md5"] for dep in deps}[str(path)]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise EidolonError(f"{LOCK} does not name {path} ({error}): run `dvc repro`") from None
@@ -75,7 +75,7 @@ def collection_hash(pointer: str | None) -> str:
     if pointer is None:
         return ""
     try:
-        return str(yaml.safe_load(pointer)["outs"][0]["md5"])
+        return str(yaml_text.parsed(pointer)["outs"][0]["md5"])
     except (yaml.YAMLError, KeyError, IndexError, TypeError) as error:
         raise EidolonError(
             f"{POINTER} is damaged ({error!r}): run `git checkout {POINTER}`"
