@@ -60,6 +60,7 @@ PROGRAMS = (
     Program("python -m benchmarks.gate", "benchmarks.gate"),
     Program("python -m benchmarks.memory", "benchmarks.memory"),
     Program("python -m benchmarks.models", "benchmarks.models"),
+    Program("python -m benchmarks.rerun", "benchmarks.rerun"),
     Program("python -m benchmarks.serving", "benchmarks.serving"),
     Program("python -m benchmarks.soak", "benchmarks.soak"),
     Program("python -m benchmarks.swaps", "benchmarks.swaps"),

@@ -21,6 +21,7 @@ from tests.toy import ROOT
 INTERNAL = {
     "components.versioning.dvc_command": "the DAG's tasks run DVC by it",
     "components.versioning.objects": "`eidolon remove` asks DVC by it",
+    "components.versioning.up_to_date": "the first task of a run asks DVC by it",
     "docs.__main__": "`make docs`",
     "ops.example": "`make run` asks its example query by it",
     "ops.proxy": "supervisord starts the proxy by it",
