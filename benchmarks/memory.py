@@ -20,6 +20,7 @@ from PIL import Image
 from benchmarks.peak import peak
 from components import config, manifest
 from components.collection.ingest import ingest
+from components.images import encoding
 
 SIZE = (4000, 3000)
 
@@ -41,16 +42,16 @@ def main(
     with tempfile.TemporaryDirectory() as place, chdir(place):
         _dataset(Path("data/dataset"))
         if what == "embed":
-            from components.features.embed import encode
-            from components.models.encoders import load_encoders
+            from components.features.encoding import encode
+            from components.models.lazy import lazy_encoders
 
-            clip, vision = load_encoders(encoders)
+            clip, vision = lazy_encoders(encoders)
         print(f"start: {peak()} MB")
         for count in counts:
             folder = Path(f"photographs/{count}/grey")
             _photographs(folder, count)
             if what == "embed":
-                encode(sorted(folder.iterdir()), "photographs", clip, vision)
+                encode(sorted(folder.iterdir()), "photographs", clip, vision, reduced=True)
             else:
                 ingest(folder.parent, params.ingest)
             shutil.rmtree(folder)
@@ -58,13 +59,13 @@ def main(
 
 
 def _photographs(folder: Path, count: int) -> None:
-    """``count`` hard links to one photograph."""
+    """``count`` files of one photograph, which differ in what follows it: nothing that was encoded
+    before is in the store."""
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
-    first = folder / "0.jpg"
-    Image.fromarray(noise).resize(SIZE).save(first)
-    for i in range(1, count):
-        (folder / f"{i}.jpg").hardlink_to(first)
+    photograph = encoding.encode(Image.fromarray(noise).resize(SIZE), "JPEG")
+    for i in range(count):
+        (folder / f"{i}.jpg").write_bytes(photograph + f"{folder} {i}".encode())
 
 
 def _dataset(folder: Path) -> None:

@@ -28,7 +28,7 @@ from benchmarks.callers import Answered, Callers, until_all, until_first
 from benchmarks.standing import Standing
 from components import config
 from components.errors import EidolonError, one_sentence
-from components.models.checkpoints import fingerprint
+from components.models.fingerprints import fingerprint
 from components.paths import BUNDLE
 
 WORKERS = 2

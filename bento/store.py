@@ -125,8 +125,8 @@ def find(tag: str) -> Bento:
 
 def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
     """The folder of the model, and the version of its tag, which names its content."""
-    # here, since it imports huggingface_hub, which the other verbs do without
-    from components.models.checkpoints import fingerprint
+    # here, since it imports torch, which the other verbs do without
+    from components.models.fingerprints import fingerprint
 
     if not Path(model).is_dir():
         return _from_hub(model, revision)

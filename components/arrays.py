@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -43,7 +45,8 @@ def create(file: Path, shapes: Shapes) -> dict[str, npt.NDArray[Any]]:
     """Make a file of safetensors whose arrays are zero, and return them mapped, to write into.
 
     Call this within :func:`components.files.folder_aside` or
-    :func:`components.files.file_aside`, so that nobody sees a file that is half-written.
+    :func:`components.files.file_aside`, so that nobody sees a file that is half-written. Raises
+    ``OSError`` when the disk has no room for it.
     """
     header, end = {}, 0
     # of the largest items first, as safetensors itself orders them: no array is out of alignment
@@ -58,6 +61,9 @@ def create(file: Path, shapes: Shapes) -> dict[str, npt.NDArray[Any]]:
     with file.open("wb") as target:
         target.write(len(text).to_bytes(8, "little") + text)
         target.truncate(8 + len(text) + end)
+        target.flush()
+        if sys.platform == "linux":  # else a full disk would kill the process that writes
+            os.posix_fallocate(target.fileno(), 0, 8 + len(text) + end)
     return _mapped(file, "r+")
 
 

@@ -20,7 +20,8 @@ from components import config, manifest
 from components.datasets import emblems
 from components.datasets.dataset import dataset
 from components.errors import EidolonError
-from components.features.embed import embed, encode
+from components.features.embed import embed
+from components.features.encoding import describe, encode
 from components.features.features import Features
 from components.files import read_json, write_json
 from components.images import decoding
@@ -30,8 +31,8 @@ from components.imagining.generator import Generator
 from components.imagining.recipes import Wanted, wanted
 from components.imagining.store import Store
 from components.learning.selection import grid
-from components.models.checkpoints import fingerprint
-from components.models.encoders import ClipEncoder, VisionEncoder
+from components.models.fingerprints import fingerprint
+from components.models.lazy import LazyClip, LazyVision
 from components.paths import ACCEPTED
 from components.validation.validate import validate
 from components.vectors import Array
@@ -144,8 +145,8 @@ def make(params: config.Params, seed: int) -> World:
     with chdir(folder):
         _stages(chosen)
         features = Features.load()
-        clip = ClipEncoder(chosen.encoders.clip, chosen.encoders.clip_revision)
-        vision = VisionEncoder(chosen.encoders.vision, chosen.encoders.vision_revision)
+        clip = LazyClip(chosen.encoders.clip, chosen.encoders.clip_revision)
+        vision = LazyVision(chosen.encoders.vision, chosen.encoders.vision_revision)
         names = features.categories["category"].tolist()
         unseen = [names[row] for row in features.rows("unseen")]
         ours = chosen.generator
@@ -158,7 +159,7 @@ def make(params: config.Params, seed: int) -> World:
         unvaried = _imagined([*names, *covering.TEXTS], ours, vision)
         features = covering.extended(
             features,
-            clip.describe(covering.TEXTS, chosen.encoders.text_templates),
+            describe(clip, covering.TEXTS, chosen.encoders.text_templates),
             unvaried[len(names) :],
         )
         return World(
@@ -167,7 +168,7 @@ def make(params: config.Params, seed: int) -> World:
             hubness=chosen.index.hubness_temperature,
             features=features,
             imagined_clip=_through_clip(features, clip),
-            ensemble=clip.describe(features.categories["category"].tolist(), PROMPTS),
+            ensemble=describe(clip, features.categories["category"].tolist(), PROMPTS),
             varied=_varied([*names, *covering.TEXTS], ours, vision),
             unvaried=unvaried,
             photos=_real(features, seed, PHOTOS, "photo", vision),
@@ -213,12 +214,12 @@ def _stages(params: config.Params) -> None:
     write_json(done, wanted_now)
 
 
-def _imagined(names: Sequence[str], params: config.Generator, vision: VisionEncoder) -> Array:
+def _imagined(names: Sequence[str], params: config.Generator, vision: LazyVision) -> Array:
     """(U, K, d): pictures of ``names`` as ``params`` asks for, unvalidated, through ``vision``."""
     return _encoded(wanted(params, names), params, vision)
 
 
-def _varied(names: Sequence[str], params: config.Generator, vision: VisionEncoder) -> Array:
+def _varied(names: Sequence[str], params: config.Generator, vision: LazyVision) -> Array:
     """As :func:`_imagined`, with a form of :data:`FORMS` for each of a category's pictures."""
     forms = itertools.cycle(FORMS)
     asked = [
@@ -230,7 +231,7 @@ def _varied(names: Sequence[str], params: config.Generator, vision: VisionEncode
     return _encoded(asked, params, vision)
 
 
-def _encoded(asked: Sequence[Wanted], params: config.Generator, vision: VisionEncoder) -> Array:
+def _encoded(asked: Sequence[Wanted], params: config.Generator, vision: LazyVision) -> Array:
     """(U, K, d): the pictures ``asked`` for, in the order of :func:`wanted`, through ``vision``."""
     store = Store()
     at = draw(asked, params, store)
@@ -240,7 +241,7 @@ def _encoded(asked: Sequence[Wanted], params: config.Generator, vision: VisionEn
 
 
 def _real(
-    features: Features, seed: int, many: int, style: emblems.Style, vision: VisionEncoder
+    features: Features, seed: int, many: int, style: emblems.Style, vision: LazyVision
 ) -> Array:
     """(C, ``many``, d): pictures of each category in ``style`` that are in no other part of the
     world, through ``vision``."""
@@ -259,7 +260,7 @@ def _real(
     return grid
 
 
-def _through_clip(features: Features, clip: ClipEncoder) -> Array:
+def _through_clip(features: Features, clip: LazyClip) -> Array:
     """(C, K, d_clip), in the order of ``features.imagined``."""
     frame = manifest.read(ACCEPTED, manifest.ACCEPTED_COLUMNS, "make ablation")
     order = {name: i for i, name in enumerate(features.categories["category"])}

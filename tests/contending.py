@@ -25,7 +25,7 @@ from components.index.build import build_index
 from components.learning.aggregator import Aggregator, aggregate
 from components.lifecycle.contenders import Contender
 from components.lifecycle.judging import Verdict, judge
-from components.models.checkpoints import fingerprint
+from components.models.fingerprints import fingerprint
 from components.monitoring import feedback
 from components.serving.integrity import FORMAT
 from tests import planted

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from components.errors import EidolonError
-from components.imagining.generator import Generator, identity
+from components.imagining.generator import Generator
+from components.imagining.identity import identity
 from tests import families
 from tests.checkpoints import COMMIT, PROMPTS, change, copied, parameters, refused
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from components.errors import EidolonError
 from components.imagining.generator import Generator
-from components.models import checkpoints
+from components.models import fingerprints
 from components.models.encoders import ClipEncoder, VisionEncoder
 from tests import toy
 from tests.checkpoints import COMMIT, TOLERANCE, copied, out_of_reach, parameters, to_hub
@@ -151,7 +151,7 @@ def test_a_model_of_a_hub_must_be_pinned(family_models: Path) -> None:
     with pytest.raises(
         EidolonError, match=r"org/name is no folder here: .*git ls-remote .*org/name"
     ):
-        checkpoints.fingerprint("org/name", None)
+        fingerprints.fingerprint("org/name", None)
     with pytest.raises(EidolonError, match=r"is a folder here, and a revision is for models of a"):
         VisionEncoder(str(family_models / "dinov2"), COMMIT)
 

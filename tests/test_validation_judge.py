@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from components.datasets.emblems import draw
+from components.validation.appearance import views
 from components.validation.judge import leave_one_out, nearest_better, view_distances
-from components.validation.measure import clip_margin, views
+from components.validation.measure import clip_margin
 from tests.rounding import of_dot
 from tests.validating import chosen
 

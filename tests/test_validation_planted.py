@@ -13,6 +13,7 @@ from benchmarks.planted import KINDS
 from benchmarks.validation import World, experiment, gate
 from components import config
 from components.datasets.emblems import draw, emblems
+from components.features.store import FeatureStore
 from components.files import sha256
 from components.imagining.drawing import draw as imagine
 from components.imagining.recipes import wanted
@@ -75,7 +76,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
             "attempt": 0,
         }
     )
-    meter = Meter(params.encoders, [c.name for c in emblems()])
+    features = FeatureStore(tmp_path_factory.mktemp("features"))
+    meter = Meter(params.encoders, [c.name for c in emblems()], features)
     photos = [
         draw(c, seed=99, subset="validation", index=i) for c in chosen() for i in range(PHOTOS)
     ]

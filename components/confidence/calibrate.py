@@ -31,7 +31,7 @@ from components.confidence.fit import fitted, flat
 from components.confidence.report import judged, plot, summary
 from components.confidence.texts import Text
 from components.errors import EidolonError
-from components.features.embed import encode
+from components.features.encoding import describe, encode
 from components.features.features import Features
 from components.features.queries import Bools
 from components.files import folder_aside, write_json
@@ -41,7 +41,7 @@ from components.imagining.store import Store
 from components.index.blocks import blocks
 from components.index.gallery import Gallery, Streams, streams_of
 from components.learning.aggregator import Aggregator, aggregate
-from components.models.encoders import load_encoders
+from components.models.lazy import lazy_encoders
 from components.paths import AGGREGATOR, CONFIDENCE, FEATURES
 from components.validation.measure import agreement
 from components.vectors import Array, normalized
@@ -185,7 +185,7 @@ def imagined(
     more, here they are not.
     """
     words, store = [text.words for text in listed], Store()
-    clip, vision = load_encoders(params.encoders)
+    clip, vision = lazy_encoders(params.encoders)
     pictures = wanted(params.generator, words)
     at = draw(pictures, params.generator, store, what="calibrate")
     encoded = encode([store.path(at[w]) for w in pictures], "imagined", clip, vision)
@@ -193,7 +193,7 @@ def imagined(
         vectors.reshape(params.generator.images_per_category, len(words), -1).swapaxes(0, 1)
         for vectors in encoded
     )
-    by_text = clip.describe(words, params.encoders.text_templates)
+    by_text = describe(clip, words, params.encoders.text_templates)
     agreed = np.stack(
         [
             agreement(of_one, np.broadcast_to(text, of_one.shape), normalized(known))

@@ -1,23 +1,30 @@
-"""The stage `embed`: encodes every picture, and every category's name and descriptions."""
+"""The stage `embed`: the features of every picture, and of every category's name and descriptions.
+
+Only what the store of features lacks is encoded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from components import config, descriptions, manifest
+from components.arrays import Shapes, create
 from components.errors import EidolonError
+from components.features.encoding import Encoding, describe
 from components.features.features import Features
 from components.features.queries import Bools, Queries
+from components.features.segments import Keys
+from components.features.store import Encoder, FeatureStore, keys
 from components.files import folder_aside
-from components.images import decoding
 from components.kinds import CLASS, DESCRIPTION, DRAWN, Kind
-from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
+from components.models.lazy import LazyClip, lazy_encoders
 from components.paths import ACCEPTED, DATASET, FEATURES
-from components.progress import track
+from components.progress import note
 from components.vectors import Array
 
 
@@ -30,22 +37,15 @@ def embed(
     """Encode pictures and names, write the features to ``out`` and return them.
 
     Both encoders, CLIP and vision, encode the gallery and training pictures. The vision encoder
-    encodes the accepted imagined pictures, and CLIP's text encoder the categories' names.
+    encodes the accepted imagined pictures, and CLIP's text encoder the categories' names. What the
+    store of features has is taken from there: neither the picture nor the encoder is opened.
 
     Raises :class:`EidolonError` when a file is missing or damaged, when there are no pictures of
     one kind, or for imagined pictures of an unknown category.
     """
-    clip, vision = load_encoders(params)
+    (clip, vision), store = lazy_encoders(params), FeatureStore()
     frame = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     categories = frame[["category", "split"]].drop_duplicates("category", ignore_index=True)
-
-    sides: dict[str, tuple[pd.DataFrame, Array, Array]] = {}
-    for subset in ("gallery", "training"):
-        rows = frame.loc[frame["subset"] == subset, ["path", "category", "source"]]
-        part = rows.reset_index(drop=True)
-        both = encode([dataset / p for p in part["path"]], subset, clip, vision)
-        sides[subset] = (part, both[0], both[1])
-
     drawn = manifest.read(accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     unknown = set(drawn["category"]) - set(categories["category"])
     if unknown:
@@ -53,33 +53,56 @@ def embed(
             f"imagined pictures of {sorted(unknown)[:3]} belong to no category of the dataset:"
             " run `dvc repro generate`"
         )
-    (vectors,) = encode([accepted / p for p in drawn["path"]], "imagined", vision)
+    parts = {name: frame[frame["subset"] == name] for name in ("gallery", "training")}
+    work = {
+        name: Encoding(*_pictures(dataset, rows), name, (clip, vision), store, reduced=True).fill()
+        for name, rows in parts.items()
+    }
+    imagined = Encoding(*_pictures(accepted, drawn), "imagined", (vision,), store).fill()
     names = categories["category"]
-    grids = gridded(drawn, vectors, names)
+    grids = gridded(drawn, imagined.rows(0), names)
     texts, described = descriptions.load(dataset), None
     if texts:
         text = described_text(clip, names, texts, params.description_templates)
         described = Queries(text, *grids[DESCRIPTION])
-    features = Features(
-        categories=categories,
-        gallery=sides["gallery"][0],
-        training=sides["training"][0],
-        text=clip.describe(names.tolist(), params.text_templates),
-        imagined=grids[CLASS][0],
-        accepted=grids[CLASS][1],
-        gallery_clip=sides["gallery"][1],
-        gallery_vision=sides["gallery"][2],
-        training_clip=sides["training"][1],
-        training_vision=sides["training"][2],
-        described=described,
-    )
+    queries = Queries(describe(clip, names.tolist(), params.text_templates), *grids[CLASS])
     with folder_aside(out) as aside:
-        features.save(aside)
-    return features
+        # mapped, so that a million pictures need no memory of their size
+        arrays = create(aside / _ROWS, _shapes(work, clip, vision))
+        found: dict[str, Any] = {"categories": categories, **vars(queries), **arrays}
+        for name, side in work.items():
+            for i, encoder in enumerate((clip, vision)):
+                side.rows(i, arrays[f"{name}_{encoder.kind}"])
+        for name, rows in parts.items():
+            found[name] = rows[["path", "category", "source"]].reset_index(drop=True)
+        Features(**found, described=described).save(aside)
+        (aside / _ROWS).unlink()
+    every = [*work.values(), imagined]
+    encoded, total = sum(w.encoded for w in every), sum(len(w.fine) for w in every)
+    note(f"embed: {encoded:,} of {total:,} pictures encoded")
+    return Features.load(out)
+
+
+_ROWS = "rows.safetensors"
+
+
+def _shapes(work: Mapping[str, Encoding], *encoders: Encoder) -> Shapes:
+    """The shapes and types of the features of each of ``work`` by each encoder."""
+    found = {}
+    for name, side in work.items():
+        for i, encoder in enumerate(encoders):
+            shape, kind = side.row(i)
+            found[f"{name}_{encoder.kind}"] = (len(side.fine), *shape), kind
+    return found
+
+
+def _pictures(folder: Path, rows: pd.DataFrame) -> tuple[list[Path], Keys]:
+    """The files of the pictures in ``rows`` of a manifest, and their keys (N, 32)."""
+    return [folder / path for path in rows["path"]], keys(rows["sha256"])
 
 
 def described_text(
-    clip: ClipEncoder,
+    clip: LazyClip,
     categories: Iterable[str],
     texts: Mapping[str, Sequence[str]],
     templates: Sequence[str],
@@ -88,7 +111,7 @@ def described_text(
     by all ``templates``. Zero for a category without a description."""
     names = list(categories)
     flat = [(row, text) for row, name in enumerate(names) for text in texts.get(name, ())]
-    vectors = clip.describe([text for _, text in flat], templates)
+    vectors = describe(clip, [text for _, text in flat], templates)
     rows = np.array([row for row, _ in flat])
     found = np.zeros((len(names), vectors.shape[1]), dtype=np.float32)
     for row in np.unique(rows):
@@ -114,22 +137,3 @@ def gridded(
         grid[row, place], mask[row, place] = vectors[at], True
         found[kind] = grid, mask
     return found
-
-
-def encode(files: Sequence[Path], what: str, *encoders: ClipEncoder | VisionEncoder) -> list[Array]:
-    """Read each picture once, no larger than the encoders need it, and encode it with all of them.
-
-    Returns (N, d) float32 for each encoder, with rows of length one. ``what`` names the pictures in
-    the progress lines. Raises :class:`EidolonError` when there are none, or one is damaged.
-    """
-    if not files:
-        raise EidolonError(f"there are no {what} pictures to embed: add pictures to the dataset")
-    batch = max(encoder.batch for encoder in encoders)
-    sides = [encoder.side for encoder in encoders]
-    side = None if None in sides else max(s for s in sides if s is not None)
-    read = (decoding.decode(f, side=side) for f in track(files, f"embed {what}", "pictures"))
-    parts: list[list[Array]] = [[] for _ in encoders]
-    for images in decoding.grouped(read, batch):
-        for encoder, collected in zip(encoders, parts, strict=True):
-            collected.append(encoder.images(images))
-    return [np.concatenate(p) for p in parts]

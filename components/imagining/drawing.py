@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components import config
+from components.imagining.identity import identity
 from components.imagining.recipes import Wanted, address_of, recipe_of
 from components.imagining.store import Store
 from components.progress import track
@@ -29,8 +30,6 @@ def draw(
     killed, the picture is drawn here. The model is loaded only when something must be drawn.
     ``what`` names the work in the progress lines.
     """
-    from components.imagining.generator import Generator, identity
-
     drawn_with = identity(params)
     recipes = {w: recipe_of(w.prompt, w.seed, drawn_with) for w in pictures}
     addresses = {w: address_of(text) for w, text in recipes.items()}
@@ -47,6 +46,8 @@ def draw(
             # another process may have drawn some of them while this one waited for its claims
             missing = [needed[at] for at in absent if store.get(at) is None]
             if missing:
+                from components.imagining.generator import Generator  # takes seconds
+
                 generator = Generator(params)
                 size = generator.batch
                 batches = [missing[i : i + size] for i in range(0, len(missing), size)]

@@ -18,13 +18,12 @@ from components import config
 from components.models.batches import ON_CPU, Batches
 from components.models.checkpoints import (
     check_tokenizer,
-    fingerprint,
     load,
     load_model,
-    pinned_name,
     placed,
     precision,
 )
+from components.models.fingerprints import pinned_name
 from components.models.quiet import quiet
 
 ON_CPU_PIXELS = 2**20
@@ -40,20 +39,6 @@ class Picture(NamedTuple):
 
     image: Image.Image
     withheld: bool
-
-
-def identity(params: config.Generator) -> dict[str, str | int | float]:
-    """Everything that a picture depends on, except its prompt and seed. Loads no weights.
-
-    The scheduler and its settings are files of the model, so the fingerprint includes them.
-    """
-    return {
-        "model": fingerprint(params.model, params.revision),
-        "steps": params.steps,
-        "guidance": params.guidance,
-        "size": params.size,
-        "dtype": str(precision()).removeprefix("torch."),
-    }
 
 
 class Generator:

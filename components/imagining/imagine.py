@@ -32,7 +32,7 @@ def imagine(
 
     Raises :class:`EidolonError` when the shard's plan is missing or damaged.
     """
-    from components.models.checkpoints import fingerprint
+    from components.models.fingerprints import fingerprint
 
     store = store or Store()
     table = read_table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")

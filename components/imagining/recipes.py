@@ -21,7 +21,7 @@ from components.names import fill, folder
 
 Identity = Mapping[str, str | int | float]
 """Everything that a picture depends on, except its prompt and seed: see
-:func:`components.imagining.generator.identity`."""
+:func:`components.imagining.identity.identity`."""
 
 
 RECIPE = "eidolon"

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from components import config, descriptions, manifest, names
 from components.errors import EidolonError
-from components.features.embed import described_text, encode, gridded
+from components.features.embed import described_text, gridded
+from components.features.encoding import describe, encode
 from components.features.features import Features
 from components.index.build import build_index
 from components.index.scoring import Way
@@ -24,8 +25,8 @@ from components.kinds import CLASS, DESCRIPTION
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.precisions import Rows, precisions
 from components.lifecycle.gate import Floats, Precisions
-from components.models.checkpoints import fingerprint
-from components.models.encoders import ClipEncoder, VisionEncoder
+from components.models.fingerprints import fingerprint
+from components.models.lazy import LazyClip, LazyVision
 from components.monitoring.agreement import Imagined, Ranker
 from components.monitoring.texts import Embed
 from components.names import PLACE
@@ -106,7 +107,7 @@ class Prepared:
         now = fingerprint(encoders.clip, encoders.clip_revision)
         own = not _same(str(self.bundle.info["models"]["clip"]), now)
         clip = _clip(self.contender, self.bundle, today, own=own)
-        return clip.describe(texts, self.bundle.info["encoders"]["text_templates"])
+        return describe(clip, texts, self.bundle.info["encoders"]["text_templates"])
 
     def _temperature(self, params: config.Params) -> float:
         index = self.bundle.info.get("index", params.index.model_dump())
@@ -206,11 +207,11 @@ def _model(contender: Contender, bundle: Bundle, part: str) -> tuple[str, str | 
     return model, revision
 
 
-def _clip(contender: Contender, bundle: Bundle, today: Today, *, own: bool) -> ClipEncoder:
+def _clip(contender: Contender, bundle: Bundle, today: Today, *, own: bool) -> LazyClip:
     """Today's CLIP, or with ``own`` that of the version."""
     ours = today.params.encoders
     model = _model(contender, bundle, "clip") if own else (ours.clip, ours.clip_revision)
-    return ClipEncoder(*model, ours.batch, ours.memory_share)
+    return LazyClip(*model, ours.batch, ours.memory_share)
 
 
 def _with_clip(
@@ -225,22 +226,23 @@ def _with_clip(
     embedded by it too."""
     clip, names = _clip(contender, bundle, today, own=pictures), found.categories["category"]
     of_names, of_descriptions = _templates(bundle.info["encoders"])
-    found = replace(found, text=clip.describe(names.tolist(), of_names))
+    found = replace(found, text=describe(clip, names.tolist(), of_names))
     if found.described is not None:
         text = described_text(clip, names, descriptions.load(today.dataset), of_descriptions)
         found = replace(found, described=replace(found.described, text=text))
     if pictures:
         files = [today.dataset / path for path in found.gallery["path"]]
-        found = replace(found, gallery_clip=encode(files, f"gallery, {contender.name}", clip)[0])
+        (vectors,) = encode(files, f"gallery, {contender.name}", clip, reduced=True)
+        found = replace(found, gallery_clip=vectors)
     return found
 
 
 def _with_vision(found: Features, contender: Contender, bundle: Bundle, today: Today) -> Features:
     """``found`` with gallery and imagined pictures embedded by the version's vision encoder."""
     ours = today.params.encoders
-    vision = VisionEncoder(*_model(contender, bundle, "vision"), ours.batch, ours.memory_share)
+    vision = LazyVision(*_model(contender, bundle, "vision"), ours.batch, ours.memory_share)
     files = [today.dataset / path for path in found.gallery["path"]]
-    (gallery,) = encode(files, f"gallery, {contender.name}", vision)
+    (gallery,) = encode(files, f"gallery, {contender.name}", vision, reduced=True)
     drawn = manifest.read(today.accepted, manifest.ACCEPTED_COLUMNS, "dvc repro validate")
     files = [today.accepted / path for path in drawn["path"]]
     (vectors,) = encode(files, f"imagined, {contender.name}", vision)

@@ -1,12 +1,10 @@
-"""Loading pre-trained models safely, from a folder or from a hub, and identifying their version.
+"""Loading pre-trained models safely, from a folder or from a hub.
 
-A commit pins a model of a hub, and a commit cannot change. A hash over its files pins a local
-folder. Weights are read from safetensors only, and code that comes with a model is never run.
+Weights are read from safetensors only, and code that comes with a model is never run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,13 +17,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
 from components.errors import EidolonError, NoRoomError, TransientError
-from components.files import sha256
+from components.models.fingerprints import is_local, pinned_name, restoring
 
 if TYPE_CHECKING:
     import torch
 
 _CONFIGS = ("model_index.json", "config.json")  # of a pipeline, of a single model
-_PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePiece vocabulary
 _PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
 Placed = TypeVar("Placed", bound=Any)
@@ -107,7 +104,7 @@ def load(loader: Callable[..., Any], model: str, revision: str | None, **options
     with the model and the remedy when a file is missing or damaged. Raises :class:`TransientError`
     when the hub cannot be reached.
     """
-    local = _is_local(model, revision)
+    local = is_local(model, revision)
     try:
         return loader(
             model, revision=revision, local_files_only=local, trust_remote_code=False, **options
@@ -171,42 +168,6 @@ def check_tokenizer(tokenizer: Any, called: str) -> None:
         )
 
 
-def fingerprint(model: str, revision: str | None) -> str:
-    """What identifies a model's version: its commit on the hub, or a hash over a folder's files.
-
-    Needs no network, and reads no weights of a hub.
-    """
-    if not _is_local(model, revision):
-        return pinned_name(model, revision)
-    folder = Path(model)
-    files = sorted(p for p in folder.rglob("*") if p.suffix in _PINNED_BY)
-    digests = json.dumps([(p.relative_to(folder).as_posix(), sha256(p)) for p in files])
-    return f"{folder.name}@{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
-
-
-def pinned_name(model: str, revision: str | None) -> str:
-    """The model's name, with its commit if there is one."""
-    return f"{model}@{revision}" if revision else model
-
-
-def _is_local(model: str, revision: str | None) -> bool:
-    """Whether ``model`` is a local folder. Raises :class:`EidolonError` when that is unclear."""
-    found = Path(model).is_dir()
-    if found and revision:
-        raise EidolonError(
-            f"{model} is a folder here, and a revision is for models of a hub: set it to null"
-        )
-    if found or revision:
-        return found
-    remedy = (
-        _restored(model)
-        if model.startswith("zoo/")
-        else "give a folder that exists; or, to load it from the hub, set its revision to a commit,"
-        f" such as the one that `git ls-remote https://huggingface.co/{model} HEAD` prints"
-    )
-    raise EidolonError(f"{model} is no folder here: {remedy}")
-
-
 def _folder(model: str, revision: str | None) -> Path | None:
     """The folder of the model's files, if at least its config is here."""
     if Path(model).is_dir():
@@ -232,7 +193,7 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
     kinds = {path.suffix for path in files}
     fetch = f"HF_HUB_OFFLINE=0 hf download {model} --revision {revision}"
     if model.startswith("zoo/"):
-        remedy = _restored(model)
+        remedy = restoring(model)
     elif revision is None:
         remedy = "give a folder that save_pretrained wrote"
     else:
@@ -269,10 +230,6 @@ def _cause(model: str, revision: str | None, error: Exception) -> str:
             " they can run code: if you trust them, save_pretrained writes them anew"
         )
     return f"{_first_sentence(error)}: {remedy}"
-
-
-def _restored(model: str) -> str:
-    return f"`git checkout {model}` restores it, `make zoo` trains it again"
 
 
 def _damage(path: Path) -> str | None:

@@ -24,10 +24,10 @@ from components.models.checkpoints import (
     device,
     load,
     load_model,
-    pinned_name,
     placed,
     precision,
 )
+from components.models.fingerprints import pinned_name
 from components.models.quiet import quiet
 from components.names import fill
 from components.vectors import Array

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from components import config, names
+from components.imagining.identity import identity
 from components.imagining.memory import Memory
 from components.imagining.recipes import Identity, address_of, recipe_of, wanted
 from components.index.gallery import Gallery
@@ -109,8 +110,6 @@ def remembered_for(bundle: Bundle, file: Path, limit: int) -> Imagined:
 
     Raises :class:`EidolonError` when the bundle's generator is not here, which names its pictures.
     """
-    from components.imagining.generator import identity  # loads diffusers
-
     if not file.is_file():
         return lambda query: None
     models = bundle.info["models"]
@@ -126,7 +125,7 @@ def remembered(
     """Imagined pictures that ``memory`` still has, for texts that were searched before.
 
     ``params`` and ``drawn`` say how the service draws: see
-    :func:`components.imagining.generator.identity`. Nothing is drawn here.
+    :func:`components.imagining.identity.identity`. Nothing is drawn here.
     """
 
     def imagined(query: str) -> Array | None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from components import config
 from components.errors import EidolonError
-from components.models.checkpoints import fingerprint
 from components.models.encoders import ClipEncoder
+from components.models.fingerprints import fingerprint
 from components.serving.loading import Bundle
 from components.vectors import Array
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components import config
-from components.models.checkpoints import fingerprint
+from components.models.fingerprints import fingerprint
 
 
 def made_with(params: config.Params) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from components import config
 from components.errors import EidolonError
-from components.features.embed import encode
+from components.features.encoding import encode
 from components.features.features import Features
 from components.imagining.store import Store
 from components.index.gallery import Gallery
@@ -22,7 +22,7 @@ from components.learning.intervals import Estimate, bootstrap
 from components.learning.precisions import precisions
 from components.learning.selection import calibrate
 from components.learning.selection import grid as weights
-from components.models.encoders import ClipEncoder, VisionEncoder, load_encoders
+from components.models.lazy import LazyClip, LazyVision, lazy_encoders
 from components.paths import AGGREGATOR, DATASET
 from components.tuning import timing
 from components.tuning.drawn import Drawn, imagine
@@ -51,14 +51,14 @@ def measure(params: config.Params, grid: Grid, store: Store | None = None) -> Me
     the encoders of ``params``, and when there are no validation categories.
     """
     features, model = _trained()
-    clip, vision = load_encoders(params.encoders)
+    clip, vision = lazy_encoders(params.encoders)
     _check_encoders(features, clip, vision)
     meter = Meter(params.encoders, features.categories["category"].tolist())
     names = features.categories["category"].iloc[features.rows("validation")].tolist()
     settings = grid.settings(params.generator)
     drawn = [imagine(names, one, params, meter, store or Store()) for one in settings]
     drawing = timing.drawing(settings, grid.counts)
-    encoding = timing.encoding(clip, vision, params.generator.size, grid.counts)
+    encoding = timing.encoding(clip.loaded, vision.loaded, params.generator.size, grid.counts)
     points = [
         _point(
             setting.model_copy(update={"images_per_category": count}),
@@ -94,9 +94,10 @@ def _trained() -> tuple[Features, Aggregator]:
     return features, model
 
 
-def _check_encoders(features: Features, clip: ClipEncoder, vision: VisionEncoder) -> None:
+def _check_encoders(features: Features, clip: LazyClip, vision: LazyVision) -> None:
     """Raise :class:`EidolonError` unless the encoders give a picture the features that it has."""
-    found = encode([DATASET / features.training["path"].iloc[0]], "training", clip, vision)
+    file = DATASET / features.training["path"].iloc[0]
+    found = encode([file], "training", clip, vision, reduced=True)
     known = features.training_clip[0], features.training_vision[0]
     for own, stored in zip(found, known, strict=True):
         if own.shape[1] != stored.size or float(own[0] @ stored) < _ALIKE:

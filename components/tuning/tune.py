@@ -19,7 +19,8 @@ from components import config, tables
 from components.files import folder_aside, write_json
 from components.imagining.store import Store
 from components.learning.intervals import Estimate
-from components.models.checkpoints import device, fingerprint
+from components.models.checkpoints import device
+from components.models.fingerprints import fingerprint
 from components.paths import TUNING
 from components.tuning import plot
 from components.tuning.choice import Budget, Choice, choose, sentence

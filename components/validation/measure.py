@@ -1,27 +1,29 @@
 """Measures imagined pictures: their files, their pixels, and their features.
 
-Each picture is read and encoded once. Comparing it with others needs no second pass.
+What depends on one picture alone is in the store of features, and computed once. What depends on
+the categories too is computed here each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
 from components import config
 from components.errors import EidolonError
-from components.files import sha256
-from components.images import decoding
-from components.models.encoders import load_encoders
-from components.progress import track
-from components.validation.quality import contrast, pixels, sharpness
+from components.features.encoding import Encoding, describe, digests
+from components.features.store import FeatureStore, keys
+from components.models.lazy import lazy_encoders
+from components.validation.appearance import NUMBERS, Numbers, Views
 from components.vectors import Array, normalized
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 DIGITS = 6
 """Decimals of sums over many numbers. These decimals are the same on every processor."""
@@ -35,8 +37,8 @@ class Measured:
     manifest's hash), ``width``, ``height``, ``contrast``, ``sharpness``, ``clip_margin``,
     ``agreement``, and ``resembles``, the category of the best other prompt (see :func:`clip_margin`
     and :func:`agreement`). ``clip`` (N, d) and ``vision`` (N, d) have rows of length one. ``views``
-    is (N, 24, 96), see :func:`views`. A picture that does not decode has no measurements, and its
-    features are zero.
+    is (N, 24, 96), see :func:`components.validation.appearance.views`. A picture that does not
+    decode has no measurements, and its features are zero.
     """
 
     files: tuple[Path, ...]
@@ -58,9 +60,7 @@ class Measured:
         return Measured(tuple(files), rows, **arrays)
 
 
-def clip_margin(
-    clip: Array, text: Array, own: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+def clip_margin(clip: Array, text: Array, own: npt.NDArray[np.intp]) -> tuple[Floats, Rows]:
     """How much better each picture fits its own category than any other: (N,).
 
     It is the similarity to the picture's own row of ``text``, minus the largest similarity to any
@@ -76,7 +76,7 @@ def clip_margin(
     return np.round(mine - similar[rows, best], DIGITS), best
 
 
-def agreement(clip: Array, text: Array, known: Array) -> npt.NDArray[np.float64]:
+def agreement(clip: Array, text: Array, known: Array) -> Floats:
     """How much nearer each picture is to its text than to the categories' names: (N,).
 
     It is the similarity to the picture's own row of ``text`` (N, d_clip), in standard deviations
@@ -90,59 +90,29 @@ def agreement(clip: Array, text: Array, known: Array) -> npt.NDArray[np.float64]
     return np.round((own - similar.mean(axis=1)) / spread, DIGITS)
 
 
-def views(image: Image.Image) -> Array:
-    """The picture as it would look in an altered copy, by which copies are found: (24, 96).
-
-    The copies are shifted by up to a 32nd of the side, cropped by that on all sides, brightened
-    until highlights clip, or mirrored. The first view is the picture itself.
-
-    Each view holds the brightness at 8x8 pixels, minus its mean, and the two colour differences of
-    JPEG at 4x4 pixels. Lossy encoding keeps these. Each view is scaled to length one, so that
-    contrast does not matter.
-    """
-    width, height = image.size
-    lit = [image.point([min(255, round(v * gain)) for v in range(256)] * 3) for gain in _GAINS]
-    shown = [(image, window) for window in _WINDOWS] + [(light, _WINDOWS[0]) for light in lit]
-    found = []
-    for light, (left, top, share) in shown:
-        box = (left * width, top * height, (left + share) * width, (top + share) * height)
-        small = light.convert("YCbCr").resize((_SIDE, _SIDE), Image.Resampling.HAMMING, box)
-        values = np.asarray(small, dtype=np.float32)
-        for side in (values, values[:, ::-1]):
-            brightness = side[..., 0] - side[..., 0].mean()
-            colour = side[..., 1:].reshape(_SIDE // 2, 2, _SIDE // 2, 2, 2).mean((1, 3)) - 128
-            # a colour difference covers four pixels of brightness
-            found.append(np.concatenate([brightness.ravel(), 2 * colour.ravel()]))
-    return normalized(np.stack(found), least=1e-6)
-
-
-_SIDE = 8  # of a view, in pixels
-_EDGE = 1 / 32  # as a share of a picture's side
-_INNER = 1 - 2 * _EDGE
-_WINDOWS = [  # left, top and side, as shares of the picture; the first one is centred
-    (_EDGE, _EDGE, _INNER),
-    *((x * _EDGE, y * _EDGE, _INNER) for y in range(3) for x in range(3) if (x, y) != (1, 1)),
-    ((1 - _INNER**2) / 2, (1 - _INNER**2) / 2, _INNER**2),
-]
-_GAINS = (1.15, 1.3)
-
-
 class Meter:
-    """Measures pictures with both encoders, which it loads once for all rounds."""
+    """Measures pictures with both encoders, which it loads once for all rounds, if at all."""
 
-    def __init__(self, params: config.Encoders, categories: Sequence[str]) -> None:
-        """Load the encoders, and encode the names of ``categories``: all categories of the dataset,
-        at least two."""
-        self._clip, self._vision = load_encoders(params)
-        self._batch = max(self._clip.batch, self._vision.batch)
+    def __init__(
+        self,
+        params: config.Encoders,
+        categories: Sequence[str],
+        store: FeatureStore | None = None,
+    ) -> None:
+        """``categories`` are all categories of the dataset, at least two."""
+        self._store = store or FeatureStore()
+        clip, vision = lazy_encoders(params)
+        self._encoders = clip, vision, Numbers(), Views()
         self.categories = pd.Index(categories)
-        text = self._clip.describe(list(categories), params.text_templates)
+        text = describe(clip, list(categories), params.text_templates, self._store)
         self.text: Array = normalized(text)
+        self.encoded, self.measured = 0, 0
 
     def measure(self, files: Sequence[Path], frame: pd.DataFrame) -> Measured:
         """Measure ``files``, one per row of ``frame``.
 
-        ``frame`` has the columns category and sha256; its other columns are kept. Raises
+        ``frame`` has the columns category and sha256; its other columns are kept. What the store of
+        features lacks is computed and counted in ``encoded``, and all files in ``measured``. Raises
         :class:`EidolonError` for a category that is not in the dataset.
         """
         own = self.categories.get_indexer(pd.Index(frame["category"]))
@@ -152,46 +122,39 @@ class Meter:
                 f"imagined pictures of {strange[:3]} belong to no category of the dataset:"
                 " run `dvc repro generate`"
             )
+        found = digests(files)
+        work = Encoding(
+            files,
+            keys(found),
+            "imagined",
+            self._encoders,
+            self._store,
+            lenient=True,
+            max_pixels=_MAX_PIXELS,
+        ).fill()
+        clip, vision, numbers, views = (work.rows(i) for i in range(len(self._encoders)))
+        self.encoded, self.measured = self.encoded + work.encoded, self.measured + len(files)
         rows = frame.reset_index(drop=True)
-        tables: list[pd.DataFrame] = []
-        arrays = []
-        done = 0
-        read = map(_read, track(files, "measure", "pictures"))
-        for images in decoding.grouped(read, self._batch):
-            chunk = np.arange(done, done + len(images))
-            done += len(images)
-            table = pd.DataFrame(index=chunk)
-            of_chunk = files[chunk[0] : done]
-            digests = [sha256(file) if file.is_file() else "" for file in of_chunk]
-            table["intact"] = rows["sha256"].iloc[chunk] == digests
-            table["decodes"] = fine = np.array([image is not _NOTHING for image in images])
-            for name, value in _OF_PIXELS.items():
-                table[name] = np.where(fine, [value(image) for image in images], np.nan)
-            clip, vision = self._clip.images(images), self._vision.images(images)
-            margin, other = clip_margin(clip, self.text, own[chunk])
-            table["clip_margin"] = np.where(fine, margin, np.nan)
-            agreed = agreement(clip, self.text[own[chunk]], self.text)
-            table["agreement"] = np.where(fine, agreed, np.nan)
-            table["resembles"] = np.where(fine, self.categories[other], "")
-            tables.append(table)
-            chunk_views = np.stack([views(image) for image in images])
-            arrays.append([clip * fine[:, None], vision * fine[:, None], chunk_views])
-        joined = [np.concatenate(parts) for parts in zip(*arrays, strict=True)]
-        return Measured(tuple(files), rows.join(pd.concat(tables)), *joined)
+        table = pd.DataFrame(index=rows.index)
+        table["intact"] = rows["sha256"] == found
+        table["decodes"] = fine = work.fine
+        for name, values in zip(NUMBERS, numbers.T, strict=True):
+            table[name] = np.where(fine, values, np.nan)
+        margin, agreed, other = self._compare(clip, own)
+        table["clip_margin"] = np.where(fine, margin, np.nan)
+        table["agreement"] = np.where(fine, agreed, np.nan)
+        table["resembles"] = np.where(fine, self.categories[other], "")
+        return Measured(tuple(files), rows.join(table), clip, vision, views)
+
+    def _compare(self, clip: Array, own: npt.NDArray[np.intp]) -> tuple[Floats, Floats, Rows]:
+        """The margin, the agreement, and the index of the best other category, of each row of
+        ``clip`` (N, d), which is of the category ``own`` (N,)."""
+        chunks = [slice(i, i + _CHUNK) for i in range(0, len(clip), _CHUNK)]
+        margins = [clip_margin(clip[chunk], self.text, own[chunk]) for chunk in chunks]
+        agreed = [agreement(clip[chunk], self.text[own[chunk]], self.text) for chunk in chunks]
+        margin, other = (np.concatenate(parts) for parts in zip(*margins, strict=True))
+        return margin, np.concatenate(agreed), other
 
 
-_NOTHING = Image.new("RGB", (32, 32))  # stands in for a picture that does not decode
+_CHUNK = 1024  # pictures that are compared with all categories at once
 _MAX_PIXELS = 2048**2  # a generator never draws more: config.Generator.size
-_OF_PIXELS: dict[str, Callable[[Image.Image], float]] = {
-    "width": lambda image: image.width,
-    "height": lambda image: image.height,
-    "contrast": lambda image: contrast(pixels(image)),
-    "sharpness": lambda image: sharpness(pixels(image)),
-}
-
-
-def _read(file: Path) -> Image.Image:
-    try:
-        return decoding.decode(file, max_pixels=_MAX_PIXELS)
-    except EidolonError:
-        return _NOTHING

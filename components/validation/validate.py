@@ -25,6 +25,7 @@ from components.errors import EidolonError
 from components.files import folder_aside, write_json, write_text
 from components.imagining.store import Store
 from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
+from components.progress import note
 from components.validation import page, suites
 from components.validation.judge import asked, diversity, limits
 from components.validation.measure import Meter
@@ -67,6 +68,7 @@ def validate(
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     regenerated = regenerate(found, params, meter, store or Store())
+    note(f"validate: {meter.encoded:,} of {meter.measured:,} pictures measured anew")
     last = regenerated.last
     categories = diversity(asked(names, last), last, regenerated.measured)
     categories["text_only"] = categories["accepted"] < params.validation.min_accepted

@@ -1,0 +1,107 @@
+"""What identifies a pre-trained model, and how it computes here, found without loading it.
+
+A commit pins a model of a hub, and a commit cannot change. A hash over its files pins a local
+folder. No library of models is imported, so that a stage that finds nothing to do begins at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from components.errors import EidolonError
+from components.files import sha256
+
+_PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePiece vocabulary
+
+
+def fingerprint(model: str, revision: str | None) -> str:
+    """What identifies a model's version: its commit on the hub, or a hash over a folder's files.
+
+    Needs no network, and reads no weights of a hub.
+    """
+    if not is_local(model, revision):
+        return pinned_name(model, revision)
+    folder = Path(model)
+    files = sorted(p for p in folder.rglob("*") if p.suffix in _PINNED_BY)
+    digests = json.dumps([(p.relative_to(folder).as_posix(), sha256(p)) for p in files])
+    return f"{folder.name}@{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
+
+
+def pinned_name(model: str, revision: str | None) -> str:
+    """The model's name, with its commit if there is one."""
+    return f"{model}@{revision}" if revision else model
+
+
+def is_local(model: str, revision: str | None) -> bool:
+    """Whether ``model`` is a local folder. Raises :class:`EidolonError` when that is unclear."""
+    found = Path(model).is_dir()
+    if found and revision:
+        raise EidolonError(
+            f"{model} is a folder here, and a revision is for models of a hub: set it to null"
+        )
+    if found or revision:
+        return found
+    remedy = (
+        restoring(model)
+        if model.startswith("zoo/")
+        else "give a folder that exists; or, to load it from the hub, set its revision to a commit,"
+        f" such as the one that `git ls-remote https://huggingface.co/{model} HEAD` prints"
+    )
+    raise EidolonError(f"{model} is no folder here: {remedy}")
+
+
+def restoring(model: str) -> str:
+    """How a model of the zoo is brought back."""
+    return f"`git checkout {model}` restores it, `make zoo` trains it again"
+
+
+def arithmetic() -> str:
+    """The kind of device that models compute on here, and their number type: "cpu float32".
+
+    Only a PyTorch that could use an accelerator is asked, because importing it takes seconds.
+    """
+    if version("torch").endswith("+cpu"):
+        return "cpu float32"
+    from components.models.checkpoints import device, precision
+
+    return f"{device().type} {str(precision()).removeprefix('torch.')}"
+
+
+def number_type() -> str:
+    """The type of number in which models compute here: the second word of :func:`arithmetic`."""
+    return arithmetic().split()[1]
+
+
+def libraries(*names: str) -> str:
+    """The versions of libraries, such as "numpy 2.4.1". The build, as in 2.13.0+cpu, is left
+    out."""
+    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
+
+
+def code(*modules: str) -> str:
+    """A hash over what ``modules`` do: their source without comments and docstrings."""
+    digest = hashlib.sha256()
+    for module in modules:
+        spec = find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text())
+        for node in ast.walk(tree):
+            for field in ("body", "orelse"):
+                if isinstance(lines := getattr(node, field, None), list):
+                    setattr(node, field, [line for line in lines if not _is_text(line)])
+        digest.update(ast.unparse(tree).encode())
+    return digest.hexdigest()[:12]
+
+
+def _is_text(line: ast.AST) -> bool:
+    return (
+        isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    )
