@@ -1,8 +1,9 @@
 """What does another retrain cost? `python -m benchmarks.rerun`.
 
-In a clone of this checkout, `make run` does its work four times: from nothing; again, which compares
-the dataset with the champion that it now has; with nothing new; and with one more category of seven
-pictures, added by `eidolon ingest`. The table has the seconds of each task as `make run` shows them.
+In a clone of this checkout, `make run` does its work four times: from nothing; again, which
+compares the dataset with the champion that it now has; with nothing new; and with one more category
+of seven pictures, added by `eidolon ingest`. The table has the seconds of each task as `make run`
+shows them.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class Clone:
         place = folder / ADDED.replace(" ", "_")
         place.mkdir(parents=True)
         for index in range(PICTURES):
-            draw(Emblem.parse(_LIKE), 9, "rerun", index).save(place / f"{index}.png")
+            draw(Emblem.parse(_LIKE), seed=9, subset="rerun", index=index).save(
+                place / f"{index}.png"
+            )
         shell = f'eval "$({sys.executable} -m ops env)" && exec eidolon ingest "$0"'
         self.call("bash", "-c", shell, str(folder))
 
