@@ -99,6 +99,25 @@ def test_what_the_gallery_has_is_told_from_what_it_has_not(
     assert len(set(values[:, 0])) > 10  # each query has its own
 
 
+def test_a_world_is_like_a_gallery_without_the_pictures_that_are_not_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gallery, known, labels = world()
+    outside = np.array([3, 7, 20])
+    kept = ~np.isin(labels, outside)
+    smaller = Gallery(gallery.clip[kept], gallery.vision[kept])
+    asked = [
+        stage.Asked(Text("known", f"{row}", (row,)), known.text[row], known.aggregated[row])
+        for row in range(10)
+    ] + [stage.Asked(Text("color", "red", (3, 5)), known.text[4], 0 * known.aggregated[4])]
+    expected = stage.table(stage.World(smaller, labels[kept], known, outside), asked)
+    for numbers in (1, 700, 2**24):
+        monkeypatch.setattr(stage, "_AT_ONCE", numbers)
+        found = stage.table(stage.World(gallery, labels, known, outside), asked)
+        pd.testing.assert_frame_equal(found, expected)
+    assert set(expected.loc[expected["words"] == "3", "relevant"]) == {0}
+
+
 def test_a_gallery_of_one_picture_and_one_category_gives_numbers(
     fitted: tuple[Confidence, pd.DataFrame],
 ) -> None:

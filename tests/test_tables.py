@@ -28,6 +28,17 @@ def test_text_stays_text_and_numbers_numbers(rows: list[tuple[str, str, int]]) -
     pd.testing.assert_frame_equal(again, frame)
 
 
+@given(st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=9), st.integers(1, 9))
+def test_a_table_is_the_same_whatever_is_read_at_once(rows: list[list[str]], count: int) -> None:
+    written = tables.text(pd.DataFrame(rows, columns=["a", "b"], dtype=str))
+    whole = tables.parse(written, (), "it", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_AT_ONCE", count)
+        pd.testing.assert_frame_equal(tables.parse(written, (), "it", ""), whole)
+        with pytest.raises(EidolonError, match=r"\['x'\] has 1 values for 2 columns"):
+            tables.parse(written + "x\n", (), "it", "")
+
+
 @pytest.mark.parametrize("text", ODD)
 def test_a_table_of_one_column_keeps_every_row(tmp_path: Path, text: str) -> None:
     frame = pd.DataFrame({"a": [text, "x", text]}, dtype=str)

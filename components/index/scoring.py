@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.index.blocks import blocks
+from components.index.blocks import BLOCK, blocks
 from components.index.gallery import Gallery
 from components.vectors import Array
 
@@ -38,7 +38,7 @@ def scored(text: Array, ways: Sequence[Way]) -> Iterator[tuple[int, slice, Array
     if not ways:
         return
     clip, vision = ways[0].gallery.clip, ways[0].gallery.vision
-    for block in blocks(len(text), len(clip)):
+    for block in blocks(len(text), len(clip), BLOCK):
         by_text, by_image, before = text[block] @ clip.T, None, None
         for number, (gallery, every, fusion_weight) in enumerate(ways):
             aggregated = every[block]
