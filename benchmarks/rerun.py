@@ -1,9 +1,9 @@
 """What does another retrain cost? `python -m benchmarks.rerun`.
 
-In a clone of this checkout, `make run` does its work four times: from nothing; again, which
-compares the dataset with the champion that it now has; with nothing new; and with one more category
-of seven pictures, added by `eidolon ingest`. The table has the seconds of each task as `make run`
-shows them.
+In a clone of this checkout, `make run` does its work four times: from nothing; again, when it
+compares the dataset with the champion that there now is; with nothing new; and with one more
+category of seven pictures, added by `eidolon ingest`. The table has the seconds of each task as
+`make run` shows them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from rich.table import Table
 from benchmarks.generation import ADDED
 from components.datasets.emblems import Emblem, draw
 from components.errors import EidolonError, one_sentence
-from ops.environment import ROOT
 
+ROOT = Path(__file__).parents[1]
 PICTURES = 7
 _LIKE = "red plain star"  # what the pictures of the new category look like
 _ELSEWHERE = ("AIRFLOW", "BENTOML", "EIDOLON", "MLFLOW")  # variables that lead to another checkout
