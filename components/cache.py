@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +50,14 @@ class Cache:
         self._waiting += len(key) + len(value)
         if self._waiting >= _BATCH:
             self._write()
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Forget the values of ``keys``."""
+        gone = [[key] for key in keys]
+        self._write()
+        self._mended(
+            lambda kept: kept.executemany(f"delete from [{self._table}] where key = ?", gone)
+        )
 
     def save(self) -> None:
         """Write what is new, and close the file until it is needed again."""

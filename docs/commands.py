@@ -58,6 +58,7 @@ PROGRAMS = (
     Program("python -m benchmarks.duplicates", "benchmarks.duplicates"),
     Program("python -m benchmarks.exclude", "benchmarks.exclude"),
     Program("python -m benchmarks.gate", "benchmarks.gate"),
+    Program("python -m benchmarks.ingesting", "benchmarks.ingesting"),
     Program("python -m benchmarks.memory", "benchmarks.memory"),
     Program("python -m benchmarks.models", "benchmarks.models"),
     Program("python -m benchmarks.rerun", "benchmarks.rerun"),

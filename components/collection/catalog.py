@@ -27,7 +27,13 @@ from components.collection import outbox
 from components.collection.quarantine import Item, put_aside
 from components.collection.removed import RemovedPictures
 from components.errors import EidolonError
-from components.files import remove_leftovers, sha256, write_text
+from components.files import (
+    copy_contents,
+    file_aside,
+    remove_leftovers,
+    sha256,
+    write_text,
+)
 from components.locks import held
 from components.paths import COLLECTION, HOME, PICTURES, QUARANTINE, RESTORING
 from components.versioning.dvc import DESCRIBED
@@ -83,8 +89,17 @@ def read(folder: Path = COLLECTION) -> pd.DataFrame:
 
 def files(folder: Path = COLLECTION) -> list[Path]:
     """The file of each row. Raises :class:`EidolonError` when one is missing."""
-    paths = [pictures_folder(folder) / path for path in read(folder)["path"]]
-    missing = next((path for path in paths if not path.is_file()), None)
+    return [Path(path) for path in paths_of(read(folder), folder)]
+
+
+def paths_of(rows: pd.DataFrame, folder: Path = COLLECTION) -> list[str]:
+    """The path of the file of each of ``rows``. Raises :class:`EidolonError` when one is missing.
+
+    They are text: with a million rows, checking and keeping :class:`Path` costs much.
+    """
+    root = f"{pictures_folder(folder)}/"
+    paths = [root + path for path in rows["path"].tolist()]
+    missing = next((path for path in paths if not os.path.isfile(path)), None)  # noqa: PTH113
     if missing is not None:
         raise EidolonError(f"{missing} is missing: run `dvc pull {folder}/pictures.dvc`")
     return paths
@@ -126,36 +141,64 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
     # the outbox comes first, so that a killed process leaves no row that is never announced
     outbox.put(p.path for p in added)
     rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
-    write_text(folder / "manifest.csv", tables.text(pd.concat([read(folder), rows])))
+    path, header = folder / "manifest.csv", f"{','.join(COLUMNS)}\n"
+    if not _begins_and_ends(path, header):  # it is new, of an older release, or edited by hand
+        write_text(path, tables.text(pd.concat([read(folder), rows])))
+        return
+    with file_aside(path) as aside:
+        copy_contents(path, aside)
+        with aside.open("a", encoding="utf-8", newline="\n") as end:
+            end.write(tables.text(rows).removeprefix(header))
 
 
-def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> None:
-    """Move files without a row to the quarantine, such as those that a killed process left."""
+def _begins_and_ends(path: Path, header: str) -> bool:
+    """Whether a table has this ``header``, and its last line has an end."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as table:
+        if table.readline() != header.encode():
+            return False
+        table.seek(-1, os.SEEK_END)
+        return table.read() == b"\n"
+
+
+def sweep(folder: Path = COLLECTION, quarantine: Path = QUARANTINE) -> pd.DataFrame:
+    """Move files without a row to the quarantine, such as those that a killed process left.
+
+    Returns the manifest.
+    """
     remove_strays(RemovedPictures.read(folder).by_file, folder)  # a removal was killed
-    strays = _strays(folder)
+    rows = read(folder)
+    strays = _strays(folder, rows)
     if strays:
         why = f"was in {pictures_folder(folder)} without a row in the manifest"
         put_aside((Item(str(p), None, "stray", why, p.read_bytes()) for p in strays), quarantine)
         for path in strays:
             path.unlink()
+    return rows
 
 
 def remove_strays(hashes: Collection[str], folder: Path = COLLECTION) -> int:
     """Remove files without a row whose SHA-256 is in ``hashes``. Returns how many there were."""
-    gone = [path for path in _strays(folder) if sha256(path) in hashes]
+    if not hashes:
+        return 0
+    gone = [path for path in _strays(folder, read(folder)) if sha256(path) in hashes]
     for path in gone:
         path.unlink()
     return len(gone)
 
 
-def _strays(folder: Path) -> list[Path]:
-    """The files of pictures without a row in the manifest."""
-    root, listed = pictures_folder(folder), set(read(folder)["path"])
-    return [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.relative_to(root).as_posix() not in listed
+def _strays(folder: Path, rows: pd.DataFrame) -> list[Path]:
+    """The files of pictures without a row in the manifest ``rows``."""
+    root, listed = pictures_folder(folder), set(rows["path"])
+    strays = [
+        Path(place, name)
+        for place, _, names in os.walk(root)
+        for below in [Path(place).relative_to(root).as_posix()]
+        for name in names
+        if f"{below}/{name}".removeprefix("./") not in listed
     ]
+    return sorted(strays)
 
 
 def unannounced(folder: Path = COLLECTION) -> list[str]:

@@ -7,11 +7,10 @@ import os
 import re
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from components import config, manifest
 from components.collection import catalog
@@ -24,7 +23,7 @@ from components.collection.quarantine import Item, put_aside
 from components.collection.removed import RemovedPictures
 from components.errors import EidolonError
 from components.files import scratch, write_bytes
-from components.images.hashing import ImageHashes, image_hashes
+from components.images.looks import Looks, look
 from components.names import clean, fold, is_text
 from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.progress import track
@@ -117,8 +116,9 @@ def ingest(
         candidates(source, params, below) as found,
         scratch(folder) as scratch_folder,
     ):
-        catalog.sweep(folder, quarantine)
-        checker = Checker(params, dataset, folder, scratch_folder, keep_near)
+        checker = Checker(
+            params, dataset, catalog.sweep(folder, quarantine), folder, scratch_folder, keep_near
+        )
         before = set(checker.categories.values())
         added: list[Picture] = []
         refused: list[Refusal] = []
@@ -128,11 +128,8 @@ def ingest(
                     added.append(checker.add(candidate, source))
                 except Rejected as reason:
                     refused.append(Refusal(candidate, reason.kind, str(reason), reason.like))
-            aside = (
-                put_aside((_item(one, params.max_file_bytes) for one in refused), quarantine)
-                if refused
-                else None
-            )
+            items = (_item(one, params.max_file_bytes) for one in refused)
+            aside = put_aside(items, quarantine) if refused else None
             catalog.append(added, folder)
             checker.save()
         except BaseException:
@@ -150,7 +147,8 @@ def ingest(
 
 @dataclass
 class Checker:
-    """Checks files against the pictures of ``dataset`` and of the collection in ``folder``.
+    """Checks files against the pictures of ``dataset`` and of the collection in ``folder``, which
+    has the rows ``collected``.
 
     ``categories`` maps folded names to names. Files are first written to ``scratch_folder``. With
     ``keep_near``, near-duplicates are accepted.
@@ -158,24 +156,27 @@ class Checker:
 
     params: config.Ingest
     dataset: Path
+    collected: InitVar[pd.DataFrame]
     folder: Path
     scratch_folder: Path
     keep_near: bool
     categories: dict[str, str] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, collected: pd.DataFrame) -> None:
         present = manifest.read(self.dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
-        collected = catalog.read(self.folder)
         self._known = KnownPictures(self.params.max_hamming, self.params.near_duplicate_distance)
         self._removed = RemovedPictures.read(self.folder)
-        self._category_of: dict[Path, str] = {}
-        self._owner_name_of: dict[Path, str] = {}
-        paths = [*(self.dataset / p for p in present["path"]), *catalog.files(self.folder)]
-        both = pd.concat([present, collected.assign(source=collected["file"])])
-        columns = (both[name] for name in ("category", "pixels", "dhash", "source"))
-        for path, category, pixels, dhash, file in zip(paths, *columns, strict=True):
-            self._remember(path, category, ImageHashes(pixels, dhash), file)
-        self.categories = {fold(name): name for name in both["category"].unique()}
+        self._looks = Looks()
+        self._owners: dict[str, tuple[str, str]] = {}
+        paths = [f"{self.dataset}/{path}" for path in present["path"]]
+        paths += catalog.paths_of(collected, self.folder)
+        columns = ["category", "pixels", "dhash", "source"]
+        both = pd.concat([present[columns], collected.assign(source=collected["file"])[columns]])
+        self._known.add_all(paths, both["pixels"].tolist(), both["dhash"].tolist())
+        named = {name: name for name in both["category"].unique()}  # one text for each category
+        for path, category, file in zip(paths, both["category"], both["source"], strict=True):
+            self._set_owner(path, named[category], file)
+        self.categories = {fold(name): name for name in named}
 
     def add(self, candidate: Candidate, source: Path) -> Picture:
         """Write a fit and new picture of ``source`` to the collection's folder.
@@ -185,7 +186,8 @@ class Checker:
         category = self._category(candidate)
         data = content(candidate.path, candidate.below, self.params.max_file_bytes)
         image, kind = decode(data, self.params.max_pixels)
-        hashes = image_hashes(image)
+        seen = look(image)
+        hashes = seen.hashes
         digest = hashlib.sha256(data).hexdigest()
         gone = self._removed.find(digest, hashes.pixels)
         if gone is not None:
@@ -193,16 +195,18 @@ class Checker:
         same = self._known.same(hashes)
         if same is not None:
             reason = f"is the same picture as {self._named(same, category)}"
-            raise Rejected("duplicate", reason, self._owner_name_of[same])
+            raise Rejected("duplicate", reason, self._owners[str(same)][1])
         near = None if self.keep_near else self._known.near(image)
         if near is not None:
             reason = f"is nearly {self._named(near, category)}"
-            raise Rejected(_NEAR, reason, self._owner_name_of[near])
+            raise Rejected(_NEAR, reason, self._owners[str(near)][1])
+        self._looks.put(digest, seen)
         path = Path(re.sub(r"[^\w.-]", "_", category)) / f"{digest[:16]}.{kind.lower()}"
         place = catalog.pictures_folder(self.folder) / path
         write_bytes(data, place, self.scratch_folder)
         file = owner_name(candidate, source)
-        self._remember(place, category, hashes, file, image)
+        self._known.add(hashes, place, image)
+        self._set_owner(str(place), category, file)
         self.categories.setdefault(fold(category), category)
         return Picture(
             path=path.as_posix(),
@@ -231,22 +235,14 @@ class Checker:
     def save(self) -> None:
         """Keep what the next ingestion would otherwise have to compute again."""
         self._known.save()
+        self._looks.save()
 
-    def _remember(
-        self,
-        path: Path,
-        category: str,
-        hashes: ImageHashes,
-        file: str,
-        image: Image.Image | None = None,
-    ) -> None:
-        self._known.add(hashes, path, image)
-        self._category_of[path] = category
-        self._owner_name_of[path] = file or str(path)  # drawn pictures have no owner
+    def _set_owner(self, path: str, category: str, file: str) -> None:
+        self._owners[path] = category, file or path  # drawn pictures have no owner
 
     def _named(self, path: Path, category: str) -> str:
         """``path``, with its category if that is not ``category``."""
-        other = self._category_of[path]
+        other = self._owners[str(path)][0]
         return str(path) if other == category else f"{path}, which shows {other!r}"
 
 

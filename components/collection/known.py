@@ -2,24 +2,25 @@
 
 Difference hashes find candidates. The sketches of :mod:`components.images.near_duplicates`
 distinguish copies from other pictures with a similar outline. A picture is read only once for its
-sketches. A file keeps them under the hash of the picture's pixels; it is a cache that can be
-deleted at any time.
+sketches. A cache keeps them under the hash of the picture's pixels, and memory has only those that
+a search has needed.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from components.images import decoding
+from components.cache import Cache, code_version
+from components.images import decoding, hashing, near_duplicates
 from components.images.hashing import ImageHashes, MaskedHash, masked_hashes, views, without_bars
+from components.images.looks import LIBRARIES
 from components.images.near_duplicates import (
     FAR,
     SKETCH,
@@ -29,14 +30,11 @@ from components.images.near_duplicates import (
     sketch,
     zooms,
 )
-from components.paths import HOME
-
-SKETCHES = HOME / "sketches.sqlite"
+from components.paths import KNOWN
 
 _SHAPE, _SIZE = 0.06, 0.04  # largest log ratios of the proportions and of the sides of copies
-_ROWS = np.dtype(
-    [("hash", "<u8"), ("picture", "<i8"), ("part", "?"), ("sketched", "?"), ("detail", "<f4")]
-)
+_ROWS = np.dtype([("picture", "<i8"), ("slot", "<i8"), ("part", "?")])  # of a view of a picture
+_ABSENT = -1  # the slot of a view whose sketch is not in memory
 
 
 @dataclass(frozen=True)
@@ -60,38 +58,46 @@ class KnownPictures:
     """
 
     def __init__(
-        self, max_hamming: int, near_duplicate_distance: float, file: Path = SKETCHES
+        self, max_hamming: int, near_duplicate_distance: float, file: Path = KNOWN
     ) -> None:
-        self._max_hamming, self._max_distance, self._file = (
-            max_hamming,
-            near_duplicate_distance,
-            file,
-        )
-        self._by_pixels: dict[str, Path] = {}
-        self._pictures: list[tuple[Path, str]] = []
+        self._max_hamming, self._max_distance = max_hamming, near_duplicate_distance
+        self._kept = _kept(file)
+        self._by_pixels: dict[str, int] = {}
+        self._pictures: list[tuple[str, str]] = []  # path and pixels; a Path takes four times more
         self._count = 0
-        self._rows = np.zeros(1024, dtype=_ROWS)  # one per view of a picture
-        self._sketches = np.empty(1024, dtype=SKETCH)
-        self._new: dict[str, bytes] = {}
+        self._hashes = np.zeros(1024, dtype=np.uint64)  # one per view of a picture
+        self._rows = np.zeros(1024, dtype=_ROWS)
+        self._slots = 0
+        self._sketches = np.empty(64, dtype=SKETCH)  # one per slot
+        self._details = np.zeros(64, dtype=np.float32)
 
     def add(self, hashes: ImageHashes, path: Path, image: Image.Image | None = None) -> None:
         """Add the picture at ``path``. With ``image`` it need not be read again for a search."""
-        codes = hashes.dhashes
-        first, self._count = self._count, self._count + len(codes)
-        while self._count > len(self._rows):
-            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
-            self._sketches = np.concatenate([self._sketches, np.empty_like(self._sketches)])
-        rows = self._rows[first : self._count]
-        rows["hash"], rows["picture"] = codes, len(self._pictures)
-        rows["part"] = np.arange(len(codes)) > 0
-        self._pictures.append((path, hashes.pixels))
-        self._by_pixels.setdefault(hashes.pixels, path)
+        self.add_all([str(path)], [hashes.pixels], [hashes.dhash])
         if image is not None:
-            self._set_sketches(first, self._count, _sketches(image))
+            self._kept.put(hashes.pixels, _sketches(image).tobytes())
+
+    def add_all(self, paths: Sequence[str], pixels: Sequence[str], dhashes: Sequence[str]) -> None:
+        """Add many pictures, with the texts of their :class:`ImageHashes`."""
+        codes = [ImageHashes(*both).dhashes for both in zip(pixels, dhashes, strict=True)]
+        before = len(self._pictures)
+        for i, one in enumerate(pixels, before):
+            self._by_pixels.setdefault(one, i)
+        self._pictures += zip(paths, pixels, strict=True)
+        first = self._count
+        self._count += sum(map(len, codes))
+        self._hashes = _room(self._hashes, self._count)
+        self._rows = _room(self._rows, self._count)
+        self._hashes[first : self._count] = [code for one in codes for code in one]
+        rows = self._rows[first : self._count]
+        rows["picture"] = np.repeat(np.arange(before, len(self._pictures)), [*map(len, codes)])
+        rows["slot"] = _ABSENT
+        rows["part"] = np.diff(rows["picture"], prepend=-1) == 0
 
     def same(self, hashes: ImageHashes) -> Path | None:
         """The known picture with the same pixels, or ``None``."""
-        return self._by_pixels.get(hashes.pixels)
+        found = self._by_pixels.get(hashes.pixels)
+        return None if found is None else Path(self._pictures[found][0])
 
     def near(self, image: Image.Image) -> Path | None:
         """A known near-duplicate of ``image``, or ``None``.
@@ -101,21 +107,18 @@ class KnownPictures:
         for search in _searches(image):
             found = self._original(search, self._candidates(search.hash))
             if found is not None:
-                return self._pictures[found][0]
+                return Path(self._pictures[found][0])
         return None
 
     def save(self) -> None:
         """Write new sketches to the file, for the next time."""
-        if self._new:
-            with closing(_open(self._file)) as kept, kept:
-                kept.executemany("insert or replace into sketches values (?, ?)", self._new.items())
-            self._new.clear()
+        self._kept.save()
 
     def _candidates(self, sought: MaskedHash) -> npt.NDArray[np.intp]:
         """The rows whose hash is close to ``sought``."""
         bits, mask = np.uint64(sought.bits), np.uint64(sought.mask)
         most = -(-self._max_hamming * sought.mask.bit_count() // 64)
-        apart = np.bitwise_count((self._rows["hash"][: self._count] ^ bits) & mask)
+        apart = np.bitwise_count((self._hashes[: self._count] ^ bits) & mask)
         return np.flatnonzero(apart <= most)
 
     def _original(self, search: _Search, rows: npt.NDArray[np.intp]) -> int | None:
@@ -123,7 +126,8 @@ class KnownPictures:
         if not len(rows):
             return None
         self._load_sketches(rows)
-        rows = rows[_fits(search, self._sketches["size"][rows], self._rows["part"][rows])]
+        sizes = self._sketches["size"][self._rows["slot"][rows]]
+        rows = rows[_fits(search, sizes, self._rows["part"][rows])]
         apart = self._distances(sketch(search.image), rows)
         if not (apart <= 1).any():
             rows = rows[apart <= FAR]
@@ -133,37 +137,51 @@ class KnownPictures:
         return int(self._rows["picture"][close[0]]) if len(close) else None
 
     def _distances(self, one: np.void, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        details = self._rows["detail"][rows]
-        return distances(one, self._sketches, rows, details, self._max_distance)
+        slots = self._rows["slot"][rows]
+        return distances(one, self._sketches, slots, self._details[slots], self._max_distance)
 
     def _load_sketches(self, rows: npt.NDArray[np.intp]) -> None:
         """Get the sketches of ``rows`` from the file, or else from the pictures."""
-        missing = np.unique(self._rows["picture"][rows[~self._rows["sketched"][rows]]])
-        if not len(missing):
-            return
-        with closing(_open(self._file)) as kept:
-            for i in missing:
-                path, pixels = self._pictures[i]
-                blob = kept.execute("select views from sketches where pixels = ?", [pixels])
-                found = blob.fetchone()
-                made = _sketches(decoding.decode(path)) if found is None else _from(found[0])
-                first, end = np.searchsorted(self._rows["picture"][: self._count], [i, i + 1])
-                self._set_sketches(int(first), int(end), made, new=found is None)
+        missing = self._rows["picture"][rows[self._rows["slot"][rows] == _ABSENT]]
+        for i in np.unique(missing):
+            path, pixels = self._pictures[i]
+            kept = self._kept.get(pixels)
+            if kept is None:
+                made = _sketches(decoding.decode(Path(path)))
+                self._kept.put(pixels, made.tobytes())
+            else:
+                made = np.frombuffer(kept, dtype=SKETCH)
+            first, end = np.searchsorted(self._rows["picture"][: self._count], [i, i + 1])
+            self._set_sketches(self._rows[first:end], made)
 
-    def _set_sketches(self, first: int, end: int, made: Sketches, *, new: bool = True) -> None:
-        """Set the sketches of the rows ``first`` to ``end``, which are the views of one picture."""
-        rows = self._rows[first:end]
-        if new:
-            self._new[self._pictures[rows["picture"][0]][1]] = made.tobytes()
+    def _set_sketches(self, rows: npt.NDArray[np.void], made: Sketches) -> None:
+        """Keep the sketches of ``rows``, the views of one picture, in memory."""
+        first, self._slots = self._slots, self._slots + len(rows)
+        self._sketches = _room(self._sketches, self._slots)
+        self._details = _room(self._details, self._slots)
         made = np.resize(made, len(rows))  # older manifests have one hash for two views
-        self._sketches[first:end], rows["detail"], rows["sketched"] = made, detail(made), True
+        self._sketches[first : self._slots] = made
+        self._details[first : self._slots] = detail(made)
+        rows["slot"] = np.arange(first, self._slots)
 
 
-def forget(pixels: Iterable[str], file: Path = SKETCHES) -> None:
-    """Remove the sketches of the pictures with these hashes from ``file``."""
-    if file.is_file():
-        with closing(_open(file)) as kept, kept:
-            kept.executemany("delete from sketches where pixels = ?", [(one,) for one in pixels])
+def _room(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """``array``, or a copy of twice the length, so that it has at least ``count`` entries."""
+    while count > len(array):
+        array = np.concatenate([array, np.zeros_like(array)])
+    return array
+
+
+def forget(pixels: Iterable[str], file: Path = KNOWN) -> None:
+    """Remove the sketches of the pictures with these hashes of pixels from ``file``."""
+    kept = _kept(file)
+    kept.remove(pixels)
+    kept.save()
+
+
+def _kept(file: Path) -> Cache:
+    made_by = code_version(decoding, hashing, near_duplicates, libraries=LIBRARIES)
+    return Cache(file, "sketches", made_by)
 
 
 def _sketches(image: Image.Image) -> Sketches:
@@ -199,26 +217,3 @@ def _fits(
     if search.part:
         return np.where(part, same_size, same_shape)
     return ~part | same_shape
-
-
-def _from(blob: bytes) -> Sketches:
-    return np.frombuffer(blob, dtype=SKETCH)
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    """Open the file of sketches. A damaged file is replaced by an empty one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(2):
-        kept = sqlite3.connect(file)
-        try:
-            kept.execute(
-                "create table if not exists sketches (pixels text primary key, views blob)"
-            )
-            return kept
-        except sqlite3.DatabaseError:
-            kept.close()
-            if attempt:
-                raise
-            with suppress(FileNotFoundError):
-                file.unlink()
-    raise AssertionError("unreachable")

@@ -23,6 +23,7 @@ from components.collection.known import forget
 from components.collection.removed import Removed
 from components.errors import EidolonError
 from components.files import text_of, write_text
+from components.images.looks import Looks
 from components.paths import COLLECTION, DATASET, PICTURES, POINTER
 from components.progress import Log
 from components.versioning import dvc
@@ -94,6 +95,9 @@ def remove(pictures: Sequence[Found], reason: str, log: Log) -> list[Removed]:
         outbox.forget(paths)
     gone = catalog.remove_strays(hashes)
     forget(row.pixels for row in rows)
+    looks = Looks()
+    looks.forget(hashes)
+    looks.save()
     if POINTER.is_file() and (paths or gone):
         PICTURES.mkdir(exist_ok=True)
         dvc.run("add", str(PICTURES))

@@ -29,13 +29,13 @@ def merge(
     Raises :class:`EidolonError` for a missing file of the collection.
     """
     collected = catalog.read(folder)
-    files = pd.Series(catalog.files(folder), index=collected.index, dtype=object)
+    files = pd.Series(catalog.paths_of(collected, folder), index=collected.index, dtype=object)
     share = _training_share(categories)
     known = {names.fold(category.name): category for category in categories}
     for folded, rows in collected.groupby(collected["category"].map(names.fold), sort=False):
         key, name = str(folded), str(rows["category"].iloc[0])
         category = known.get(key) or Category(name, _split(name, params), (), ())
-        gallery, training = _deal(list(files[rows.index]), category.split, share)
+        gallery, training = _deal([Path(file) for file in files[rows.index]], category.split, share)
         if key not in known and (
             len(rows) < params.min_pictures or (category.split != "unseen" and not training)
         ):

@@ -17,7 +17,8 @@ class OwnerNames:
 
     def __init__(self, source: Path | None) -> None:
         self._source = source
-        self._ingested = dict(zip(catalog.files(), catalog.read()["file"], strict=True))
+        rows = catalog.read()
+        self._ingested = dict(zip(catalog.paths_of(rows), rows["file"], strict=True))
 
     def of(self, picture: Picture) -> str:
         """The owner's name for ``picture``; an empty string for a drawn one.
@@ -27,8 +28,9 @@ class OwnerNames:
         """
         if not isinstance(picture, Path):
             return ""
-        if picture in self._ingested:
-            return self._ingested[picture]
+        ingested = self._ingested.get(str(picture))
+        if ingested is not None:
+            return ingested
         if self._source is not None and picture.is_relative_to(self._source):
             picture = picture.relative_to(self._source)
         return catalog.printable(picture.as_posix())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,10 @@ class Looks:
         """Keep the look of the picture whose file has the SHA-256 ``digest``, as a new one."""
         self.new.add(digest)
         self._kept.put(digest, seen.packed())
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Remove what is known of files with these hashes."""
+        self._kept.remove(digests)
 
     def save(self) -> None:
         """Keep what is new for the next time."""
