@@ -45,7 +45,6 @@ def main() -> None:
         table.add_column(column)
     table.add_row(*generation.batches(params.generator, names, median_seconds))
     table.add_row(*generation.one_more(params.generator, names))
-    table.add_row(*generation.nothing_new())
     for row in metrics.rows():
         table.add_row(*row)
     Console().print(table)

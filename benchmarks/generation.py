@@ -1,9 +1,7 @@
-"""Generation of the embedded world: batches, one more category, and a retrain with nothing new."""
+"""Generation of the embedded world: batches, and one more category."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,8 +11,6 @@ import pandas as pd
 from diffusers import DiffusionPipeline
 
 from components import config, manifest
-from components.errors import EidolonError
-from components.files import read_json
 from components.imagining import generate, imagine, plan
 from components.imagining.generator import Generator
 from components.imagining.recipes import wanted
@@ -22,7 +18,6 @@ from components.imagining.store import Store
 from components.models.checkpoints import device, precision
 
 ADDED = "olive wavy spiral"
-SUMMARY = Path("reports/summary.json")
 
 Row = tuple[str, str, str, str]
 """What was measured, the baseline, the figure, and their ratio."""
@@ -81,20 +76,3 @@ def one_more(params: config.Generator, names: list[str]) -> Row:
         more, added = seconds([*names, ADDED]), stored() - before
     what = f"generation: one added category ({added} pictures) against all {len(names)} ({before})"
     return what, f"{every:.1f} s", f"{more:.1f} s", f"{every / more:.0f}x"
-
-
-def nothing_new() -> Row:
-    """Seconds of `make run` with nothing to do.
-
-    Raises :class:`EidolonError` when the run fails or a stage was not up to date.
-    """
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "ops", "run"], capture_output=True, text=True)
-    seconds = time.perf_counter() - began
-    if done.returncode != 0:
-        raise EidolonError(f"the retrain failed: {done.stderr.strip()}")
-    stages = read_json(SUMMARY, "run `make run`")["stages"]
-    ran = [name for name, stage in stages.items() if not stage["cached"]]
-    if ran:
-        raise EidolonError(f"{', '.join(ran)} had something to do: run `make bench` again")
-    return "a retrain with nothing new", "", f"{seconds:.0f} s", ""

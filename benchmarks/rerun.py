@@ -24,12 +24,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.generation import ADDED
 from components.datasets.emblems import Emblem, draw
 from components.errors import EidolonError, one_sentence
 
 ROOT = Path(__file__).parents[1]
-PICTURES = 7
+ADDED, PICTURES = "olive wavy spiral", 7
 _LIKE = "red plain star"  # what the pictures of the new category look like
 _ELSEWHERE = ("AIRFLOW", "BENTOML", "EIDOLON", "MLFLOW")  # variables that lead to another checkout
 _TASK = re.compile(r"^(\S+) +(?:cached|done|skipped) +([\d.]+) s")
