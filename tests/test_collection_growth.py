@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from benchmarks import ingesting
@@ -36,17 +35,6 @@ def test_rows_are_appended_whatever_the_table_was(project: Path, state: str) -> 
         "a/4.png",
     ]
     assert path.read_text() == tables.text(found)
-
-
-def test_long_tables_are_read_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = pd.DataFrame({"text": [f'line\n{i}, "x"' for i in range(25)], "number": range(25)})
-    tables.write(tmp_path / "table.csv", frame)
-    monkeypatch.setattr(tables, "_ROWS", 10)
-    assert tables.read(tmp_path / "table.csv", ["text"], "", ["number"]).equals(
-        frame.astype({"text": "str"})
-    )
 
 
 def test_what_was_ingested_need_not_be_decoded_for_the_dataset(project: Path) -> None:
