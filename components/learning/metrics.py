@@ -4,10 +4,11 @@ It is the *trapezoidal* average precision of the revisited Oxford and Paris eval
 et al., CVPR 2018), which the paper (BMVC 2025, arXiv 2509.00177) uses. That of scikit-learn
 differs.
 
-It depends only on the ranks of the positives, so the gallery is not sorted. A positive's rank is
-the number of better scores. A histogram counts them, except for the few scores in the same bin as a
-positive, which are compared exactly. The time is linear in the size of the gallery, the cores share
-the queries, and the result equals that of a stable sort.
+It depends only on the ranks of the positives, so the gallery itself is not sorted. A positive's
+rank is the number of better scores. It is looked up among the sorted scores, without those that are
+worse than every positive. numpy sorts numbers with vector instructions, some thirty times as fast
+as it finds the order of a gallery with ties in place. The cores share the queries, and the result
+equals that of a stable sort.
 """
 
 from __future__ import annotations
@@ -114,42 +115,17 @@ def _trapezoids(hits: list[Ints]) -> npt.NDArray[np.float64]:
 def _ranks(scores: Floats, rows: Ints) -> Ints:
     """The zero-based ranks of ``rows`` (P,) in a stable descending sort of ``scores`` (N,): (P,).
 
-    ``rows`` are ascending. Scores worse than those of all ``rows`` cannot change a rank, and are
-    left out first. Rounding can make bins wider or narrower, but bins stay monotone in the score,
-    so the ranks are exact.
+    Scores worse than those of all ``rows`` cannot change a rank, and are left out first.
     """
     if not rows.size:
         return rows
-    by_score = np.argsort(scores[rows])
-    found = scores[rows][by_score]
-    low, high = float(found[0]), float(found[-1])
-    if np.isnan(scores.max()) or np.isinf([low, high]).any():
+    found = scores[rows]
+    low = found.min()
+    if np.isnan(scores.max()) or np.isinf([low, found.max()]).any():
         raise ValueError("scores must be numbers, and those of positives finite")
-    better = np.compress(scores >= found[0], scores)
-
-    count = better.size // 4 + 1
-    limits = np.finfo(scores.dtype)
-    finest = float(limits.eps) * max(abs(low), abs(high), 1e-20)
-    scale = scores.dtype.type(count / min(max(high - low, finest), float(limits.max)))
-
-    def binned(x: Floats) -> Ints:
-        with np.errstate(over="ignore"):
-            place = x - found[0]
-            place *= scale
-        np.minimum(place, count + 1, out=place)  # the last bin also holds all better scores
-        return place.astype(np.int32).astype(np.intp)  # by way of 32 bits, which is twice as fast
-
-    bins, own = binned(better), binned(found)
-    counts = np.bincount(bins, minlength=count + 2)
-    counts[own] = 0
-    below = counts.cumsum()
-    shared = np.zeros(counts.size, dtype=np.bool_)
-    shared[own] = True
-    close = np.sort(np.compress(shared[bins], better))
-    right = np.searchsorted(close, found, "right")
-    tied = right - np.searchsorted(close, found, "left") > 1
-    ranks = np.empty(rows.size, np.intp)
-    ranks[by_score] = close.size - right + below[-1] - below[own]
-    for i in by_score[tied]:
-        ranks[i] += np.count_nonzero(scores[: rows[i]] == scores[rows[i]])
+    better = np.sort(np.compress(scores >= low, scores))
+    right = np.searchsorted(better, found, "right")
+    ranks = better.size - right
+    for i in np.flatnonzero(right - np.searchsorted(better, found, "left") > 1):  # tied
+        ranks[i] += np.count_nonzero(scores[: rows[i]] == found[i])
     return ranks
