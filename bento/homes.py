@@ -26,4 +26,5 @@ def settle() -> None:
     store = Path(os.environ.get("BENTOML_HOME", home / "bentoml")).resolve()
     store.mkdir(parents=True, exist_ok=True)
     os.environ["EIDOLON_HOME"], os.environ["BENTOML_HOME"] = str(home), str(store)
+    os.environ.setdefault("EIDOLON_THUMBNAILS", str(home / "thumbnails"))  # of every place
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"

@@ -66,6 +66,7 @@ PROGRAMS = (
     Program("python -m benchmarks.soak", "benchmarks.soak"),
     Program("python -m benchmarks.swaps", "benchmarks.swaps"),
     Program("python -m benchmarks.texts", "benchmarks.texts"),
+    Program("python -m benchmarks.versions", "benchmarks.versions"),
     Program("python -m benchmarks.validation", "benchmarks.validation"),
     Program("python -m study", "study.__main__"),
     Program("python -m zoo.clip", "zoo.clip"),

@@ -18,6 +18,7 @@ from components.lifecycle import registry
 from components.paths import DATASET, POINTER
 from components.progress import Log
 from components.pruning import places
+from components.serving.thumbnails import Thumbnails
 from components.versioning import dvc
 from ops import release
 from ops.environment import HOME
@@ -38,6 +39,7 @@ def remove(
     with catalog.locked():
         found = _find(names, version)
         gone = removing.remove(found, reason.strip(), log)
+    Thumbnails().forget(one.sha256 for one in gone)
     log(f"removed: {len(gone)} pictures, which no ingestion and no dataset takes any more")
     if POINTER.is_file():
         dvc.push([str(POINTER)], log)

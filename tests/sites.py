@@ -41,6 +41,14 @@ class Site(Clone):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def does(self, *arguments: str) -> str:
+        """Run the command line, which must succeed, and return what it prints."""
+        return self.must(EIDOLON, *arguments)
+
+    def register(self) -> None:
+        """Register what is here as the next version, and build its Bento."""
+        self.python(VERSION)
+
     def eidolon(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
         return self.shell(EIDOLON, *arguments)
@@ -68,12 +76,12 @@ def site(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for folder in ("artifacts", "data"):
         shutil.copytree(built_toy / folder, site.root / folder)
     shutil.rmtree(site.root / DATASET)
-    site.python(VERSION)
+    site.register()
     for number in (2, 3):
-        site.must(EIDOLON, "ingest", str(tree(home / str(number), {KNOWN: number - 1})))
-        site.python(VERSION)
+        site.does("ingest", str(tree(home / str(number), {KNOWN: number - 1})))
+        site.register()
     for number, more in (("2", ["--no-deploy"]), ("3", [])):
-        site.must(EIDOLON, "promote", number, "--reason", "a test", *more)
+        site.does("promote", number, "--reason", "a test", *more)
     yield site
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from components.lifecycle.pruned import LINEAGE
 from components.locks import held
-from tests.sites import EIDOLON
 
 if TYPE_CHECKING:
     from tests.sites import Site
@@ -45,21 +44,21 @@ def check_works(site: Site) -> None:
 
 def test_prune_says_first_and_then_frees(copy: Site) -> None:
     before = copy.files()
-    said = copy.must(EIDOLON, "prune", "--keep", "1")
+    said = copy.does("prune", "--keep", "1")
     assert "kept: versions 2, 3" in said and "eidolon prune --yes frees" in said
     for kind in ("versions in MLflow: bundles and pages", "Bentos, their bundles and models"):
         assert kind in said
     assert copy.files() >= before and copy.bentos() == {"v1", "v2", "v3"}
-    assert "nothing else to free" in copy.must(EIDOLON, "prune", "--keep", "3")
+    assert "nothing else to free" in copy.does("prune", "--keep", "3")
 
-    copy.must(EIDOLON, "prune", "--keep", "1", "--yes")
+    copy.does("prune", "--keep", "1", "--yes")
     assert copy.files() < before and copy.bentos() == {"v2", "v3"}
     left = copy.artifacts("1")
     assert LINEAGE in left and {"dvc.lock", "lineage/dataset.csv"} <= left
     assert not {path for path in left if path.startswith(("bundle/g", "validation", "inspection"))}
-    assert "nothing else to free" in copy.must(EIDOLON, "prune", "--keep", "1", "--yes")
+    assert "nothing else to free" in copy.does("prune", "--keep", "1", "--yes")
 
-    assert '"version": 1' in copy.must(EIDOLON, "lineage", "1", "--json")
+    assert '"version": 1' in copy.does("lineage", "1", "--json")
     for command in (("promote", "1", "--reason", "x"), ("rollback", "--to", "1")):
         refused = copy.eidolon(*command)
         assert refused.returncode == 2
@@ -90,7 +89,7 @@ def test_a_prune_that_is_killed_leaves_all_usable_and_the_next_one_finishes(copy
     lasts = time.monotonic() - began
     variables = copy.must("env", "-0").split("\0")
     env = dict(line.split("=", 1) for line in variables if "=" in line)
-    for part in (0.5, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4):
+    for part in (0.6, 0.9, 1.0, 1.2):
         process = subprocess.Popen(
             arguments, cwd=copy.root, env=env, start_new_session=True, stdout=subprocess.DEVNULL
         )
@@ -115,7 +114,7 @@ def test_what_stands_in_the_way_is_one_sentence(site: Site, tmp_path: Path) -> N
         ("http://127.0.0.1:9", 75, "cannot be reached"),
         (f"sqlite:///{tmp_path}/other.db", 2, "does not have version 3, which is deployed"),
     ):
-        done = site.shell("env", f"MLFLOW_TRACKING_URI={address}", EIDOLON, "prune", "--yes")
+        done = site.shell("env", f"MLFLOW_TRACKING_URI={address}", "eidolon", "prune", "--yes")
         assert (done.returncode, said in done.stderr) == (status, True), done.stderr
         assert "Traceback" not in done.stderr
     assert site.files() >= before
@@ -128,7 +127,7 @@ def test_pictures_that_were_asked_for_lately_stay(copy: Site) -> None:
         (store / f"{name}.png").write_bytes(b"a picture")
         then = time.time() - days * 24 * 3600
         os.utime(store / f"{name}.png", (then, then))
-    assert "imagined pictures" in copy.must(EIDOLON, "prune", "--yes")
+    assert "imagined pictures" in copy.does("prune", "--yes")
     assert not (store / "ab1.png").exists() and (store / "ab2.png").exists()
-    shared = copy.shell("env", f"EIDOLON_STORE={store.parent}", EIDOLON, "prune", "--days", "1")
+    shared = copy.shell("env", f"EIDOLON_STORE={store.parent}", "eidolon", "prune", "--days", "1")
     assert "EIDOLON_STORE is set" in shared.stdout and "imagined pictures " not in shared.stdout

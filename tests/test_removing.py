@@ -18,7 +18,6 @@ from components.errors import EidolonError
 from components.paths import COLLECTION, DATASET, QUARANTINE
 from components.pruning.garbage import below
 from tests.ingesting import KNOWN, NEW, tree
-from tests.sites import EIDOLON, VERSION
 
 if TYPE_CHECKING:
     from tests.sites import Site
@@ -110,28 +109,28 @@ def test_what_still_has_a_picture_is_told_and_in_the_end_nothing_has(copy: Site)
     assert refused.returncode == 2 and "--reason" in refused.stderr
     assert copy.eidolon("remove", "gallery/none/0000.png", "--reason", "x").returncode == 2
 
-    said = copy.must(EIDOLON, "remove", path, "--reason", "the owner asked", "--purge")
+    said = copy.does("remove", path, "--reason", "the owner asked", "--purge")
     assert "removed: 1 pictures" in said and "purged: 1 files in outbox/, 0 objects" in said
     for place in (
         "data/dataset, and what was made from it",
         "version 2 (previous): its bundle and pages in MLflow, and its Bento",
-        "version 3 (challenger, champion, deployed): its bundle",
+        "version 3 (best, challenger, champion, deployed): its bundle",
         "DVC's cache: 1 copies",
         "DVC's remote: 1 copies",
     ):
         assert place in said
     assert "version 1" not in said
 
-    copy.python(VERSION)
-    copy.must(EIDOLON, "promote", "4", "--reason", "without it")
-    said = copy.must(EIDOLON, "remove", digest, "--reason", "the owner asked", "--purge")
+    copy.register()
+    copy.does("promote", "4", "--reason", "without it")
+    said = copy.does("remove", digest, "--reason", "the owner asked", "--purge")
     assert "objects of DVC" in said and "DVC's" not in said.partition("still are in")[2]
-    copy.must(EIDOLON, "prune", "--keep", "1", "--yes")
+    copy.does("prune", "--keep", "1", "--yes")
     have = [file for file in below(copy.root) if data in file.read_bytes()]
     assert not have
 
-    copy.must(EIDOLON, "rollback")
-    restored = copy.must(EIDOLON, "data", "restore", "3", "--force")
+    copy.does("rollback")
+    restored = copy.does("data", "restore", "3", "--force")
     assert "were removed since then are left out" in restored
     assert digest not in (copy.root / DATASET / "manifest.csv").read_text()
     assert digest not in (collection / "manifest.csv").read_text()

@@ -4,10 +4,10 @@
     collection/pictures/        the unchanged files, named by their hashes; versioned by DVC
     collection/pictures.dvc     the version of pictures/; versioned by git
 
-The stage `dataset` merges the collection with the adapter's categories. Rows are only appended, and
-a rename replaces the manifest. So a process that is killed leaves either the old manifest or the
-new one. An outbox lists pictures that were not yet announced to Airflow; the DAG `ingest` empties
-it.
+The stage `dataset` merges the collection with the adapter's categories. Rows are appended, and only
+a removal takes some out. A rename replaces the manifest, so a process that is killed leaves either
+the old one or the new one. An outbox lists pictures that were not yet announced to Airflow; the DAG
+`ingest` empties it.
 """
 
 from __future__ import annotations

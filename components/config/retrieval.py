@@ -122,6 +122,11 @@ class Bundle(Section):
         le=2048,
         description="Pixels of the longer side of the pictures that are shown beside results.",
     )
+    pictures: Literal["bundled", "store"] = Field(
+        default="bundled",
+        description="Where those pictures are: in each version, which can then be served anywhere;"
+        " or once for all in the store of thumbnails, which the service then needs.",
+    )
     check_content: bool = Field(
         default=False,
         description="Whether a content classifier judges the pictures that are served, those that"

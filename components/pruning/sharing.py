@@ -39,7 +39,7 @@ class Equal:
 def copies(versions: Iterable[Registered]) -> Garbage:
     """The copies of equal files in the bundles of ``versions``, in MLflow and in BentoML's store,
     as far as these are folders on this machine."""
-    found = _equal(_bundles(versions))
+    found = equal(_bundles(versions))
 
     def remove() -> None:
         share(found)
@@ -50,7 +50,7 @@ def copies(versions: Iterable[Registered]) -> Garbage:
 
 def share_new() -> None:
     """Share what is equal in the bundles of all versions: after one was registered and built."""
-    share(_equal(_bundles(one for one in registry.versions() if PRUNED not in one.tags)))
+    share(equal(_bundles(one for one in registry.versions() if PRUNED not in one.tags)))
 
 
 def share(found: Iterable[Equal]) -> None:
@@ -80,7 +80,7 @@ def _bundles(versions: Iterable[Registered]) -> list[Path]:
     return [folder for folder in found if (folder / "bundle.json").is_file()]
 
 
-def _equal(folders: Iterable[Path]) -> list[Equal]:
+def equal(folders: Iterable[Path]) -> list[Equal]:
     """The files of these bundles that are equal, and are on one disk but not one file."""
     groups: defaultdict[tuple[str, int], dict[int, list[Path]]] = defaultdict(dict)
     for folder in folders:

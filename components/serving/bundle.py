@@ -13,7 +13,9 @@
                               pictures (paths in pictures.zip), seeds, addresses, agreements
     descriptions.csv          the same of the descriptions, for each category, and their texts, as
                               a JSON list
-    pictures.zip              thumbnails of gallery and imagined pictures, to show with results
+    pictures.zip              thumbnails of gallery and imagined pictures, to show with results; or
+    pictures.csv              with bundle.pictures `store`: path and key of each thumbnail in the
+                              store (:mod:`components.serving.thumbnails`)
     originals.zip             the gallery's own files, if bundle.originals asks for them
     confidence.json           when to say that nothing in the gallery fits
 
@@ -41,8 +43,6 @@ from components.features.queries import to_arrays
 from components.files import folder_aside, read_json, sha256, write_json
 from components.images.content import ContentClassifier
 from components.images.decoding import decode
-from components.images.encoding import encode
-from components.images.thumbnails import thumbnail
 from components.index import engines
 from components.index.build import build_index
 from components.index.engine import Asked
@@ -58,9 +58,10 @@ from components.paths import (
     FEATURES,
     VALIDATION,
 )
-from components.progress import track
+from components.progress import note, track
 from components.serving.integrity import FORMAT
 from components.serving.made_with import made_with
+from components.serving.thumbnails import Thumbnails, key
 from components.versioning.lock import dataset_hash
 
 
@@ -98,7 +99,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         tables.write(aside / "gallery.csv", _gallery(features))
         tables.write(aside / "categories.csv", _categories(features, drawn, CLASS))
         Confidence.load(CONFIDENCE / "confidence.json").save(aside / "confidence.json")
-        _pack(aside, features.gallery["path"], drawn["path"], params.bundle)
+        _pack(aside, list(features.gallery["path"]), drawn, params.bundle)
         info = {
             "format": FORMAT,
             "profile": params.profile,
@@ -122,20 +123,38 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     return info
 
 
-def _pack(
-    folder: Path, gallery: Iterable[str], imagined: Iterable[str], params: config.Bundle
-) -> None:
-    """Write pictures.zip into ``folder``, and originals.zip if it is asked for."""
-    side, paths = params.thumbnail_pixels, list(gallery)
-    with zipfile.ZipFile(folder / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
-        for path in paths:
-            _add(archive, path, DATASET / path, side)
-        for path in imagined:
-            _add(archive, f"imagined/{path}", ACCEPTED / path, side)
+def _pack(folder: Path, gallery: Sequence[str], drawn: pd.DataFrame, params: config.Bundle) -> None:
+    """Write pictures.zip, or else pictures.csv, into ``folder``, and originals.zip if it is asked
+    for. Only thumbnails that the store lacks are made."""
+    known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
+    hashes = dict(zip(known["path"], known["sha256"], strict=True))
+    files = [(path, DATASET / path, hashes[path]) for path in gallery]
+    imagined = zip(drawn["path"], drawn["sha256"], strict=True)
+    files += [(f"imagined/{path}", ACCEPTED / path, digest) for path, digest in imagined]
+    side, store = params.thumbnail_pixels, Thumbnails()
+    with store.writing():
+        made = (
+            (name, store.of(file, digest, side))
+            for name, file, digest in track(files, "thumbnails", "pictures")
+        )
+        if params.pictures == "bundled":
+            _zip(folder / "pictures.zip", made)
+        else:
+            named = [(name, key(digest, side)) for name, _, digest in files]
+            tables.write(folder / "pictures.csv", pd.DataFrame(named, columns=["path", "key"]))
+            for _ in made:
+                pass
+    note(f"bundle: {store.made:,} of {len(files):,} thumbnails made")
     if params.originals:
-        with zipfile.ZipFile(folder / "originals.zip", "w", zipfile.ZIP_STORED) as archive:
-            for path in paths:
-                archive.writestr(zipfile.ZipInfo(path), (DATASET / path).read_bytes())
+        originals = ((path, (DATASET / path).read_bytes()) for path in gallery)
+        _zip(folder / "originals.zip", originals)
+
+
+def _zip(file: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members:
+            # the date is fixed, so equal pictures give an equal archive
+            archive.writestr(zipfile.ZipInfo(name), data)
 
 
 def _decent(
@@ -204,10 +223,3 @@ def _categories(features: Features, drawn: pd.DataFrame, kind: Kind) -> pd.DataF
         for column, values in columns.items()
     }
     return features.categories.assign(**lists)
-
-
-def _add(archive: zipfile.ZipFile, name: str, path: Path, side: int) -> None:
-    image = thumbnail(path, side)
-    data = encode(image, "PNG" if max(image.size) <= 64 else "JPEG")
-    # the date is fixed, so equal pictures give an equal archive
-    archive.writestr(zipfile.ZipInfo(name), data)

@@ -19,6 +19,7 @@ from components.features.queries import Queries, from_arrays
 from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import checked
+from components.serving.thumbnails import Thumbnails
 
 GALLERY = ("path", "category", "source", "split", "dhash")
 CATEGORIES = ("category", "split", "pictures", "seeds", "addresses", "agreements")
@@ -47,11 +48,16 @@ class Bundle:
     descriptions: pd.DataFrame | None
 
     def picture(self, path: str) -> bytes:
-        """The bytes of the picture ``path`` in pictures.zip.
+        """The thumbnail of the picture ``path``, as the bytes of its file.
 
-        Raises :class:`KeyError` if there is no such picture.
+        Raises :class:`KeyError` if there is no such picture, or no longer in the store.
         """
-        return self._thumbnails.read(path)
+        if "pictures.zip" in self.info["files"]:
+            return self._thumbnails.read(path)
+        data = self._store.get(self._keys[path])
+        if data is None:
+            raise KeyError(path)
+        return data
 
     def original(self, path: str) -> bytes:
         """The bytes of the file that the picture ``path`` of the gallery was made from.
@@ -70,6 +76,15 @@ class Bundle:
         if not self.has_originals:
             raise KeyError("originals.zip")
         return zipfile.ZipFile(self.folder / "originals.zip")
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        named = tables.read(self.folder / "pictures.csv", ("path", "key"), REMEDY)
+        return dict(zip(named["path"], named["key"], strict=True))
+
+    @cached_property
+    def _store(self) -> Thumbnails:
+        return Thumbnails()
 
     @cached_property
     def _thumbnails(self) -> zipfile.ZipFile:

@@ -61,7 +61,10 @@ class NearDuplicates:
         return [Group(row, count) for row, count in zip(leaders, counts, strict=True)]
 
     def _copies(self, one: int, other: int) -> bool:
-        pair = np.array([self._sketch(one), self._sketch(other)], dtype=SKETCH)
+        try:
+            pair = np.array([self._sketch(one), self._sketch(other)], dtype=SKETCH)
+        except KeyError:  # one of them was removed from the store of thumbnails
+            return False
         second = np.array([1], dtype=np.intp)
         details: npt.NDArray[np.float32] = detail(pair)[1:]
         return bool(distances(pair[0], pair, second, details, self._limit)[0] <= 1)

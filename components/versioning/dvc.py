@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +57,14 @@ def fetch(hashes: Sequence[str], removed: Sequence[str] = ()) -> dict[str, str]:
     such files, each with the hash of the folder without them. Raises :class:`EidolonError` when the
     remote lacks another file, and :class:`TransientError` when the remote cannot be reached.
     """
-    missing = _fetched(hashes)
-    leaner: dict[str, str] = {}
-    if removed:
-        with suppress(EidolonError):  # the cache does not even hold the folder
-            found = {digest: str(objects("without", digest, *removed)) for digest in hashes}
-            leaner = {before: after for before, after in found.items() if before != after}
-    if missing and leaner:
-        missing = _fetched([leaner.get(digest, digest) for digest in hashes])
+    leaner = {h: str(objects("without", h, *removed)) for h in hashes} if removed else {}
+    missing = _fetched([leaner.get(digest, digest) for digest in hashes])
     if missing:
         raise EidolonError(
             f"DVC's cache and remote do not hold {' and '.join(hashes)} ({missing[0]}): run"
             " `dvc push` in the clone that registered it, or check `dvc remote list`"
         )
-    return leaner
+    return {before: after for before, after in leaner.items() if before != after}
 
 
 def _fetched(hashes: Sequence[str]) -> list[str]:

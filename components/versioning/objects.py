@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dvc.exceptions import DvcException
@@ -34,11 +35,11 @@ def main(verb: str, *arguments: str) -> Any:
     """
     try:
         with Repo() as repo:
-            if verb == "without":
-                return _without(repo, arguments[0], arguments[1:])
             stores = {"cache": repo.cache.local}
             if has_remote():
                 stores["remote"] = repo.cloud.get_remote_odb()
+            if verb == "without":
+                return _without(stores, arguments[0], arguments[1:])
             found = {name: _held(odb, arguments) for name, odb in stores.items()}
             if verb == "remove":
                 for name, odb in stores.items():
@@ -55,17 +56,23 @@ def _held(odb: Any, oids: Sequence[str]) -> list[str]:
     return [oid for oid in oids if odb.exists(oid)]
 
 
-def _without(repo: Any, folder: str, oids: Sequence[str]) -> str:
-    try:
-        whole = Tree.load(repo.cache.local, HashInfo("md5", folder))
-    except (FileNotFoundError, ObjectFormatError):
-        raise EidolonError(f"DVC's cache does not hold {folder}") from None
+def _without(stores: Mapping[str, Any], folder: str, oids: Sequence[str]) -> str:
+    """Describe ``folder`` without ``oids`` in the cache. Returns DVC's hash of that."""
+    for odb in stores.values():
+        with suppress(FileNotFoundError, ObjectFormatError):
+            whole = Tree.load(odb, HashInfo("md5", folder))
+            break
+    else:
+        raise EidolonError(
+            f"DVC's cache and remote do not hold {folder}: run `dvc push` in the clone that"
+            " registered it, or check `dvc remote list`"
+        )
     rest = Tree()
     for key, meta, info in whole:
         if info.value not in oids:
             rest.add(key, meta, info)
     rest.digest()
-    repo.cache.local.add(rest.path, rest.fs, rest.oid)
+    stores["cache"].add(rest.path, rest.fs, rest.oid)
     return str(rest.oid)
 
 
