@@ -39,7 +39,8 @@ class Encoding:
     read no larger than the encoders need them.
 
     A picture that cannot be decoded raises :class:`EidolonError`; with ``lenient`` it has no rows
-    and is not ``fine`` (N,). So does an empty list of files.
+    and is not ``fine`` (N,). So does an empty list of files. ``shelves`` has the place of each
+    encoder's rows in the store.
     """
 
     def __init__(
@@ -63,18 +64,18 @@ class Encoding:
         self._files, self._keys, self._what = files, np.array(keys), what
         self._encoders, self._lenient, self._max_pixels = encoders, lenient, max_pixels
         of = {"of": stores.PICTURES, "side": str(self._side or "full")}
-        self._shelves = [store.shelf(e.kind, e.address | of) for e in encoders]
+        self.shelves = [store.shelf(e.kind, e.address | of) for e in encoders]
         self.fine: Bools = np.ones(len(files), dtype=bool)
         self.encoded = 0
 
     def fill(self) -> Encoding:
         """Encode what the store lacks, and store it. Returns this."""
-        self._encode(np.stack([~shelf.has(self._keys) for shelf in self._shelves]))
+        self._encode(np.stack([~shelf.has(self._keys) for shelf in self.shelves]))
         return self
 
     def row(self, encoder: int) -> tuple[tuple[int, ...], npt.DTypeLike]:
         """The shape and type of a row of the encoder number ``encoder``."""
-        found = self._shelves[encoder].row()
+        found = self.shelves[encoder].row()
         if found is None:  # no picture could be decoded
             rows = self._encoders[encoder].images([Image.new("RGB", (32, 32))])
             found = rows.shape[1:], rows.dtype
@@ -90,14 +91,14 @@ class Encoding:
             shape, kind = self.row(encoder)
             out = np.zeros((len(self._files), *shape), kind)
         for _ in range(_TRIES):
-            absent = ~self._shelves[encoder].read(self._keys, out) & self.fine
+            absent = ~self.shelves[encoder].read(self._keys, out) & self.fine
             if not absent.any():
                 return out
             missing = np.zeros((len(self._encoders), len(absent)), dtype=bool)
             missing[encoder] = absent
             self._encode(missing)
         raise TransientError(
-            f"features vanish from {self._shelves[encoder].folder}: check its disk, then try again"
+            f"features vanish from {self.shelves[encoder].folder}: check its disk, then try again"
         )
 
     def _encode(self, missing: Bools) -> None:
@@ -109,7 +110,7 @@ class Encoding:
             return
         needed = [
             (encoder, shelf, lacks)
-            for encoder, shelf, lacks in zip(self._encoders, self._shelves, missing, strict=True)
+            for encoder, shelf, lacks in zip(self._encoders, self.shelves, missing, strict=True)
             if lacks.any()
         ]
         decoded: deque[int] = deque()
