@@ -94,7 +94,7 @@ STAGES: Mapping[str, Callable[[Path, Path, config.Params], None]] = {
 
 def main(
     galleries: Annotated[list[int], typer.Argument(help="pictures of the gallery, in this order")],
-    categories: Annotated[int, typer.Option()] = 1000,
+    categories: Annotated[int, typer.Option(help="of the pictures")] = 1000,
     training: Annotated[int, typer.Option(help="training pictures; 0 for as many")] = 0,
     dim: Annotated[int, typer.Option(help="numbers of a picture in each space")] = 64,
     stage: Annotated[list[str] | None, typer.Option(help="only these; `train` comes first")] = None,

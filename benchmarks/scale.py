@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -183,12 +182,8 @@ STAGES: Mapping[str, Callable[[], None]] = {
 def main(
     rows: Annotated[str, typer.Option(help="numbers of pictures, with commas")] = "2000,20000",
     categories: Annotated[int, typer.Option(help="of the pictures", min=30)] = 1000,
-    stage: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Print the seconds and the peak memory of each stage for each number of pictures."""
-    if stage is not None:
-        _alone(stage)
-        return
     if not (CONFIDENCE / "confidence.json").is_file():
         raise EidolonError("there is no confidence yet: run `make run`")
     counts = [int(count) for count in rows.split(",")]
@@ -223,9 +218,10 @@ def _all(rows: int, categories: int) -> dict[str, dict[str, Any]]:
 
 
 def _measured(stage: str, root: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.scale", "--stage", stage]
+    code = f"import sys; sys.path.insert(0, {str(root)!r})"
+    code += f"; from benchmarks.scale import alone; alone({stage!r})"
     done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=_environment(root)
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
     )
     *said, figures = done.stdout.splitlines()
     read: dict[str, Any] = json.loads(figures)
@@ -233,11 +229,7 @@ def _measured(stage: str, root: Path) -> dict[str, Any]:
     return read
 
 
-def _environment(root: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(root)}
-
-
-def _alone(stage: str) -> None:
+def alone(stage: str) -> None:
     """Run a stage in this process, and print its figures as JSON on the last line."""
     began, used = time.perf_counter(), time.process_time()
     with watched() as anonymous:
