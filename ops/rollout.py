@@ -52,10 +52,12 @@ def gate(version: str, log: Log) -> dict[str, Any]:
 
     The result says which ``champion`` it was judged against.
     """
-    from components.lifecycle import registry
+    from components.lifecycle import promotion, registry
 
     champion = registry.version_of(registry.CHAMPION)
     if champion == version:
+        live = release.deployed()
+        promotion.note_found(version, str(live["version"]) if live else None)
         reason = f"unchanged: version {version} is the champion"
         log(reason)
         return {"version": version, "champion": version, "reason": reason}

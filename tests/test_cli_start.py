@@ -81,9 +81,10 @@ def test_what_every_task_imports_is_light(module: str) -> None:
 def test_a_champion_that_is_unchanged_is_judged_without_torch() -> None:
     code = (
         "import sys\n"
-        "from components.lifecycle import registry\n"
+        "from components.lifecycle import promotion, registry\n"
         "from ops import rollout\n"
         "registry.version_of = lambda alias: '7'\n"
+        "promotion.note_found = lambda version, before: None\n"
         "assert rollout.gate('7', print)['champion'] == '7'"
     )
     assert loaded(code, folder=ROOT) == "mlflow"
