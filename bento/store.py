@@ -39,6 +39,7 @@ SERVED_WITH = (  # what the service imports; a Bento's image gets the versions i
     "bentoml",
     "diffusers",
     "filelock",
+    "numkong",
     "numpy",
     "opentelemetry-api",
     "pandas",

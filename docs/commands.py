@@ -56,6 +56,7 @@ PROGRAMS = (
     Program("python -m benchmarks.cost", "benchmarks.cost"),
     Program("python -m benchmarks.drift", "benchmarks.drift"),
     Program("python -m benchmarks.duplicates", "benchmarks.duplicates"),
+    Program("python -m benchmarks.embedding", "benchmarks.embedding"),
     Program("python -m benchmarks.exclude", "benchmarks.exclude"),
     Program("python -m benchmarks.gate", "benchmarks.gate"),
     Program("python -m benchmarks.ingesting", "benchmarks.ingesting"),

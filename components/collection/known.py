@@ -19,7 +19,14 @@ from PIL import Image, ImageOps
 
 from components.cache import Cache, code_version
 from components.images import decoding, hashing, near_duplicates
-from components.images.hashing import ImageHashes, MaskedHash, masked_hashes, views, without_bars
+from components.images.hashing import (
+    ImageHashes,
+    MaskedHash,
+    codes_of,
+    masked_hashes,
+    views,
+    without_bars,
+)
 from components.images.looks import LIBRARIES
 from components.images.near_duplicates import (
     FAR,
@@ -79,7 +86,7 @@ class KnownPictures:
 
     def add_all(self, paths: Sequence[str], pixels: Sequence[str], dhashes: Sequence[str]) -> None:
         """Add many pictures, with the texts of their :class:`ImageHashes`."""
-        codes = [ImageHashes(*both).dhashes for both in zip(pixels, dhashes, strict=True)]
+        codes = [codes_of(dhash) for dhash in dhashes]
         before = len(self._pictures)
         for i, one in enumerate(pixels, before):
             self._by_pixels.setdefault(one, i)

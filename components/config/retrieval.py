@@ -43,9 +43,8 @@ class Index(Section):
     )
     engine: Literal["auto"] | Engine = Field(
         default="auto",
-        description="How a bundle is searched. exact: every score in float32. quantised: in 8 bits,"
-        " then exactly for every picture that may be among the best; the same answers."
-        " approximate: the same in the nearest parts of the gallery only. auto: by its size.",
+        description="How a bundle is searched (docs/architecture.md, Measured is served); auto: by"
+        " the number of its pictures.",
     )
     quantise_from: Count = Field(
         default=50_000,
@@ -58,7 +57,7 @@ class Index(Section):
     recall: PositiveShare = Field(
         default=0.99,
         description="The share of the 20 best pictures that the approximate engine must find for"
-        " the known categories; it reads as many parts as that takes.",
+        " the known categories; it reads as many groups as that takes.",
     )
 
     def engine_for(self, pictures: int) -> Engine:

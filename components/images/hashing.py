@@ -29,7 +29,12 @@ class ImageHashes:
     @property
     def dhashes(self) -> list[int]:
         """The difference hash of each of :func:`views`."""
-        return [int(self.dhash[i : i + 16], 16) for i in range(0, len(self.dhash), 16)]
+        return codes_of(self.dhash)
+
+
+def codes_of(dhash: str) -> list[int]:
+    """The difference hashes in the text of :attr:`ImageHashes.dhash`."""
+    return [int(dhash[i : i + 16], 16) for i in range(0, len(dhash), 16)]
 
 
 @dataclass(frozen=True)

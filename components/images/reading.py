@@ -38,9 +38,14 @@ def read(
     files: Sequence[Path], side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Reading]:
     """Yield what is in each of ``files``, in their order. ``side`` and ``max_pixels`` are those of
-    :func:`components.images.decoding.decode`. The hash of a file that cannot be read is empty."""
+    :func:`components.images.decoding.decode`. The hash of a file that cannot be read is empty.
+
+    There is a thread for each CPU but one, and at least one. Beside what they decode, two groups
+    more than there are threads wait in memory: of one picture in full, or of a few small ones.
+    """
     threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) - 1))
-    groups = [files[i : i + _TOGETHER] for i in range(0, len(files), _TOGETHER)]
+    together = 1 if side is None else _TOGETHER
+    groups = [files[i : i + together] for i in range(0, len(files), together)]
     waiting: deque[Future[list[Reading]]] = deque()
     # decoding changes how warnings are shown, which threads share: afterwards that is as before
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
