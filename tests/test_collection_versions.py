@@ -144,6 +144,7 @@ def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Pa
     assert sorted(p.name for p in COLLECTION.iterdir()) == [
         ".gitignore",
         "manifest.csv",
+        "removed.csv",
         "source.json",
     ]
     with pytest.raises(EidolonError, match="has no version '9'"):

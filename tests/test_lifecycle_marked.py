@@ -71,16 +71,11 @@ def test_marks_that_cannot_be_compared_say_why_and_stop_nothing(made: World) -> 
 def test_a_marked_text_that_is_no_category_is_embedded_by_each_versions_encoder(
     made: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Clip:
+    def describe(_: object, texts: Sequence[str], __: Sequence[str]) -> Array:
         """Knows what `picture of` a category is."""
+        return made.features.text[[int(text.split()[-1]) for text in texts]]
 
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def describe(self, texts: Sequence[str], _: Sequence[str]) -> Array:
-            return made.features.text[[int(text.split()[-1]) for text in texts]]
-
-    monkeypatch.setattr(contenders, "ClipEncoder", Clip)
+    monkeypatch.setattr(contenders, "describe", describe)
     contending.marked(made, marks(12, "picture of "))
     made.judge(version(made, 2), version(made, 1, WORSE))
     found = made.told()["marked"]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import yaml
 
 from components import config
 from components.errors import EidolonError
+from components.paths import HOME
 from components.versioning import dvc, up_to_date
 from ops import release, rollout, run, steps, swap
+from ops.environment import environment
 from ops.record import Event
 from tests.clones import Clone
 
@@ -31,6 +34,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     for module in ("ops.stage", "ops.processes"):
         monkeypatch.setattr(f"{module}.ROOT", root)
+    of_clone = partial(environment, home=root / HOME)  # or else keys are made in this checkout
+    monkeypatch.setattr("ops.processes.environment", of_clone)
     monkeypatch.setattr(steps, "PUSHED", root / ".eidolon" / "pushed")
     dvc.run("repro", "plan")
     return root
@@ -166,8 +171,9 @@ def test_no_stage_after_a_changed_one_is_up_to_date() -> None:
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What is deployed, and what the endpoint serves: version 7."""
+    monkeypatch.setattr(run, "LOG", tmp_path / "run.log")
     deployed = {"bento": "eidolon:v7-abc", "version": 7, "served": True}
     monkeypatch.setattr(release, "deployed", lambda: deployed)
     monkeypatch.setattr(release, "build", lambda *_: {"tag": deployed.get("now", "eidolon:v7-abc")})

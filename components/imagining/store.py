@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,13 +35,14 @@ class Store:
 
     def get(self, address: str) -> bytes | None:
         """The PNG of ``address``, or None if it is absent or damaged. Notes that it was asked for,
-        as its time of change: `eidolon prune` removes what nothing has asked for in a while."""
+        as its time of access: `eidolon prune` removes what nothing has asked for in a while."""
         try:
             data = self.path(address).read_bytes()
         except FileNotFoundError:
             return None
-        with suppress(OSError):  # it may belong to another user
-            os.utime(self.path(address))
+        with suppress(OSError):  # it may belong to another user, or be gone
+            written = self.path(address).stat().st_mtime_ns
+            os.utime(self.path(address), ns=(time.time_ns(), written))
         return data if _is_sound(data, address) else None
 
     def put(self, recipe: str, image: Image.Image) -> None:

@@ -39,12 +39,12 @@ def unused(kept: Iterable[Registered], days: float) -> Garbage | None:
     files = [
         file
         for file in sorted(store.root.glob("??/*.png"))
-        if file.stem not in needed and file.stat().st_mtime < oldest
+        if file.stem not in needed and file.stat().st_atime < oldest
     ]
 
     def remove() -> None:
         for file in files:
-            if file.stat().st_mtime < oldest:  # it may have been asked for meanwhile
+            if file.stat().st_atime < oldest:  # it may have been asked for meanwhile
                 file.unlink()
 
     return Garbage("imagined pictures", len(files), size(files), remove)
