@@ -19,7 +19,7 @@ from rich.table import Table
 from components.errors import EidolonError
 from components.files import remove_leftovers
 from components.lifecycle import registry
-from components.pruning import cache, pictures, sharing, thumbnails, versions
+from components.pruning import cache, features, pictures, sharing, thumbnails, versions
 from components.pruning.garbage import Garbage
 from ops import canary, release, swap
 from ops.environment import DOWNLOADS
@@ -96,6 +96,10 @@ def look(keep: int, days: float, log: Log) -> tuple[list[str], list[Garbage]]:
         log("EIDOLON_THUMBNAILS is set, so thumbnails are left: other clones may share them")
     else:
         garbage.append(small)
+    if (embedded := features.unused(found.kept)) is None:
+        log("EIDOLON_FEATURES is set, so features are left: other clones may share them")
+    else:
+        garbage.append(embedded)
     return [one.version for one in found.kept], [one for one in garbage if one.count]
 
 

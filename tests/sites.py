@@ -89,7 +89,7 @@ def site(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def copy(site: Site, tmp_path: Path) -> Site:
     """A copy that a test may change. The registry's addresses are those of the copy."""
     root = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site.root), str(root)], check=True)
+    subprocess.run(["cp", "-a", str(site.root), str(root)], check=True)  # keeps links
     code = (
         "import sqlite3; c = sqlite3.connect('.eidolon/mlflow.db')\n"
         "for t, f in (('runs', 'artifact_uri'), ('experiments', 'artifact_location'),"

@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.sites"]
 pytestmark = pytest.mark.slow
 
+FEATURES = """
+import numpy as np
+from components import config, manifest
+from components.features.store import FeatureStore, keys
+from components.paths import DATASET
+from components.serving.made_with import made_with
+rows = manifest.read(DATASET, ("path", "sha256"), "")
+here = keys([rows["sha256"][0], "0" * 63 + "1"])
+for encoder in (made_with(config.load())["vision"], "another"):
+    shelf = FeatureStore().shelf("test", {"of": "pictures", "encoder": encoder})
+    shelf.add(here, np.ones((2, 4), np.float32))
+    shelf.flush()
+"""
+
 
 def check_works(site: Site) -> None:
     """The kept versions are whole: going back builds, checks, and serves; restoring needs no
@@ -132,3 +146,18 @@ def test_pictures_that_were_asked_for_lately_stay(copy: Site) -> None:
     shared = copy.shell("env", f"EIDOLON_STORE={store.parent}", "eidolon", "prune", "--days", "1")
     assert "EIDOLON_STORE is set" in shared.stdout
     assert not [line for line in shared.stdout.splitlines() if line.startswith("  imagined")]
+
+
+def test_features_of_other_encoders_and_pictures_go(copy: Site) -> None:
+    copy.python(FEATURES)
+    assert "features of pictures and texts" in copy.does("prune")
+    copy.does("prune", "--yes")
+    left = copy.python(
+        "from components.features.store import FeatureStore, keys\n"
+        "from components import manifest\nfrom components.paths import DATASET\n"
+        "rows = manifest.read(DATASET, ('path', 'sha256'), '')\n"
+        "here = keys([rows['sha256'][0], '0' * 63 + '1'])\n"
+        "print([(a['encoder'] == 'another', s.has(here).tolist())"
+        " for a, s in FeatureStore().shelves()])"
+    )
+    assert left.strip() == "[(False, [True, False])]"
