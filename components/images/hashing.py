@@ -86,14 +86,6 @@ def thumbnail(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
 
-def colour_distances(
-    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """(N, M): the root-mean-square differences of thumbnails (N, 192) and (M, 192)."""
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
-    return np.sqrt(np.maximum(squares, 0) / np.float32(one.shape[1])).astype(np.float32)
-
-
 def _rises(image: Image.Image) -> npt.NDArray[np.int16]:
     """(8, 8): the rise of brightness from each cell to its right neighbour, in levels of 255."""
     grid = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
