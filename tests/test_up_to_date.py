@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,20 @@ from tests.clones import Clone
 PASSED = {"version": "7", "champion": "7", "reason": "unchanged"}
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with the toy's models whose first two stages have run. Tests must not change it."""
+    root = Clone(tmp_path_factory.mktemp("prepared") / "clone").root
+    with chdir(root):
+        dvc.run("repro", "plan")
+    return root
+
+
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone with the toy's models whose first two stages have run, as the working directory."""
-    root = Clone(tmp_path / "clone").root
+def clone(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the working directory."""
+    root = tmp_path / "clone"
+    shutil.copytree(prepared, root, symlinks=True)
     monkeypatch.chdir(root)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     for module in ("ops.stage", "ops.processes"):
@@ -37,7 +48,6 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     of_clone = partial(environment, home=root / HOME)  # or else keys are made in this checkout
     monkeypatch.setattr("ops.processes.environment", of_clone)
     monkeypatch.setattr(steps, "PUSHED", root / ".eidolon" / "pushed")
-    dvc.run("repro", "plan")
     return root
 
 
