@@ -43,7 +43,7 @@ ONCE = "reading float32 once"
 K, TOGETHER, CHANGED = 20, 32, 1000
 WEIGHT = 0.3  # λ
 JUDGED = 96  # queries that the recall is measured on
-FLAT_UP_TO = 300_000  # rows: FAISS flat and fp16 need that many floats in memory once more
+PEERS_UP_TO = 300_000  # rows: FAISS keeps its own copy of them in memory
 _REST = 0.05  # seconds; the threads of BLAS and OpenMP go on spinning for a while
 _BLOCK = 20_000  # rows that FAISS takes at once
 
@@ -75,9 +75,10 @@ def measured(count: int, folder: Path) -> Table:
     grouped = _built(
         table, "approximate", lambda: Approximate.grouped(quantised, 0.99, samples, 0), folder
     )
-    faiss = dict(_peers(clip, vision)) if find_spec("faiss") else {}
-    if not faiss:
-        note("FAISS is not installed: its rows are left out")
+    with_peers = bool(find_spec("faiss")) and count <= PEERS_UP_TO
+    faiss = dict(_peers(clip, vision)) if with_peers else {}
+    if not with_peers:
+        note(f"FAISS is left out: it is not installed, or has over {PEERS_UP_TO:,} rows to copy")
     for queries in (1, TOGETHER):
         some = asked.part(slice(0, queries))
         ours = {"numpy, float32": exact, "quantised": quantised, "approximate": grouped}
@@ -122,11 +123,12 @@ def _peers(clip: Array, vision: Array) -> list[tuple[str, Any]]:
     """FAISS's flat indices over both spaces together, which need one λ for good."""
     faiss = import_module("faiss")
     dim, product = CLIP + VISION, faiss.METRIC_INNER_PRODUCT
-    found = {"FAISS SQ8": faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, product)}
-    if len(clip) <= FLAT_UP_TO:
-        found["FAISS flat"] = faiss.IndexFlatIP(dim)
-        half = faiss.ScalarQuantizer.QT_fp16
-        found["FAISS fp16"] = faiss.IndexScalarQuantizer(dim, half, product)
+    kinds = {"SQ8": faiss.ScalarQuantizer.QT_8bit, "fp16": faiss.ScalarQuantizer.QT_fp16}
+    found = {
+        f"FAISS {name}": faiss.IndexScalarQuantizer(dim, kind, product)
+        for name, kind in kinds.items()
+    }
+    found["FAISS flat"] = faiss.IndexFlatIP(dim)
     for name, index in found.items():
         note(f"build {name}")
         for first in range(0, len(clip), _BLOCK):

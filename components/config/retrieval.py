@@ -50,9 +50,9 @@ class Index(Section):
         default=50_000,
         description="Pictures from which auto is quantised.",
     )
-    approximate_from: Count = Field(
-        default=2_000_000,
-        description="Pictures from which auto is approximate.",
+    approximate_from: Count | None = Field(
+        default=None,
+        description="Pictures from which auto is approximate; null: never.",
     )
     recall: PositiveShare = Field(
         default=0.99,
@@ -64,7 +64,7 @@ class Index(Section):
         """The engine for a gallery of so many pictures."""
         if self.engine != "auto":
             return self.engine
-        if pictures >= self.approximate_from:
+        if self.approximate_from is not None and pictures >= self.approximate_from:
             return "approximate"
         return "quantised" if pictures >= self.quantise_from else "exact"
 
