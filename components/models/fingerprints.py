@@ -9,14 +9,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import time
-from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from components.errors import EidolonError
-from components.files import sha256, write_json
+from components.file_hashes import FileHashes
+from components.files import sha256
 from components.paths import HOME
 
 _PINNED_BY = {".json", ".model", ".safetensors", ".txt"}  # .model: a SentencePiece vocabulary
@@ -37,26 +36,15 @@ def fingerprint(model: str, revision: str | None) -> str:
 
 def _sha256(file: Path) -> str:
     """The SHA-256 of a file. That of a large file is remembered until the file is changed."""
-    found = file.stat()
-    if found.st_size < _LARGE or not HOME.is_dir():
+    if file.stat().st_size < _LARGE or not HOME.is_dir():
         return sha256(file)
-    # ctime too: a copy may keep the time of its content, but no program can set this one
-    state = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-    name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()
-    memory = HOME / "hashes" / f"{name[:16]}.json"
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        known = json.loads(memory.read_text())
-        if known["state"] == state:
-            return str(known["sha256"])
-    digest = sha256(file)
-    if time.time_ns() - found.st_ctime_ns > _SETTLED:
-        with suppress(OSError):
-            write_json(memory, {"file": str(file), "state": state, "sha256": digest})
+    hashes = FileHashes()
+    digest = hashes.sha256(file)
+    hashes.save()
     return digest
 
 
 _LARGE = 64 << 20  # bytes; a smaller file is hashed faster than it is worth to remember
-_SETTLED = 2 * 10**9  # nanoseconds after which another change has another time
 
 
 def pinned_name(model: str, revision: str | None) -> str:
