@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +32,9 @@ def made(out: Path, pictures: str = "bundled") -> Bundle:
 
 
 def test_only_new_thumbnails_are_made(toy_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(STORE)  # other tests of the shared toy may have left more
     first = made(Path("first"))
-    capsys.readouterr()
+    assert "bundle: 56 of 56 thumbnails made" in capsys.readouterr().err
     second = made(Path("second"))
     assert "bundle: 0 of 56 thumbnails made" in capsys.readouterr().err
     archives = [(one.folder / "pictures.zip").read_bytes() for one in (first, second)]
