@@ -124,6 +124,35 @@ def write_bytes(data: bytes, target: Path, scratch_folder: Path) -> None:
     aside.replace(target)
 
 
+class ManyFiles:
+    """Writes files below ``root``, each in one step, without flushing it to the disk.
+
+    Within :meth:`writing`, they share one folder for what is written aside.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._scratch: Path | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write within this block, which first removes what killed writers left behind."""
+        with scratch(self._root) as place:
+            self._scratch = place
+            try:
+                yield
+            finally:
+                self._scratch = None
+
+    def write(self, target: Path, data: bytes) -> None:
+        """Write ``data`` to ``target``."""
+        if self._scratch is None:
+            with self.writing():
+                self.write(target, data)
+        else:
+            write_bytes(data, target, self._scratch)
+
+
 def copy_contents(source: Path, target: Path) -> None:
     """Copy the content of a file, in the kernel where that can.
 

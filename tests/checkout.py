@@ -6,10 +6,7 @@ import marshal
 import subprocess
 from pathlib import Path
 
-_CACHES = (
-    *("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".egg-info"),
-    *(".eidolon/features/", ".eidolon/pictures.sqlite"),  # by content, and may be deleted any time
-)
+_CACHES = ("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".egg-info")
 
 
 def state(root: Path) -> set[str]:

@@ -182,7 +182,7 @@ def test_pages_of_text_are_not_copies(tmp_path: Path) -> None:
     apart = thumbnails[:, None] - thumbnails
     alike = np.sqrt((apart**2).mean(axis=2)) < params.copy_colour_distance
     assert alike.sum() > 2 * len(table)  # by colours at 8x8 pixels alone, most would be copies
-    looked = measure(tmp_path, table, params)
+    looked = measure(tmp_path, table, params, tmp_path / "known.sqlite")
     same = looked[["copy", "leak", "label"]].min(axis=1) < params.copy_colour_distance
     assert looked["path"][same].tolist() == [rows[0][0], rows[1][0]]
     assert looked["label_of"][:2].tolist() == [rows[1][0], rows[0][0]]

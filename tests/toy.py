@@ -16,7 +16,7 @@ import yaml
 
 from components.collection import catalog
 from components.datasets.emblems import Emblem, draw
-from components.paths import DATASET
+from components.paths import DATASET, KNOWN
 
 NAMES = (
     "red plain star",
@@ -127,7 +127,7 @@ def save_dataset(root: Path) -> None:
     save_pictures(root / "pictures")
     values = params(root / "models", root / "pictures")
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    dataset(config.load(root / "params.yaml").dataset, root / DATASET)
+    dataset(config.load(root / "params.yaml").dataset, root / DATASET, root / KNOWN)
 
 
 def save_params(root: Path, values: dict[str, Any]) -> None:

@@ -7,12 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from components.files import scratch, write_bytes
+from components.files import ManyFiles
 from components.images.encoding import encode
 from components.imagining.recipes import RECIPE, address_of, recipe_in
 
@@ -27,7 +27,7 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("EIDOLON_STORE") or ".eidolon/imagined")
-        self._scratch: Path | None = None
+        self._files = ManyFiles(self.root)
 
     def path(self, address: str) -> Path:
         """The path of the picture of ``address``, whether it exists or not."""
@@ -80,22 +80,13 @@ class Store:
                     fcntl.lockf(claims, fcntl.LOCK_EX, 1, place)
             yield
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """Write within this block, which first removes what killed writers left behind."""
-        with scratch(self.root) as place:
-            self._scratch = place
-            try:
-                yield
-            finally:
-                self._scratch = None
+        return self._files.writing()
 
     def _write(self, address: str, data: bytes) -> None:
-        if self._scratch is None:
-            with self.writing():
-                self._write(address, data)
-        else:  # not flushed to the disk: a picture that a power cut damages is drawn again
-            write_bytes(data, self.path(address), self._scratch)
+        # not flushed to the disk: a picture that a power cut damages is drawn again
+        self._files.write(self.path(address), data)
 
 
 def _is_sound(data: bytes, wanted: str) -> bool:

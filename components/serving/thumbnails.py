@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from components.files import scratch, write_bytes
+from components.files import ManyFiles
 from components.images.encoding import encode
 from components.images.thumbnails import thumbnail
 from components.paths import HOME
@@ -36,7 +36,7 @@ class Thumbnails:
         home = Path(os.environ.get("EIDOLON_HOME") or HOME)
         self.root = root or Path(os.environ.get(VARIABLE) or home / "thumbnails")
         self.made = 0
-        self._scratch: Path | None = None
+        self._files = ManyFiles(self.root)
 
     def get(self, name: str) -> bytes | None:
         """The PNG or JPEG with this key, or ``None`` if it is absent or damaged."""
@@ -48,31 +48,22 @@ class Thumbnails:
         return data[_DIGEST:] if whole else None
 
     def of(self, file: Path, sha256: str, side: int) -> bytes:
-        """The thumbnail of ``file``, whose hash is ``sha256``: it is made unless it is there. The
-        caller is :meth:`writing`.
+        """The thumbnail of ``file``, whose hash is ``sha256``: it is made unless it is there.
 
         Raises :class:`EidolonError` when it cannot be decoded.
         """
-        assert self._scratch is not None
         name = key(sha256, side)
         data = self.get(name)
         if data is None:
             image = thumbnail(file, side)
             data = encode(image, "PNG" if max(image.size) <= 64 else "JPEG")
-            whole = hashlib.sha256(data).digest() + data
-            write_bytes(whole, self._path(name), self._scratch)
+            self._files.write(self._path(name), hashlib.sha256(data).digest() + data)
             self.made += 1
         return data
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """Make thumbnails within this block. Removes what killed processes left behind."""
-        with scratch(self.root) as place:
-            self._scratch = place
-            try:
-                yield
-            finally:
-                self._scratch = None
+        return self._files.writing()
 
     def beside(self, needed: Collection[str]) -> list[Path]:
         """The files of all thumbnails but those with the keys ``needed``."""
