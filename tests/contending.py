@@ -75,8 +75,9 @@ class World:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> World:
-    """A planted world."""
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A planted world, with a store of features of its own."""
+    monkeypatch.setenv("EIDOLON_FEATURES", str(tmp_path / "store"))
     return world(tmp_path)
 
 
