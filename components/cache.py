@@ -7,13 +7,10 @@ code is ever used.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -112,12 +109,3 @@ class Cache:
         kept.execute(f"create table [{self._table}] (key primary key, value blob)")
         made_by = [self._table, self._made_by]
         kept.execute("insert or replace into tables values (?, ?)", made_by)
-
-
-def code_version(*modules: ModuleType, libraries: tuple[str, ...] = ()) -> str:
-    """A hash of the source of ``modules`` and of the installed versions of ``libraries``."""
-    digest = hashlib.sha256()
-    for module in modules:
-        digest.update(Path(str(module.__file__)).read_bytes())
-    digest.update(" ".join(version(name) for name in libraries).encode())
-    return digest.hexdigest()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from components import cache, file_hashes
-from components.cache import Cache, code_version
+from components import file_hashes
+from components.cache import Cache
+from components.code_versions import code, libraries
 from components.file_hashes import FileHashes
 from components.files import copy_contents
+from components.images.looks import made_by
 
 
 def test_values_are_kept_by_key_and_by_the_code_that_made_them(tmp_path: Path) -> None:
@@ -68,8 +70,9 @@ def test_damage_in_the_middle_of_a_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_version_of_code_follows_its_source_and_its_libraries() -> None:
-    assert code_version(cache) == code_version(cache) != code_version(file_hashes)
-    assert code_version(cache) != code_version(cache, libraries=("numpy",))
+    assert code("components.cache") == code("components.cache") != code("components.file_hashes")
+    assert made_by("hashing") == made_by("hashing") != made_by("decoding")
+    assert libraries("numpy") in made_by("hashing")
 
 
 def test_a_file_is_read_again_only_after_a_change(

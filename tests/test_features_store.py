@@ -162,7 +162,7 @@ def test_another_preparation_is_not_mixed_up(
 
 
 def test_what_only_words_change_in_the_code_is_the_same(tmp_path: Path) -> None:
-    from components.models.fingerprints import code
+    from components.code_versions import code
 
     folder = tmp_path / "some"
     folder.mkdir()
@@ -173,7 +173,7 @@ def test_what_only_words_change_in_the_code_is_the_same(tmp_path: Path) -> None:
         return subprocess.run(
             [
                 *(sys.executable, "-c"),
-                "from components.models.fingerprints import code; print(code('some.thing'))",
+                "from components.code_versions import code; print(code('some.thing'))",
             ],
             env=os.environ | {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"},
             capture_output=True,

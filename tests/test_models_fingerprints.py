@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from components import file_hashes
+from components.code_versions import libraries
 from components.models import fingerprints
-from components.models.fingerprints import arithmetic, fingerprint, libraries, number_type
+from components.models.fingerprints import arithmetic, fingerprint, number_type
 from components.paths import HOME, KNOWN
 
 

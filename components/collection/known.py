@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from components.cache import Cache, code_version
-from components.images import decoding, hashing, near_duplicates
+from components.cache import Cache
+from components.images import decoding
 from components.images.hashing import (
     ImageHashes,
     MaskedHash,
@@ -27,7 +27,7 @@ from components.images.hashing import (
     views,
     without_bars,
 )
-from components.images.looks import LIBRARIES
+from components.images.looks import made_by
 from components.images.near_duplicates import (
     FAR,
     SKETCH,
@@ -187,8 +187,7 @@ def forget(pixels: Iterable[str], file: Path = KNOWN) -> None:
 
 
 def _kept(file: Path) -> Cache:
-    made_by = code_version(decoding, hashing, near_duplicates, libraries=LIBRARIES)
-    return Cache(file, "sketches", made_by)
+    return Cache(file, "sketches", made_by("decoding", "hashing", "near_duplicates"))
 
 
 def _sketches(image: Image.Image) -> Sketches:

@@ -164,10 +164,12 @@ class _Pictures:
         if isinstance(picture, Drawing):
             file, data = stem.with_suffix(".png"), self._png(picture)
             file.write_bytes(data)
-            digest, seen = hashlib.sha256(data).hexdigest(), self.looks.of_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            seen = self.looks.known(digest, data)
         else:
             file = stem.with_suffix(picture.suffix.lower())
-            digest, seen = self.looks.sha256(picture), self.looks.of(picture)
+            digest = self.looks.sha256(picture)
+            seen = self.looks.known(digest, picture)
             copy_contents(picture, file)
             if self.looks.sha256(picture) != digest:
                 raise EidolonError(f"{picture} changed while it was copied: run the stage again")

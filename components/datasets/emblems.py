@@ -14,7 +14,6 @@ import colorsys
 import hashlib
 import itertools
 import math
-import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -22,7 +21,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.cache import code_version
+from components.code_versions import code, libraries
 from components.datasets import outlines
 from components.datasets.adapter import Category, Drawing, Split
 
@@ -102,7 +101,7 @@ def categories(seed: int, gallery: int, training: int) -> list[Category]:
     Unseen emblems have no training photos.
     """
 
-    made_by = code_version(sys.modules[__name__], outlines, libraries=("numpy", "pillow"))
+    made_by = f"{code(__name__, outlines.__name__)}, {libraries('numpy', 'pillow')}"
 
     def photos(emblem: Emblem, subset: str, count: int) -> list[Drawing]:
         return [

@@ -7,7 +7,6 @@ be deleted at any time.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.cache import Cache, code_version
+from components.cache import Cache
+from components.code_versions import code, libraries
 from components.errors import EidolonError
 from components.file_hashes import FileHashes
 from components.images import decoding, hashing
 from components.images.hashing import ImageHashes, image_hashes, thumbnail
 from components.paths import KNOWN
-
-LIBRARIES = ("numpy", "pi-heif", "pillow")
-"""The libraries that what is seen of a picture depends on."""
 
 _SIZE = "<II"
 _START, _CELLS = 8, 3 * hashing.SIDE**2  # bytes before the thumbnail, and of it
@@ -61,6 +58,12 @@ class Look:
         return cls(hashes, width, height, np.frombuffer(data, np.uint8, _CELLS, _START))
 
 
+def made_by(*modules: str) -> str:
+    """What makes something of a picture: these modules of this room, and the libraries."""
+    names = (f"{__package__}.{module}" for module in modules)
+    return f"{code(*names)}, {libraries('numpy', 'pi-heif', 'pillow')}"
+
+
 def look(image: Image.Image) -> Look:
     """The look of a decoded picture."""
     small = np.rint(thumbnail(image) * 255).astype(np.uint8)
@@ -74,8 +77,8 @@ class Looks:
     """
 
     def __init__(self, file: Path = KNOWN) -> None:
-        made_by = code_version(decoding, hashing, libraries=LIBRARIES)
-        self._hashes, self._kept = FileHashes(file), Cache(file, "looks", made_by)
+        self._hashes = FileHashes(file)
+        self._kept = Cache(file, "looks", made_by("decoding", "hashing"))
         self.new: set[str] = set()
 
     def sha256(self, path: Path) -> str:
@@ -91,15 +94,17 @@ class Looks:
 
         Raises :class:`EidolonError` when it cannot be read or decoded.
         """
-        digest = self.sha256(path)
-        kept = self._kept.get(digest)
-        return self._decoded(digest, path) if kept is None else Look.unpacked(kept)
+        return self.known(self.sha256(path), path)
 
-    def of_bytes(self, data: bytes) -> Look:
-        """The look of the picture whose file has the content ``data``."""
-        digest = hashlib.sha256(data).hexdigest()
+    def known(self, digest: str, source: Path | bytes) -> Look:
+        """The look of the picture with the SHA-256 ``digest``, which ``source`` is or names, and
+        which is decoded if it was not before. Raises as :meth:`of`."""
         kept = self._kept.get(digest)
-        return self._decoded(digest, data) if kept is None else Look.unpacked(kept)
+        if kept is not None:
+            return Look.unpacked(kept)
+        seen = look(decoding.decode(source))
+        self.put(digest, seen)
+        return seen
 
     def put(self, digest: str, seen: Look) -> None:
         """Keep the look of the picture whose file has the SHA-256 ``digest``, as a new one."""
@@ -114,8 +119,3 @@ class Looks:
         """Keep what is new for the next time."""
         self._hashes.save()
         self._kept.save()
-
-    def _decoded(self, digest: str, source: Path | bytes) -> Look:
-        seen = look(decoding.decode(source))
-        self.put(digest, seen)
-        return seen

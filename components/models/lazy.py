@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from components import config
-from components.models.fingerprints import arithmetic, code, fingerprint, libraries
+from components.code_versions import code, libraries
+from components.models.fingerprints import arithmetic, fingerprint
 from components.vectors import Array
 
 if TYPE_CHECKING:

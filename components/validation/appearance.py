@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.models.fingerprints import code, libraries
+from components.code_versions import code, libraries
 from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array, normalized
 

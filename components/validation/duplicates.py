@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components import config
-from components.cache import Cache, code_version
-from components.images import decoding, hashing, near_duplicates
-from components.images.looks import LIBRARIES
+from components.cache import Cache
+from components.images import decoding, hashing
+from components.images.looks import made_by
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
 from components.validation import pairs
 from components.validation.pairs import Rows, Small
@@ -68,8 +68,7 @@ class Details:
         self, files: Sequence[Path], digests: Sequence[str], limit: float, known: Path
     ) -> None:
         self._files, self._digests, self._limit = files, digests, limit
-        made_by = code_version(decoding, near_duplicates, libraries=LIBRARIES)
-        self._kept = Cache(known, "small sketches", made_by)
+        self._kept = Cache(known, "small sketches", made_by("decoding", "near_duplicates"))
         self._sketches = np.empty(len(files), dtype=SKETCH)
         self._details = np.zeros(len(files), dtype=np.float32)
         self._made = np.zeros(len(files), dtype=bool)
