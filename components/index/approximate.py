@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.index.blocks import blocks
 from components.index.codes import Codes
 from components.index.engine import Asked, Rows
 from components.index.gallery import top
 from components.index.moments import Moments
-from components.index.parallel import parts
+from components.index.parallel import PART
 from components.index.quantised import Quantised
 from components.index.scan import Mask
 from components.vectors import Array
@@ -155,7 +156,7 @@ def _runs(groups: Rows, ends: Rows) -> list[slice]:
     for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1):
         first = int(ends[run[0] - 1]) if run[0] else 0
         count = int(ends[run[-1]]) - first
-        found += [slice(first + some.start, first + some.stop) for some in parts(count)]
+        found += [slice(first + some.start, first + some.stop) for some in blocks(count, 1, PART)]
     return found
 
 
@@ -176,7 +177,7 @@ def _nearest(clip: Array, vision: Array, centroids: Array) -> npt.NDArray[np.int
     dim = clip.shape[1]
     half = (centroids**2).sum(axis=1) / 2
     found = np.empty(len(clip), dtype=np.int32)
-    for some in parts(len(clip), _BLOCK):
+    for some in blocks(len(clip), 1, _BLOCK):
         scores = clip[some] @ centroids[:, :dim].T + vision[some] @ centroids[:, dim:].T
         found[some] = (scores - half).argmax(axis=1)
     return found

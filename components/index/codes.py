@@ -16,7 +16,8 @@ import numkong
 import numpy as np
 import numpy.typing as npt
 
-from components.index.parallel import each, parts
+from components.index.blocks import blocks
+from components.index.parallel import PART, each
 from components.vectors import Array
 
 _LARGEST = 127
@@ -69,7 +70,7 @@ class Codes:
         def encode(some: slice) -> None:
             values[some], scale[some], error[some], length[some] = _encoded(rows[some] - centre)
 
-        each(encode, parts(len(rows), _BLOCK))
+        each(encode, list(blocks(len(rows), 1, _BLOCK)))
         return cls(values, scale, error, length, centre)
 
     @classmethod
@@ -142,7 +143,7 @@ class Codes:
 
 def _mean(rows: Array) -> Array:
     total = np.zeros(rows.shape[1])
-    for some in parts(len(rows)):
+    for some in blocks(len(rows), 1, PART):
         total += rows[some].sum(axis=0, dtype=np.float64)
     return (total / max(1, len(rows))).astype(np.float32)
 

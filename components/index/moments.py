@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.index.blocks import blocks
 from components.vectors import Array
 
 _BLOCK = 2**14  # rows whose products are added up in float32
@@ -63,7 +64,5 @@ class Moments:
 
 def in_blocks(rows: Array, which: npt.NDArray[np.intp] | None = None) -> Iterable[Array]:
     """``rows`` (N, d) in blocks, or only those that ``which`` names."""
-    count = len(rows) if which is None else len(which)
-    for first in range(0, count, _BLOCK):
-        some = slice(first, first + _BLOCK)
+    for some in blocks(len(rows) if which is None else len(which), 1, _BLOCK):
         yield rows[some] if which is None else rows[which[some]]

@@ -7,12 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 PART = 2**14
-"""Rows in a part. Numbers about so many rows stay in the processor's cache."""
-
-
-def parts(rows: int, size: int = PART) -> list[slice]:
-    """Slices of ``rows`` rows, each of at most ``size``."""
-    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
+"""Rows in a part of the gallery. Numbers about so many rows stay in the processor's cache."""
 
 
 def each(work: Callable[[slice], None], slices: Sequence[slice]) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.index.blocks import blocks
 from components.index.codes import Codes
 from components.index.engine import Asked, Engine, Found, Precise, Rows
 from components.index.gallery import Hubness, Stream, Streams, top
 from components.index.moments import Moments, in_blocks
-from components.index.parallel import PART, each, parts
+from components.index.parallel import PART, each
 from components.index.scan import Lists, Mask, Scan
 from components.vectors import Array
 
@@ -103,7 +104,8 @@ class Quantised(Engine):
 
     def _read(self, asked: Asked, k: int, passing: Mask | None, streams: int) -> Sequence[slice]:
         """The codes to read for these queries: all."""
-        return parts(len(self), max(PART // 8, min(PART, _NUMBERS // len(asked.text))))
+        size = max(PART // 8, min(PART, _NUMBERS // len(asked.text)))
+        return list(blocks(len(self), 1, size))
 
     def _again(
         self, asked: Asked, query: int, lists: Lists, k: int, hubness: Hubness | None
