@@ -5,10 +5,6 @@ Each figure is the median of several repeats; ratios compare two ways within one
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,19 +14,6 @@ from components import config
 from components.errors import EidolonError, one_sentence
 from components.paths import BUNDLE
 from components.serving.loading import load
-
-REPEATS = 5
-
-
-def median_seconds(work: Callable[[int], object]) -> float:
-    """Median over :data:`REPEATS` of the seconds of ``work(repeat)``, after one warm-up."""
-    work(-1)
-    took = []
-    for repeat in range(REPEATS):
-        began = time.perf_counter()
-        work(repeat)
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
 
 
 def main() -> None:
@@ -43,7 +26,7 @@ def main() -> None:
     table = Table(title=f"profile {params.profile}, {len(bundle.pictures)} gallery pictures")
     for column in ("what", "baseline", "measured", "ratio"):
         table.add_column(column)
-    table.add_row(*generation.batches(params.generator, names, median_seconds))
+    table.add_row(*generation.batches(params.generator, names))
     table.add_row(*generation.one_more(params.generator, names))
     for row in metrics.rows():
         table.add_row(*row)

@@ -7,10 +7,9 @@ through an encoder that works elsewhere, as on an accelerator: it is made, and s
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timing import timed
 from components import config
 from components.datasets.emblems import Emblem, draw
 from components.errors import one_sentence
@@ -94,7 +94,7 @@ def row(files: Sequence[Path], encoders: Sequence[Encoder], place: Path) -> tupl
             work.rows(i)
 
     slow, fast, warm = (
-        len(files) / _seconds(work) for work in (in_turn, ahead, lambda _: ahead(0))
+        len(files) / timed(work, REPEATS)[1] for work in (in_turn, ahead, lambda _: ahead(0))
     )
     return f"{slow:.0f}", f"{fast:.0f}", f"{fast / slow:.2f}x", f"{warm:.0f}"
 
@@ -109,15 +109,6 @@ class Elsewhere:
         """Zeros for each of ``images`` (n, 1)."""
         time.sleep(0.01 * len(images))
         return np.zeros((len(images), 1), np.float32)
-
-
-def _seconds(work: Callable[[int], None]) -> float:
-    took = []
-    for repeat in range(REPEATS):
-        began = time.perf_counter()
-        work(repeat)
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
 
 
 if __name__ == "__main__":

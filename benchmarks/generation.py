@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from diffusers import DiffusionPipeline
 
+from benchmarks.timing import median_seconds
 from components import config, manifest
 from components.imagining import generate, imagine, plan
 from components.imagining.generator import Generator
@@ -23,9 +23,7 @@ Row = tuple[str, str, str, str]
 """What was measured, the baseline, the figure, and their ratio."""
 
 
-def batches(
-    params: config.Generator, names: list[str], median_seconds: Callable[..., float]
-) -> Row:
+def batches(params: config.Generator, names: list[str]) -> Row:
     """Pictures per second against the plain pipeline of diffusers, one prompt at a time."""
     generator = Generator(params)
     orders = wanted(params, names)[: generator.batch]

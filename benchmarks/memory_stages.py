@@ -6,11 +6,7 @@ is measured without imagining: its texts are the names of the categories.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import made
-from benchmarks.peak import peak, watched
+from benchmarks.stages import alone, measured, say
 from components import config
 
 EPOCHS = 2
+_ONE = "from benchmarks.memory_stages import one; one({!r}, {!r}, {!r})"
 AGGREGATOR = "aggregator.safetensors"
 
 
@@ -108,45 +105,18 @@ def main(
             out.mkdir()
             rows = training or gallery
             making = partial(made.features, features, categories, gallery, rows, dim=dim)
-            one = _measured(making)
+            one = measured(making)
             found.setdefault("make", []).append(one)
             for name in stage or STAGES:
-                found.setdefault(name, []).append(_alone(name, features, out))
+                found.setdefault(name, []).append(alone(_ONE.format(name, str(features), str(out))))
                 print(gallery, name, found[name][-1], flush=True)
     Console().print(_table(found, galleries))
 
 
-def _alone(name: str, features: Path, out: Path) -> dict[str, Any]:
-    """What :func:`one` printed in a process of its own."""
-    command = (
-        f"from benchmarks.memory_stages import one; one({name!r}, {str(features)!r}, {str(out)!r})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", command], check=True, stdout=subprocess.PIPE, text=True
-    )
-    *said, figures = done.stdout.splitlines()
-    print(*said, sep="\n")
-    read: dict[str, Any] = json.loads(figures)
-    return read
-
-
 def one(name: str, features: str, out: str) -> None:
-    """Run a stage in this process, and print its figures as JSON on the last line."""
+    """Run a stage in this process, and print its figures."""
     params = config.load()
-    print(json.dumps(_measured(lambda: STAGES[name](Path(features), Path(out), params))))
-
-
-def _measured(work: Callable[[], object]) -> dict[str, Any]:
-    began, used = time.perf_counter(), time.process_time()
-    with watched() as anonymous:
-        work()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    return {
-        "seconds": round(seconds, 1),
-        "cpu": round(cpu, 1),
-        "rss": peak(),
-        "anonymous": anonymous[0],
-    }
+    say(lambda: STAGES[name](Path(features), Path(out), params))
 
 
 def _table(found: Mapping[str, list[dict[str, Any]]], galleries: list[int]) -> Table:

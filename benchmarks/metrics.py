@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from benchmarks.peak import peak
+from benchmarks.timing import timed
 from components.index.blocks import blocks
 from components.learning.metrics import Bools, Floats, average_precisions
 from components.vectors import normalized
@@ -22,9 +22,9 @@ from components.vectors import normalized
 SMALL = (50_000, 200)
 LARGE = (1_000_000, 1_000)
 DIM = 32
-REPEATS = 5
 
 Row = tuple[str, str, str, str]
+Loop = Callable[[Floats, Bools], Floats]
 
 
 def world(gallery: int, queries: int) -> tuple[Floats, Floats, np.ndarray]:
@@ -77,16 +77,6 @@ def authors(scores: Floats, positive: Bools) -> Floats:
     return np.array(found)
 
 
-def seconds(work: Callable[[], Floats], repeats: int) -> tuple[Floats, float]:
-    """The result of ``work``, and the median of its time in seconds."""
-    took = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        found = work()
-        took.append(time.perf_counter() - began)
-    return found, float(np.median(took))
-
-
 def million() -> None:
     """Print the seconds and the peak memory in GiB of :data:`LARGE`, from features to mAP."""
     rows, texts, classes = world(*LARGE)
@@ -102,13 +92,17 @@ def rows() -> list[Row]:
     """The table's rows: what, baseline, measured, ratio."""
     gallery, texts, classes = world(*SMALL)
     scores, positive = texts @ gallery.T, classes == np.arange(len(texts))[:, None]
-    found, fast = seconds(lambda: average_precisions(scores, positive), REPEATS)
+    found, fast = timed(lambda _: average_precisions(scores, positive))
     table = []
     for name, loop, given in (
         ("the definition", definition, scores),
         ("the authors' loop over hits", authors, np.ascontiguousarray(scores.T)),
     ):
-        baseline, slow = seconds(partial(loop, given, positive), 1)
+
+        def work(_: int, loop: Loop = loop, given: Floats = given) -> Floats:
+            return loop(given, positive)
+
+        baseline, slow = timed(work, 1)
         what = f"mAP of {SMALL[0]:,} x {SMALL[1]} against {name}: equal within"
         difference = f"{np.abs(found - baseline).max():.0e}"
         times = (f"{slow:.2f} s", f"{fast:.3f} s", f"{slow / fast:.0f}x")

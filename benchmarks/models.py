@@ -8,9 +8,7 @@ picture at a time through the library's own class, in the same precision.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +43,7 @@ from transformers import (
     Dinov2Model,
 )
 
+from benchmarks.timing import median_seconds
 from components import config
 from components.config import profiles
 from components.errors import EidolonError, one_sentence
@@ -56,7 +55,6 @@ from zoo.tokenizer import train_tokenizer
 T = TypeVar("T")
 M = TypeVar("M", Generator, ClipEncoder, VisionEncoder)
 
-REPEATS = 5
 ALONE = 16  # items of the plain loop
 TOKENS = 77
 CROP = {"height": 224, "width": 224}
@@ -264,14 +262,8 @@ def _one_by_one(work: Callable[[T], object], items: list[T]) -> float:
 
 
 def _rate(work: Callable[[], object], items: int) -> float:
-    """Items per second, the median of :data:`REPEATS` after one warm-up."""
-    work()
-    took = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    return items / statistics.median(took)
+    """Items per second, the median of several repeats after one warm-up."""
+    return items / median_seconds(lambda _: work())
 
 
 def _forget() -> None:

@@ -9,10 +9,7 @@ the outputs of `make run`.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peak import watched
+from benchmarks.stages import Figures, alone, say
 from components import config, manifest, tables
 from components.errors import EidolonError, one_sentence
 from components.features.encoding import Encoding
@@ -194,13 +191,15 @@ def main(
     table.add_column("growth", justify="right")
     for name in STAGES:
         figures = [found[count][name] for count in counts]
-        cells = [f"{one['seconds']:.1f} ({one['cpu']:.1f}) s; {one['mib']}" for one in figures]
+        cells = [
+            f"{one['seconds']:.1f} ({one['cpu']:.1f}) s; {one['anonymous']}" for one in figures
+        ]
         growth = figures[-1]["seconds"] / max(figures[0]["seconds"], 0.1)
         table.add_row(name, *cells, f"{growth:.1f}")
     Console().print(table)
 
 
-def _all(rows: int, categories: int) -> dict[str, dict[str, Any]]:
+def _all(rows: int, categories: int) -> dict[str, Figures]:
     """The figures of each stage for a made folder of ``rows`` pictures."""
     root = Path.cwd()
     values = yaml.safe_load(config.PARAMS.read_text())
@@ -214,28 +213,18 @@ def _all(rows: int, categories: int) -> dict[str, dict[str, Any]]:
         shutil.copy(root / CONFIDENCE / "confidence.json", CONFIDENCE)
         AGGREGATOR.parent.mkdir(exist_ok=True)
         pictures(rows, categories)
-        return {name: _measured(name, root) for name in STAGES}
+        return {name: _alone(name) for name in STAGES}
 
 
-def _measured(stage: str, root: Path) -> dict[str, Any]:
-    code = f"import sys; sys.path.insert(0, {str(root)!r})"
-    code += f"; from benchmarks.scale import alone; alone({stage!r})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
-    )
-    *said, figures = done.stdout.splitlines()
-    read: dict[str, Any] = json.loads(figures)
-    print(f"{stage}: {read['seconds']} s", *said, sep="; ", flush=True)
-    return read
+def _alone(stage: str) -> Figures:
+    figures = alone(f"from benchmarks.scale import one; one({stage!r})")
+    print(f"{stage}: {figures['seconds']} s", flush=True)
+    return figures
 
 
-def alone(stage: str) -> None:
-    """Run a stage in this process, and print its figures as JSON on the last line."""
-    began, used = time.perf_counter(), time.process_time()
-    with watched() as anonymous:
-        STAGES[stage]()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    print(json.dumps({"seconds": round(seconds, 1), "cpu": round(cpu, 1), "mib": anonymous[0]}))
+def one(stage: str) -> None:
+    """Run a stage in this process, and print its figures."""
+    say(STAGES[stage])
 
 
 if __name__ == "__main__":
