@@ -84,22 +84,28 @@ def look(keep: int, days: float, log: Log) -> tuple[list[str], list[Garbage]]:
         _bentos(tags, [one.version for one in found.kept]),
         sharing.copies(found.kept),
     ]
-    if (pruned := cache.unused(found.kept)) is None:
-        log("DVC's cache is outside of this checkout, so it is left: other clones may share it")
-    else:
-        garbage.append(pruned)
-    if (drawn := pictures.unused(found.kept, days)) is None:
-        log("EIDOLON_STORE is set, so imagined pictures are left: other clones may share them")
-    else:
-        garbage.append(drawn)
-    if (small := thumbnails.unused(found.kept)) is None:
-        log("EIDOLON_THUMBNAILS is set, so thumbnails are left: other clones may share them")
-    else:
-        garbage.append(small)
-    if (embedded := features.unused(found.kept)) is None:
-        log("EIDOLON_FEATURES is set, so features are left: other clones may share them")
-    else:
-        garbage.append(embedded)
+    for unused, why in (
+        (
+            cache.unused(found.kept),
+            "DVC's cache is outside of this checkout, so it is left: other clones may share it",
+        ),
+        (
+            pictures.unused(found.kept, days),
+            "EIDOLON_STORE is set, so imagined pictures are left: other clones may share them",
+        ),
+        (
+            thumbnails.unused(found.kept),
+            "EIDOLON_THUMBNAILS is set, so thumbnails are left: other clones may share them",
+        ),
+        (
+            features.unused(found.kept),
+            "EIDOLON_FEATURES is set, so features are left: other clones may share them",
+        ),
+    ):
+        if unused is None:
+            log(why)
+        else:
+            garbage.append(unused)
     return [one.version for one in found.kept], [one for one in garbage if one.count]
 
 

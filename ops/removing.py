@@ -17,11 +17,10 @@ from components.errors import EidolonError
 from components.lifecycle import registry
 from components.paths import DATASET, POINTER
 from components.progress import Log
-from components.pruning import places
+from components.pruning import places, sharing
 from components.serving.thumbnails import Thumbnails
 from components.versioning import dvc
 from ops import release
-from ops.environment import HOME
 
 
 def remove(
@@ -113,7 +112,7 @@ _ONCE = ", once the dataset and the live version are without them"
 def _of_version(version: registry.Registered) -> str:
     names = [*version.aliases, *(["deployed"] if _is_deployed(version) else [])]
     called = f" ({', '.join(names)})" if names else ""
-    bentos = list((HOME / "bentoml/models/eidolon-bundle").glob(f"v{version.version}-*"))
+    bentos = list(sharing.STORE.glob(f"v{version.version}-*"))
     where = f"version {version.version}{called}: its bundle and pages in MLflow"
     return f"{where}, and its Bento" if bentos else where
 

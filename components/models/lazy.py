@@ -4,6 +4,7 @@ what their vectors depend. A stage that finds all vectors in the store loads not
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +26,7 @@ _EVEN = 32
 many pictures are in its batch, though not on which; of whole multiples they are equal."""
 
 
-class _Lazy:
+class _Lazy(ABC):
     """Arguments as those of :class:`components.models.encoders.ClipEncoder`."""
 
     kind: str
@@ -55,9 +56,9 @@ class _Lazy:
         }
 
     @property
+    @abstractmethod
     def loaded(self) -> ClipEncoder | VisionEncoder:
         """The encoder itself."""
-        raise NotImplementedError
 
     @property
     def batch(self) -> int:

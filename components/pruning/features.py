@@ -10,13 +10,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from components import config, tables
-from components.errors import EidolonError
+from components import config
 from components.features.store import FeatureStore, keys
 from components.lifecycle import registry
 from components.lifecycle.registry import Registered
 from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
-from components.pruning.garbage import Garbage
+from components.pruning.garbage import Garbage, hashes_in, hashes_of
 from components.serving.made_with import made_with
 
 _HERE = (
@@ -38,16 +37,13 @@ def unused(kept: Iterable[Registered]) -> Garbage | None:
     if os.environ.get("EIDOLON_FEATURES"):
         return None
     encoders = set(made_with(config.load()).values())
-    pictures: set[str] = set()
-    for file in _HERE:
-        if file.is_file():
-            pictures |= _hashes(file.read_text(), str(file))
+    pictures = hashes_of(_HERE)
     for version in kept:
         with suppress(registry.MissingArtifactError):  # an older release registered it
             kept_texts = registry.artifacts(version, *_KEPT, _MADE_WITH)
             encoders |= set(json.loads(kept_texts[_MADE_WITH])["models"].values())
             for name in _KEPT:
-                pictures |= _hashes(kept_texts[name], name)
+                pictures |= hashes_in(kept_texts[name], name)
     needed, store = keys(sorted(pictures - {""})), FeatureStore()
 
     def remove() -> None:
@@ -55,10 +51,3 @@ def unused(kept: Iterable[Registered]) -> Garbage | None:
 
     freed = store.keep(needed, encoders, dry=True)
     return Garbage("features of pictures and texts", int(freed > 0), freed, remove)
-
-
-def _hashes(text: str, name: str) -> set[str]:
-    """The hashes of the pictures in a table; none where an older release made it."""
-    with suppress(EidolonError):
-        return set(tables.parse(text, ("sha256",), name, "run `make run`")["sha256"])
-    return set()

@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from components import tables
+from components.errors import EidolonError
+
 
 @dataclass(frozen=True)
 class Garbage:
@@ -31,6 +34,19 @@ def size(files: Iterable[Path]) -> int:
             found = file.lstat()
             total += found.st_size // found.st_nlink
     return total
+
+
+def hashes_in(text: str, name: str) -> set[str]:
+    """The SHA-256s of the pictures in the manifest ``text``, which errors call ``name``; none where
+    an older release made it."""
+    with suppress(EidolonError):
+        return set(tables.parse(text, ("sha256",), name, "run `make run`")["sha256"])
+    return set()
+
+
+def hashes_of(files: Iterable[Path]) -> set[str]:
+    """Those in all of the manifests ``files`` that exist."""
+    return set().union(*(hashes_in(f.read_text(), str(f)) for f in files if f.is_file()))
 
 
 def below(folder: Path) -> list[Path]:

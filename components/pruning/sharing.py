@@ -22,7 +22,8 @@ from components.lifecycle.registry import Registered
 from components.paths import HOME
 from components.pruning.garbage import Garbage
 
-_STORE = HOME / "bentoml" / "models" / "eidolon-bundle"
+STORE = HOME / "bentoml" / "models" / "eidolon-bundle"
+"""Where BentoML keeps the bundles of its Bentos."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _bundles(versions: Iterable[Registered]) -> list[Path]:
     for version in versions:
         here = artifacts.folder_of(client, version.run_id)
         found += [here / "bundle"] if here is not None else []
-        found += sorted(_STORE.glob(f"v{version.version}-*"))
+        found += sorted(STORE.glob(f"v{version.version}-*"))
     return [folder for folder in found if (folder / "bundle.json").is_file()]
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from components import tables
-from components.errors import EidolonError
 from components.lifecycle import registry
 from components.lifecycle.registry import Registered
 from components.paths import ACCEPTED, DATASET
-from components.pruning.garbage import Garbage, size
+from components.pruning.garbage import Garbage, hashes_of, size
 from components.serving.thumbnails import VARIABLE, Thumbnails
 
 _NAMED = "bundle/pictures.csv"
@@ -35,7 +33,7 @@ def unused(kept: Iterable[Registered]) -> Garbage | None:
         with suppress(registry.MissingArtifactError):  # its bundle has its own
             text = registry.artifacts(version, _NAMED)[_NAMED]
             needed |= set(tables.parse(text, ("key",), _NAMED, "name another version")["key"])
-    here = {digest for folder in (DATASET, ACCEPTED) for digest in _hashes(folder / "manifest.csv")}
+    here = hashes_of(folder / "manifest.csv" for folder in (DATASET, ACCEPTED))
     files = [
         file for file in Thumbnails().beside(needed) if file.name.partition("-")[0] not in here
     ]
@@ -45,10 +43,3 @@ def unused(kept: Iterable[Registered]) -> Garbage | None:
             file.unlink(missing_ok=True)
 
     return Garbage("thumbnails", len(files), size(files), remove)
-
-
-def _hashes(file: Path) -> set[str]:
-    """The hashes of the pictures here; none where an older release made them."""
-    with suppress(EidolonError):
-        return set(tables.read(file, ("sha256",), "run `make run`")["sha256"])
-    return set()
