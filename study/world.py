@@ -32,7 +32,7 @@ from components.imagining.recipes import Wanted, wanted
 from components.imagining.store import Store
 from components.learning.selection import grid
 from components.models.fingerprints import fingerprint
-from components.models.lazy import LazyClip, LazyVision
+from components.models.lazy import LazyClip, LazyVision, lazy_encoders
 from components.paths import ACCEPTED
 from components.validation.validate import validate
 from components.vectors import Array
@@ -145,8 +145,7 @@ def make(params: config.Params, seed: int) -> World:
     with chdir(folder):
         _stages(chosen)
         features = Features.load()
-        clip = LazyClip(chosen.encoders.clip, chosen.encoders.clip_revision)
-        vision = LazyVision(chosen.encoders.vision, chosen.encoders.vision_revision)
+        clip, vision = lazy_encoders(chosen.encoders)
         names = features.categories["category"].tolist()
         unseen = [names[row] for row in features.rows("unseen")]
         ours = chosen.generator

@@ -16,8 +16,8 @@ from components import config, descriptions, manifest
 from components.arrays import Shapes, create
 from components.errors import EidolonError
 from components.features.encoding import Encoding, describe
-from components.features.features import Features
-from components.features.queries import Bools, Queries
+from components.features.features import FILE, Features
+from components.features.queries import Bools, Queries, to_arrays
 from components.features.segments import Keys
 from components.features.store import Encoder, FeatureStore, keys
 from components.files import folder_aside
@@ -68,22 +68,23 @@ def embed(
     queries = Queries(describe(clip, names.tolist(), params.text_templates), *grids[CLASS])
     with folder_aside(out) as aside:
         # mapped, so that a million pictures need no memory of their size
-        arrays = create(aside / _ROWS, _shapes(work, clip, vision))
-        found: dict[str, Any] = {"categories": categories, **vars(queries), **arrays}
+        small = {**vars(queries), **to_arrays(described)}
+        shapes = {name: (array.shape, array.dtype) for name, array in small.items()}
+        arrays = create(aside / FILE, {**shapes, **_shapes(work, clip, vision)})
+        for name, array in small.items():
+            arrays[name][...] = array
+        found: dict[str, Any] = {"categories": categories}
         for name, side in work.items():
             for i, encoder in enumerate((clip, vision)):
-                side.rows(i, arrays[f"{name}_{encoder.kind}"])
+                column = f"{name}_{encoder.kind}"
+                found[column] = side.rows(i, arrays[column])
         for name, rows in parts.items():
             found[name] = rows[["path", "category", "source"]].reset_index(drop=True)
-        Features(**found, described=described).save(aside)
-        (aside / _ROWS).unlink()
+        Features(**found, **vars(queries), described=described).save_tables(aside)
     every = [*work.values(), imagined]
     encoded, total = sum(w.encoded for w in every), sum(len(w.fine) for w in every)
     note(f"embed: {encoded:,} of {total:,} pictures encoded")
     return Features.load(out)
-
-
-_ROWS = "rows.safetensors"
 
 
 def _shapes(work: Mapping[str, Encoding], *encoders: Encoder) -> Shapes:

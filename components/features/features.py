@@ -19,6 +19,9 @@ from components.kinds import CLASS, DESCRIPTION, KINDS, Kind
 from components.paths import FEATURES
 from components.vectors import Array
 
+FILE = "features.safetensors"
+"""The file of all arrays, in the folder of the features."""
+
 _TABLES = {
     "categories": ("category", "split"),
     "gallery": ("path", "category"),
@@ -101,14 +104,19 @@ class Features:
     def save(self, folder: Path) -> None:
         """Write three tables and one safetensors file into the existing ``folder``, without a
         second copy of the arrays in memory."""
-        for name in _TABLES:
-            tables.write(folder / f"{name}.csv", getattr(self, name))
+        self.save_tables(folder)
         arrays = {name: getattr(self, name) for name in _ARRAYS} | to_arrays(self.described)
-        file = folder / "features.safetensors"
-        made = create(file, {name: (array.shape, array.dtype) for name, array in arrays.items()})
+        made = create(
+            folder / FILE, {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        )
         for name, array in arrays.items():
             for first in range(0, len(array), _ROWS):
                 made[name][first : first + _ROWS] = array[first : first + _ROWS]
+
+    def save_tables(self, folder: Path) -> None:
+        """Write the tables alone, for arrays that were created in ``folder`` and filled there."""
+        for name in _TABLES:
+            tables.write(folder / f"{name}.csv", getattr(self, name))
 
     @classmethod
     def load(cls, folder: Path = FEATURES) -> Features:
@@ -122,7 +130,7 @@ class Features:
             for name, columns in _TABLES.items()
         }
         try:
-            found = mapped(folder / "features.safetensors")
+            found = mapped(folder / FILE)
             arrays = {name: np.asarray(array) for name, array in found.items()}
             parts |= {name: arrays[name] for name in _ARRAYS}
             return cls(**parts, described=from_arrays(arrays))
