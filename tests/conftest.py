@@ -58,6 +58,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         print(f"\nerror: the checkout is not as it was before the tests: {', '.join(changed)}")
 
 
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Undo what a test, or a command that runs in this process, did to the environment."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def toy_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the toy models, without a project."""

@@ -24,6 +24,12 @@ Damage = Callable[[Path], Path | None]
 """Damages the dataset in the given folder; the folder that ``dataset.source`` then names."""
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of pictures is kept outside the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("intact")

@@ -14,7 +14,7 @@ from components import config
 from components.serving.bundle import bundle
 from components.serving.loading import Bundle, load
 from components.serving.near_duplicates import NearDuplicates
-from components.serving.thumbnails import Thumbnails, key
+from components.serving.thumbnails import VARIABLE, Thumbnails, key
 from tests.toy import NAMES
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.serving"]
 STORE = Path(".eidolon/thumbnails")
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is in the working directory, whatever a fixture of other tests has set."""
+    for name in ("EIDOLON_HOME", VARIABLE):
+        monkeypatch.delenv(name, raising=False)
 
 
 def made(out: Path, pictures: str = "bundled") -> Bundle:
