@@ -28,7 +28,7 @@ from transformers import (
     Dinov2Model,
 )
 
-from benchmarks.models import CROP, TOKENS, VAE
+from benchmarks.full_size import CROP, TOKENS, VAE
 from components.config import profiles
 from components.errors import one_sentence
 

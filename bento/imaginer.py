@@ -37,6 +37,9 @@ QUIET: Any = {
 }
 """What BentoML's part of both services does not do."""
 
+IDLE_LOOKS = 4
+"""How often, within the time after which idle models rest, the service looks."""
+
 WAITING = 2 * MAX_IMAGES * serve.waiting_texts  # pictures; the API admits fewer
 
 
@@ -83,9 +86,21 @@ class Imaginer:
         self._dtype = str(precision()).removeprefix("torch.")
         logs.start()
         tracing.start()
-        self._work = Work(found.generator, found.encoders, found.info["content_threshold"])
+        threshold = found.info["content_threshold"]
+        self._work = Work(found.generator, found.encoders, threshold, serve.idle_seconds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._batching = Batching(self._drawn, serve.drawing_batch, WAITING)
+
+    @bentoml.on_startup
+    async def watch(self) -> None:
+        """Begin to look whether the models are idle."""
+        if serve.idle_seconds is not None:
+            self._watch = asyncio.create_task(self._rest(serve.idle_seconds / IDLE_LOOKS))
+
+    async def _rest(self, pause: float) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            await asyncio.to_thread(self._work.rest)
 
     @bentoml.api
     async def draw(self, orders: list[Order]) -> list[Delivered]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,8 +14,6 @@ import pytest
 import torch
 
 from benchmarks.cost import operations, parts
-from components.models import batches
-from tests.checkpoints import copied, parameters
 from tests.toy import ROOT
 
 
@@ -27,9 +28,9 @@ def test_the_architectures_have_the_published_sizes() -> None:
 
 
 def test_the_benchmarked_architectures_have_the_published_sizes() -> None:
-    from benchmarks.models import ARCHITECTURES, parameters
+    from benchmarks.full_size import architectures, full, parameters
 
-    assert {part: parameters(part) for part in ARCHITECTURES} == {
+    assert {part: parameters(part) for part in architectures(full())} == {
         "clip": 427_616_513,  # openai/clip-vit-large-patch14
         "dinov2": 304_368_640,  # facebook/dinov2-large
         "unet": 2_567_463_684,  # SDXL
@@ -39,16 +40,19 @@ def test_the_benchmarked_architectures_have_the_published_sizes() -> None:
     }
 
 
-def test_the_benchmark_runs_at_toy_size(
-    family_models: Path, pipelines: Path, tmp_path: Path
-) -> None:
-    from benchmarks.models import measure
-
-    copied(family_models / "clip", tmp_path / "clip")
-    copied(family_models / "dinov2", tmp_path / "dinov2")
-    rates = measure(tmp_path, parameters(pipelines / "xl"), items=2)
-    assert [rate.batch for rate in rates] == [3, batches.ON_CPU, batches.ON_CPU]
-    assert all(rate.alone > 0 and rate.batched > 0 for rate in rates)
+@pytest.mark.slow
+def test_the_benchmark_for_an_accelerator_runs_at_toy_size(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.models", "--toy", "--out", "figures.json"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    for folder in ("zoo", "profiles"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    found = json.loads((tmp_path / "figures.json").read_text())
+    assert all(rate["alone"] > 0 and rate["batched"] > 0 for rate in found["rates"])
+    assert all(one["product"] < 0.01 for one in found["changes"].values())
+    assert found["large"]["recall"] == 1
+    assert found["fresh"]["steps"]["imagine"] > 0
+    assert [one["refused"] for one in found["fresh"]["callers"].values()] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("module", ["benchmarks", "benchmarks.validation"])

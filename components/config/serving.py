@@ -43,6 +43,11 @@ class Serve(Section):
         description="Whether each process that draws gets an accelerator of its own, and the API"
         " none.",
     )
+    idle_seconds: Seconds | None = Field(
+        default=None,
+        description="Seconds without drawing after which a process that draws gives the"
+        " accelerator's memory back; the next text waits a few seconds more. null: never.",
+    )
     drawing_batch: int = Field(
         default=48,
         ge=1,

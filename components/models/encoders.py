@@ -28,6 +28,7 @@ from components.models.checkpoints import (
     precision,
 )
 from components.models.fingerprints import pinned_name
+from components.models.preparing import prepared
 from components.models.quiet import quiet
 from components.names import fill
 from components.vectors import Array
@@ -80,6 +81,11 @@ class _PictureEncoder:
         """The features of N pictures: (N, d) float32, each row of length one."""
         return _joined(self._images(images))
 
+    def to(self, place: Any) -> None:
+        """Move the model to another device. It works only on that of
+        :func:`components.models.checkpoints.device`."""
+        self._model.to(place)
+
     def _check_kind(self, model: str) -> None:
         """Raise :class:`EidolonError` when the model is of a kind that does not fit this use."""
         raise NotImplementedError
@@ -87,9 +93,12 @@ class _PictureEncoder:
     def _encode_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
         raise NotImplementedError
 
-    def _pixels(self, images: Sequence[Image.Image]) -> Any:
-        inputs = self._processor(images=list(images), return_tensors="pt")
-        return inputs.to(device(), precision())
+    def _pixels(self, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
+        inputs = prepared(self._processor, images)
+        return {
+            name: values.to(device(), precision() if values.is_floating_point() else None)
+            for name, values in inputs.items()
+        }
 
 
 class VisionEncoder(_PictureEncoder):

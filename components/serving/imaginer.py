@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from PIL import Image
@@ -17,6 +19,7 @@ from components.imagining.generator import Generator
 from components.imagining.memory import Drawn
 from components.imagining.recipes import Order
 from components.models.encoders import load_encoders
+from components.models.resting import Resting
 from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array
 
@@ -24,6 +27,7 @@ log = logging.getLogger("bentoml.eidolon")
 
 WITHHELD = "was withheld by the generator's safety checker"
 INDECENT = "was withheld by the content classifier"
+_MOST_THREADS = 8  # each holds a picture's pixels as float64
 _RECENT = 128  # pictures; two callers that ask for the same at nearly the same time share them
 
 
@@ -43,13 +47,24 @@ class Imaginer:
         generator: config.Generator,
         encoders: config.Encoders,
         content_threshold: float | None = None,
+        idle_seconds: float | None = None,
     ) -> None:
-        """With a ``content_threshold`` a content classifier judges the pictures too."""
+        """With a ``content_threshold`` a content classifier judges the pictures too. After
+        ``idle_seconds`` without use, :meth:`rest` moves the models off the accelerator."""
         self._classifier = None if content_threshold is None else ContentClassifier()
         self._threshold = content_threshold or 1.0
         self._generator = Generator(generator)
         self._clip, self._vision = load_encoders(encoders)
+        # packing and measuring a picture takes longer than an accelerator takes to draw it
+        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="measure")
+        self._resting = Resting((self._generator, self._clip, self._vision), idle_seconds)
         self._recent: OrderedDict[str, Drawn] = OrderedDict()
+
+    def rest(self) -> bool:
+        """Move the models away if they have been idle for long enough, and say whether they are
+        away now. The next use brings them back."""
+        return self._resting.rest()
 
     def draw(self, orders: Sequence[Order]) -> list[Drawn | Undrawn]:
         """The pictures of ``orders``, in their order, each drawn once however often it is ordered.
@@ -61,7 +76,8 @@ class Imaginer:
         wanted = {o.address: o for o in orders if o.address not in self._recent and o.until > now}
         if wanted:
             try:
-                self._keep(self._drawn(list(wanted.values())))
+                with self._resting.in_use():
+                    self._keep(self._drawn(list(wanted.values())))
             except Exception:
                 log.exception("nothing was drawn")
         late = {o.address for o in orders if o.until <= now}
@@ -71,7 +87,8 @@ class Imaginer:
 
     def encode(self, picture: Image.Image) -> Array:
         """The vector (d_vision,) of one picture, of length one."""
-        vector: Array = self._vision.images([picture])[0]
+        with self._resting.in_use():
+            vector: Array = self._vision.images([picture])[0]
         return vector
 
     def _drawn(self, orders: list[Order]) -> list[Drawn]:
@@ -83,10 +100,8 @@ class Imaginer:
             WITHHELD if picture.withheld else INDECENT if score >= self._threshold else ""
             for picture, score in zip(pictures, scores, strict=True)
         ]
-        return [
-            _measured(order.address, images[i], vision[i], clip[i], refused[i])
-            for i, order in enumerate(orders)
-        ]
+        addresses = [order.address for order in orders]
+        return list(self._threads.map(_measured, addresses, images, vision, clip, refused))
 
     def _keep(self, drawn: list[Drawn]) -> None:
         self._recent.update((one.address, one) for one in drawn)
