@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from components.cli import authors, data, models, search, stages, tuning
+from components.cli import authors, capacity, data, models, search, stages, tuning
 from components.errors import EidolonError, TransientError, one_sentence
 
 _WRONG_PATH = (
@@ -26,6 +26,7 @@ app.add_typer(stages.verbs)
 app.add_typer(data.verbs)
 app.add_typer(models.verbs)
 app.add_typer(tuning.verbs)
+app.add_typer(capacity.verbs)
 app.add_typer(search.verbs)
 app.add_typer(authors.verbs)
 
