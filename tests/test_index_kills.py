@@ -53,7 +53,7 @@ def started(*arguments: object) -> BaseProcess:
 def gallery(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     file = tmp_path / "gallery.safetensors"
-    arrays = create(file, {name: ((ROWS, DIM), "f4") for name in ("clip", "vision")})
+    arrays = create(file, dict.fromkeys(("clip", "vision"), ((ROWS, DIM), "f4")))
     for array in arrays.values():
         array[...] = normalized(rng.standard_normal((ROWS, DIM), dtype=np.float32))
     return file
