@@ -13,6 +13,7 @@ from tests.toy import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 HOMES = {
+    "boto3": {"components/objects.py"},
     "diffusers": {"components/imagining/generator.py"},
     "transformers": {"components/models/encoders.py", "components/models/quiet.py"},
     "huggingface_hub": {"components/models/checkpoints.py"},
