@@ -37,8 +37,12 @@ serve: $(READY) ## serve what is deployed, with a search page (EIDOLON_PORT, 300
 up: $(READY) ## start Airflow, MLflow and the endpoint
 	@$(BIN)/python -m ops up
 
+.PHONY: cluster
+cluster: $(READY) ## rehearse several machines on this one: PostgreSQL, S3, two workers
+	@$(BIN)/python -m ops cluster
+
 .PHONY: down
-down: $(READY) ## stop what `make up` started
+down: $(READY) ## stop what `make up` or `make cluster` started
 	@$(BIN)/python -m ops down
 
 .PHONY: status

@@ -54,8 +54,30 @@ def up() -> None:
 
 
 @app.command()
+def cluster() -> None:
+    """Start several machines on this one: a head, PostgreSQL, S3 and two workers."""
+    from ops.cluster import rehearsal
+    from ops.run import RunError
+    from ops.up import UpError
+
+    try:
+        rehearsal.start(Console())
+    except (UpError, RunError) as error:
+        print(f"error: {error}; `make down` stops what has started", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def worker() -> NoReturn:
+    """Become a worker of the head that the variable EIDOLON_HEAD names."""
+    from ops.cluster.workers import work
+
+    work()
+
+
+@app.command()
 def down() -> None:
-    """Stop everything that `up` started."""
+    """Stop everything that `up` or `cluster` started."""
     from ops.down import down as stop
 
     with Console().status("stopping"):
@@ -91,7 +113,9 @@ def deploy(
 ) -> None:
     """Deploy the version with the alias `champion`: after `eidolon promote`, or to repair."""
     from ops import swap
+    from ops.cluster.workers import refuse_on_worker
 
+    refuse_on_worker("deploy")
     os.environ.update(added())
     if version is None or not swap.go_back(version):
         from ops.release import ReleaseError

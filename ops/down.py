@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from components.processes import end
+from ops.cluster import rehearsal
 from ops.services import Supervisor, marked
 
 PATIENCE = 40.0  # seconds for the services to end by themselves
@@ -26,4 +27,5 @@ def down() -> int:
             time.sleep(0.2)
     while left := marked():
         end(left)
+    rehearsal.end()
     return len(before)

@@ -22,6 +22,7 @@ from pathlib import Path
 from components import paths
 from components.errors import EidolonError
 from components.files import read_json, write_text
+from ops.cluster.settings import with_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / paths.HOME
@@ -38,12 +39,16 @@ class Ports:
     airflow: int
     mlflow: int
     endpoint: int
+    postgres: int
+    s3: int
 
 
 PORT_VARIABLES = {
     "airflow": ("EIDOLON_AIRFLOW_PORT", 8080),
     "mlflow": ("EIDOLON_MLFLOW_PORT", 5000),
     "endpoint": ("EIDOLON_PORT", 3000),
+    "postgres": ("EIDOLON_POSTGRES_PORT", 5432),
+    "s3": ("EIDOLON_S3_PORT", 8333),  # and the nine after it, for its parts
 }
 
 
@@ -64,6 +69,7 @@ def ports(given: Mapping[str, str]) -> Ports:
 def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> dict[str, str]:
     """``given`` (by default the environment of this process), and the variables that we need."""
     env = {k: v for k, v in (os.environ if given is None else given).items() if k not in _REMOVED}
+    env, several = with_cluster(env, home)
     airflow, at = home / "airflow", ports(env)
     api = f"http://127.0.0.1:{at.airflow}"
     defaults = {
@@ -85,6 +91,7 @@ def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> di
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         **_keys(home, env),
+        **several,
     }
     fixed = {
         "EIDOLON_HOME": str(home),

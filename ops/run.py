@@ -6,6 +6,7 @@ prepares the database, follows the record of the run, and reports.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -28,8 +29,8 @@ from components.processes import end, family
 from components.variables import without_airflow
 from components.versioning.up_to_date import stage_names
 from ops import record, release, rollout
-from ops.accelerators import accelerators
 from ops.airflow import Airflow
+from ops.cluster.workers import pool_slots
 from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
 from ops.processes import lines_of, running
@@ -57,11 +58,13 @@ def task_names(stages: list[str]) -> list[str]:
 
 
 def prepare_airflow(log: Path) -> None:
-    """Migrate Airflow's database and make the pool, unless that was done for this version."""
+    """Migrate Airflow's database and make the pool, unless that was done for this version in the
+    database that is in use."""
     from importlib.metadata import version
 
-    slots = str(max(1, len(accelerators())))
-    stamp = HOME / "airflow" / f".ready-{version('apache-airflow')}-{slots}"
+    env, slots = environment(), str(pool_slots(HOME))
+    database = hashlib.sha256(env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].encode()).hexdigest()[:8]
+    stamp = HOME / "airflow" / f".ready-{version('apache-airflow')}-{slots}-{database}"
     if stamp.exists():
         return
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +74,7 @@ def prepare_airflow(log: Path) -> None:
             done = subprocess.run(
                 [sys.executable, "-m", "airflow", *command],
                 cwd=ROOT,
-                env=environment(),
+                env=env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 check=False,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from components.processes import environment_of
 from components.variables import of_endpoint, without_airflow
+from ops.cluster import stores
+from ops.cluster.settings import of_mlflow, rehearsed
+from ops.cluster.workers import command as worker_command
+from ops.cluster.workers import environment_of as environment_of_worker
+from ops.cluster.workers import name_of, place_of
 from ops.environment import HOME, ROOT, Ports, environment, ports
 from ops.places import MARK as PLACE
 from ops.places import NAMES, folder_of, program
@@ -31,6 +36,7 @@ CONFIG = HOME / "supervisor.conf"
 LOGS = HOME / "logs"
 MARK = "EIDOLON_UP"  # an environment variable that every process of `make up` inherits
 API, SCHEDULER, ENDPOINT = "airflow-api", "airflow-scheduler", "endpoint"
+STORES = ("postgres", "s3")
 BENTO_STOP_SECONDS = 130  # longer than a request may take
 _AIRFLOW_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
@@ -58,6 +64,8 @@ autorestart=true
 stopasgroup=true
 killasgroup=true
 stopwaitsecs={stopwaitsecs}
+stopsignal={stopsignal}
+startretries={startretries}
 redirect_stderr=true
 stdout_logfile={logs}/{name}.log
 stdout_logfile_maxbytes=10MB
@@ -79,10 +87,14 @@ class Service:
     autostart: bool = True
     startsecs: int = 5
     stopwaitsecs: int = 15
+    stopsignal: str = "TERM"
+    startretries: int = 3
+    folder: Path = ROOT
 
 
 def services(env: dict[str, str], at: Ports) -> list[Service]:
-    """All that `make up` starts. MLflow is left out when MLFLOW_TRACKING_URI names a server."""
+    """All that `make up` or `make cluster` starts. MLflow is left out when MLFLOW_TRACKING_URI
+    names a server of others."""
     airflow = [sys.executable, "-m", "airflow"]
     listed = [
         Service(
@@ -98,24 +110,74 @@ def services(env: dict[str, str], at: Ports) -> list[Service]:
         Service("airflow-dag-processor", [*airflow, "dag-processor"], env=env),
         Service("airflow-triggerer", [*airflow, "triggerer", "--skip-serve-logs"], env=env),
     ]
+    cluster = rehearsed(HOME) is not None
     uri = env["MLFLOW_TRACKING_URI"]
-    if not uri.startswith("http"):
-        host = ["--host", "127.0.0.1", "--port", str(at.mlflow), "--workers", "1"]
+    if cluster:
+        listed.append(_mlflow(env | of_mlflow(HOME), at.mlflow))
+    elif not uri.startswith("http"):
         store = {  # not as arguments, which every user of this machine can see
             "MLFLOW_BACKEND_STORE_URI": uri,
             "MLFLOW_ARTIFACTS_DESTINATION": env["EIDOLON_ARTIFACTS"],
         }
-        listed.append(
-            Service(
-                "mlflow",
-                [sys.executable, "-m", "mlflow", "server", *host],
-                at.mlflow,
-                "EIDOLON_MLFLOW_PORT",
-                f"http://127.0.0.1:{at.mlflow}/health",
-                without_airflow(env) | store,
-            )
+        listed.append(_mlflow(env | store, at.mlflow))
+    listed += _serving(of_endpoint(env), at.endpoint)
+    return [*stores_of(env, at), *listed, *_workers(env)] if cluster else listed
+
+
+def _mlflow(env: dict[str, str], port: int) -> Service:
+    host = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return Service(
+        "mlflow",
+        [sys.executable, "-m", "mlflow", "server", *host],
+        port,
+        "EIDOLON_MLFLOW_PORT",
+        f"http://127.0.0.1:{port}/health",
+        without_airflow(env),
+    )
+
+
+def stores_of(env: dict[str, str], at: Ports) -> list[Service]:
+    """What the other services of `make cluster` need before they can start."""
+    plain = {"PATH": env["PATH"]}
+    return [
+        Service(
+            "postgres",
+            stores.postgres_command(HOME, at.postgres),
+            at.postgres,
+            "EIDOLON_POSTGRES_PORT",
+            env=plain,
+            startsecs=1,
+            stopsignal="INT",  # it ends its connections, and does not wait for them
+        ),
+        Service(
+            "s3",
+            stores.s3_command(HOME, at.s3),
+            at.s3,
+            "EIDOLON_S3_PORT",
+            f"http://127.0.0.1:{at.s3}/healthz",
+            plain,
+            startsecs=1,
+        ),
+    ]
+
+
+def _workers(env: dict[str, str]) -> list[Service]:
+    """The workers of `make cluster`. One that was killed is refused by the head until the head has
+    noticed, so it tries often."""
+    settings = rehearsed(HOME)
+    assert settings is not None
+    return [
+        Service(
+            name_of(number),
+            worker_command(),
+            env=environment_of_worker(env, HOME, number),
+            autostart=False,
+            stopwaitsecs=5,
+            startretries=50,
+            folder=place_of(HOME, number),
         )
-    return [*listed, *_serving(of_endpoint(env), at.endpoint)]
+        for number in range(1, settings["workers"] + 1)
+    ]
 
 
 def _serving(env: dict[str, str], port: int) -> list[Service]:
@@ -143,9 +205,14 @@ def _serving(env: dict[str, str], port: int) -> list[Service]:
     return [proxy, *bentos]
 
 
-def configuration(listed: list[Service], live: str | None = None) -> str:
-    """supervisord's configuration. The place ``live`` starts with it. The scheduler starts after
-    the API server, which its tasks need."""
+def configuration(
+    listed: list[Service], live: str | None = None, first: Collection[str] | None = None
+) -> str:
+    """supervisord's configuration. The place ``live`` starts with it, and so do the services that
+    start by themselves, or only those named in ``first``. The scheduler and the workers start after
+    the API server, which their tasks need."""
+    if first is not None:
+        listed = [replace(service, autostart=service.name in first) for service in listed]
     places = {"home": _escape(str(HOME)), "root": _escape(str(ROOT)), "logs": _escape(str(LOGS))}
     programs = [
         _PROGRAM.format(
@@ -154,6 +221,8 @@ def configuration(listed: list[Service], live: str | None = None) -> str:
             autostart=str(service.autostart or service.name == live).lower(),
             startsecs=service.startsecs,
             stopwaitsecs=service.stopwaitsecs,
+            stopsignal=service.stopsignal,
+            startretries=service.startretries,
             **places,
         )
         for service in listed

@@ -23,6 +23,7 @@ def main() -> None:
         for place in places():
             if program(place.name) == service.name:
                 place.end_leftovers()  # of a server that was killed
+    os.chdir(service.folder)
     os.execve(service.command[0], service.command, dict(service.env))
 
 

@@ -17,6 +17,9 @@ from components.ports import obstacle
 from components.variables import masked
 from ops import release, swap
 from ops.airflow import Airflow
+from ops.cluster import stores
+from ops.cluster.settings import rehearsed
+from ops.cluster.workers import names_of_workers
 from ops.environment import HOME, ROOT, environment, ports
 from ops.lock import foreground_run
 from ops.run import prepare_airflow
@@ -27,6 +30,7 @@ from ops.services import (
     LOGS,
     MARK,
     SCHEDULER,
+    STORES,
     Service,
     Supervisor,
     answers,
@@ -51,6 +55,7 @@ def up(console: Console) -> None:
     """
     env = environment()
     listed = services(env, ports(env))
+    workers = names_of_workers(HOME)
     deployed = release.deployed() is not None
     states = Supervisor().states()
     if states == {}:
@@ -59,17 +64,24 @@ def up(console: Console) -> None:
         with foreground_run():
             check_ports(listed)
             LOGS.mkdir(parents=True, exist_ok=True)
+            if rehearsed(HOME) is not None:
+                _start_stores(listed, env)
             with console.status("preparing Airflow"):
                 prepare_airflow(LOGS / "prepare.log")
-            _start(configuration(listed, swap.prepare()), env)
+            if rehearsed(HOME) is None:
+                _start(configuration(listed, swap.prepare()), env)
+            for service in listed:
+                if service.autostart:
+                    Supervisor().start(service.name)
     else:
         console.print("already up", highlight=False)
     api = next(service for service in listed if service.name == API)
     awaited = [s for s in listed if s.health and (s.name != ENDPOINT or deployed)]
     with console.status("starting") as status:
         _wait([api], answers, status.update)
-        if (Supervisor().states() or {}).get(SCHEDULER) == "STOPPED":
-            Supervisor().start(SCHEDULER)
+        for name, state in (Supervisor().states() or {}).items():
+            if state == "STOPPED" and (name == SCHEDULER or name in workers):
+                Supervisor().start(name)
         _wait(awaited, healthy, status.update)
         status.update("waiting for the DAGs")
         airflow, deadline = Airflow(), time.monotonic() + PATIENCE
@@ -126,6 +138,13 @@ def _listener(port: int) -> str:
     except psutil.Error:
         return ""  # the processes of other users cannot be seen
     return ""
+
+
+def _start_stores(listed: list[Service], env: dict[str, str]) -> None:
+    """Start supervisord with the stores of a cluster, and wait until the others can use them."""
+    _start(configuration(listed, swap.prepare(), first=STORES), env)
+    stores.make_databases(HOME, ports(env).postgres)
+    _wait([s for s in listed if s.name in STORES and s.health], answers, lambda _: None)
 
 
 def _start(text: str, env: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Asks git's command line about this checkout."""
+"""Asks git's command line about this checkout, and moves clones to a commit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import EidolonError
 from components.paths import COLLECTION, LOCK
 
 _PINNED = (LOCK, Path("params.yaml"), COLLECTION)  # each version records these itself
@@ -42,6 +43,25 @@ def all_versions(path: Path) -> list[str]:
     commits = (_git("log", "--all", "--format=%H", "--", path.as_posix()) or "").split()
     texts = (_git("show", f"{commit}:./{path.as_posix()}") for commit in commits)
     return [text for text in texts if text]
+
+
+def clone(source: Path, place: Path) -> None:
+    """Clone ``source`` into ``place``, without any files yet. Raises :class:`EidolonError` when git
+    cannot."""
+    _run("clone", "--quiet", "--local", "--no-checkout", str(source), str(place))
+
+
+def move(place: Path, commit: str) -> None:
+    """Fetch from where the clone ``place`` comes from, and check ``commit`` out there. Edits of
+    files that git knows are lost. Raises :class:`EidolonError` when git cannot."""
+    _run("-C", str(place), "fetch", "--quiet", "origin")
+    _run("-C", str(place), "checkout", "--quiet", "--force", "--detach", commit)
+
+
+def _run(*arguments: str) -> None:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EidolonError(f"`git {arguments[0]}` failed: {done.stderr.strip()}")
 
 
 def _git(*arguments: str) -> str | None:
