@@ -13,6 +13,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from components import yaml_text
 from components.paths import MONITOR, VALIDATION, VERDICT
 from components.variables import masked
+from ops.cluster.settings import HEAD, QUEUE
 from ops.environment import ROOT, ports
 
 OWNER = "eidolon"
@@ -25,6 +26,15 @@ DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
 }
 """Default arguments of a DAG. A remote or a registry that is down may be back in a minute."""
+
+
+def on_workers() -> dict[str, Any]:
+    """Lets the workers do a task, where there are several machines. A worker may die, so such a
+    task is soon tried again, and more often: by another worker."""
+    if HEAD not in os.environ:
+        return {}
+    again = {"retries": 4, "retry_delay": timedelta(seconds=5)}
+    return {"executor": "EdgeExecutor", "queue": QUEUE} | again
 
 
 def approval() -> timedelta | None:

@@ -16,10 +16,11 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET, DRIFT, PASSED
 from perform import perform, run_name
-from policy import DEFAULTS, approval, deadline, documented
+from policy import DEFAULTS, approval, deadline, documented, on_workers
 from tasks import Given, build, check
 
 from ops import rollout, steps
+from ops.cluster.settings import ON_WORKERS
 from ops.environment import POOL
 
 DOC = """### From the dataset to a new champion
@@ -49,15 +50,15 @@ HOURS = {
 }
 """The stages of dvc.yaml in their order, and how long each may take."""
 
-ACCELERATED = {"imagine", "validate", "embed", "calibrate"}
-
 
 def policy(stage: str) -> dict[str, Any]:
-    """The id, the timeout and the pool of the task of a stage of dvc.yaml."""
+    """The id, the timeout, the pool and the place of the task of a stage of dvc.yaml."""
+    accelerated = stage in ON_WORKERS
     return {
         "task_id": stage,
         "execution_timeout": timedelta(hours=HOURS[stage]),
-        "pool": POOL if stage in ACCELERATED else "default_pool",
+        "pool": POOL if accelerated else "default_pool",
+        **(on_workers() if accelerated else {}),
     }
 
 

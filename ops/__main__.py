@@ -29,6 +29,7 @@ def run() -> None:
     """Run the DAG `retrain` once, and show its result."""
     from ops import run as module
 
+    os.environ.update(added())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C
     try:
         module.run(Console())
@@ -94,6 +95,7 @@ def status() -> None:
     from ops.swap import describe
     from ops.up import addresses
 
+    os.environ.update(added())
     states, live = Supervisor().states(), deployed()
     for name, state in (states or {}).items():
         print(f"{name:<22} {state.lower()}")

@@ -24,6 +24,7 @@ from components.versioning.remote import SETTINGS, has_remote
 from ops import inbox
 from ops import stage as stages
 from ops.accelerators import accelerators, one_of
+from ops.cluster import sharing
 from ops.environment import HOME
 from ops.lock import one_at_a_time
 from ops.stage import Log
@@ -42,6 +43,7 @@ class NothingToDo(Exception):  # noqa: N818 - not an error
 
 def dataset(run: str, log: Log) -> dict[str, Any]:
     """Bring the stage `dataset` up to date, and pin what the run ``run`` is of."""
+    sharing.begin(run)
     begun, attempt = snapshot.begin(), 0
     config.load()  # an unknown or absurd parameter stops the run before anything is computed
     while True:
@@ -49,6 +51,7 @@ def dataset(run: str, log: Log) -> dict[str, Any]:
         taken = snapshot.take(run, begun, attempt)
         if taken is not None:
             up_to_date.save(taken.folder, marked)
+            sharing.leave(run, "dataset")
             return asdict(result)
         log("pictures were ingested meanwhile: the dataset is read again")
         attempt += 1
@@ -57,12 +60,14 @@ def dataset(run: str, log: Log) -> dict[str, Any]:
 def stage(name: str, run: str, log: Log) -> dict[str, Any]:
     """Bring a later stage of dvc.yaml up to date, alone: what the run began with stays as it is.
     Nothing is started for a stage that was up to date then and still is."""
+    sharing.take(run, name, log)
     pinned = _pinned(run)
-    if skipped := _up_to_date(name, pinned, log):
-        return skipped
-    config.load()
-    with _shown(PAGES.get(name), log) as page:
-        return asdict(stages.repro(name, log, alone=pinned is not None)) | page
+    if (result := _up_to_date(name, pinned, log)) is None:
+        config.load()
+        with _shown(PAGES.get(name), log) as page:
+            result = asdict(stages.repro(name, log, alone=pinned is not None)) | page
+    sharing.leave(run, name)
+    return result
 
 
 def _up_to_date(name: str, pinned: snapshot.Snapshot | None, log: Log) -> dict[str, Any] | None:
@@ -130,7 +135,9 @@ def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     remote."""
     from components.versioning import dvc
 
-    name, pinned = f"imagine@{shard}", _pinned(run)
+    name = f"imagine@{shard}"
+    sharing.take(run, name, log)
+    pinned = _pinned(run)
     if pinned is None:
         with one_at_a_time("plan"):  # other shards read what it wrote
             status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
@@ -143,6 +150,7 @@ def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
             result = asdict(stages.repro(name, log, chosen, alone=True))
     if has_remote():
         _push(name, again=not skipped)
+    sharing.leave(run, name)
     return result
 
 

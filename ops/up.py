@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from ops.airflow import Airflow
 from ops.cluster import stores
 from ops.cluster.settings import rehearsed
 from ops.cluster.workers import names_of_workers
-from ops.environment import HOME, ROOT, environment, ports
+from ops.environment import HOME, ROOT, added, environment, ports
 from ops.lock import foreground_run
 from ops.run import prepare_airflow
 from ops.services import (
@@ -53,10 +54,10 @@ def up(console: Console) -> None:
     Raises :class:`EidolonError` for ports that are taken, and :class:`UpError` for a service that
     does not start.
     """
+    os.environ.update(added())
     env = environment()
     listed = services(env, ports(env))
     workers = names_of_workers(HOME)
-    deployed = release.deployed() is not None
     states = Supervisor().states()
     if states == {}:
         raise UpError("the services are starting or stopping now: try again in a minute")
@@ -68,13 +69,15 @@ def up(console: Console) -> None:
                 _start_stores(listed, env)
             with console.status("preparing Airflow"):
                 prepare_airflow(LOGS / "prepare.log")
+            live = swap.prepare()
             if rehearsed(HOME) is None:
-                _start(configuration(listed, swap.prepare()), env)
+                _start(configuration(listed, live), env)
             for service in listed:
-                if service.autostart:
+                if service.autostart or service.name == live:
                     Supervisor().start(service.name)
     else:
         console.print("already up", highlight=False)
+    deployed = release.deployed() is not None
     api = next(service for service in listed if service.name == API)
     awaited = [s for s in listed if s.health and (s.name != ENDPOINT or deployed)]
     with console.status("starting") as status:
@@ -142,7 +145,7 @@ def _listener(port: int) -> str:
 
 def _start_stores(listed: list[Service], env: dict[str, str]) -> None:
     """Start supervisord with the stores of a cluster, and wait until the others can use them."""
-    _start(configuration(listed, swap.prepare(), first=STORES), env)
+    _start(configuration(listed, first=STORES), env)
     stores.make_databases(HOME, ports(env).postgres)
     _wait([s for s in listed if s.name in STORES and s.health], answers, lambda _: None)
 
