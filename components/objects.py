@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -55,8 +56,17 @@ def shared() -> Objects | None:
 
     Raises what :func:`opened` raises.
     """
-    url = os.environ.get(VARIABLE)
-    return opened(url) if url else None
+    if not (url := os.environ.get(VARIABLE)):
+        return None
+    given = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    return _kept(url, given, os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _kept(url: str, variables: tuple[tuple[str, str], ...], process: int) -> Objects:
+    """The place ``url`` with these ``variables``: opening it takes long, and a child of ``process``
+    must not share its connections."""
+    return opened(url)
 
 
 def opened(url: str) -> Objects:

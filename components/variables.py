@@ -18,7 +18,7 @@ _ENDPOINT_PREFIXES = (
     *("LC_", "LD_", "XDG_", "EIDOLON_", "BENTOML_", "OTEL_", "MALLOC_", "OMP_", "KMP_", "MKL_"),
     *("OPENBLAS_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "HIP_", "ROCR_"),
 )
-_NOT_ENDPOINT = {"EIDOLON_WEBHOOK"}
+_NOT_ENDPOINT = {"EIDOLON_WEBHOOK", "EIDOLON_OBJECTS"}  # a secret; a place without its keys
 _PASSWORD = re.compile(r"(://[^\s/:@]*):(\S*)@")
 _PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)([^&\s]+)", re.IGNORECASE)
 

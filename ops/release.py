@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bento import homes
+from bento import homes, pointer
 from components.errors import EXIT_CODE, TRY_AGAIN, failure
-from components.files import read_json
 from components.paths import DEPLOYED
 from ops.environment import HOME, ROOT
 from ops.processes import lines_of, running
@@ -66,11 +65,7 @@ def prune(tags: Iterable[str], versions: Iterable[str], log: Log, *, yes: bool) 
 
 def deployed() -> dict[str, Any] | None:
     """The deployment that the endpoint's pointer names (``bento``, ``version``), or ``None``."""
-    pointer = ROOT / DEPLOYED
-    if not pointer.exists():
-        return None
-    value: dict[str, Any] = read_json(pointer, "`eidolon deploy` writes a new one")
-    return value
+    return pointer.deployed((ROOT / DEPLOYED).parent)
 
 
 def _call(arguments: list[str], log: Log) -> dict[str, Any]:

@@ -65,9 +65,14 @@ def stage(name: str, run: str, log: Log) -> dict[str, Any]:
     if (result := _up_to_date(name, pinned, log)) is None:
         config.load()
         with _shown(PAGES.get(name), log) as page:
-            result = asdict(stages.repro(name, log, alone=pinned is not None)) | page
+            result = asdict(stages.repro(name, log, alone=_ready(pinned))) | page
     sharing.leave(run, name)
     return result
+
+
+def _ready(pinned: snapshot.Snapshot | None) -> bool:
+    """Whether what the stages before wrote is in this clone, as the run has it."""
+    return pinned is not None and (pinned.here or sharing.active())
 
 
 def _up_to_date(name: str, pinned: snapshot.Snapshot | None, log: Log) -> dict[str, Any] | None:
@@ -80,8 +85,8 @@ def _up_to_date(name: str, pinned: snapshot.Snapshot | None, log: Log) -> dict[s
 
 
 def _pinned(run: str) -> snapshot.Snapshot | None:
-    """What the run began with, if this clone has it; then it must not have changed. Another clone
-    has the stages before from DVC's shared cache or remote."""
+    """What the run began with, if this clone can know it; then it must not have changed. Where the
+    run began in another clone, the stages before come from DVC's shared cache or remote."""
     pinned = snapshot.of(run)
     if pinned is not None:
         pinned.check()
@@ -138,7 +143,7 @@ def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     name = f"imagine@{shard}"
     sharing.take(run, name, log)
     pinned = _pinned(run)
-    if pinned is None:
+    if not _ready(pinned):
         with one_at_a_time("plan"):  # other shards read what it wrote
             status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
             if any(why != ["always changed"] for why in status.values()):

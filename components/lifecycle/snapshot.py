@@ -3,11 +3,14 @@
 The first stage, `dataset`, reads the collection and the source. After it the snapshot keeps their
 records, and the dataset's hash. The later stages run alone, on what the first one wrote. They read
 params.yaml and the code again, so those must not have changed meanwhile.
+
+Where `EIDOLON_OBJECTS` is set, other machines find the snapshot there, as an object of the run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,6 +21,7 @@ from typing import Any
 from components import config, yaml_text
 from components.errors import EidolonError, TransientError
 from components.files import folder_aside, read_json, sha256, text_of, write_json
+from components.objects import shared
 from components.paths import COLLECTION, FEEDBACK, HOME, PICTURES, POINTER, SOURCE
 from components.versioning import dvc
 from components.versioning.lock import dataset_hash, was_read
@@ -25,6 +29,7 @@ from components.versioning.lock import dataset_hash, was_read
 FOLDER = HOME / "snapshots"
 KEPT = 20  # the snapshots of the latest runs
 MANIFEST = COLLECTION / "manifest.csv"
+PINS = "pins.json"
 
 HERE = {
     "params.yaml": config.PARAMS,
@@ -50,11 +55,13 @@ class Begun:
 @dataclass(frozen=True)
 class Snapshot:
     """What a run is of: copies of params.yaml and of the collection's records in ``folder``, the
-    hash of the ``code``, and DVC's hash of the ``dataset``."""
+    hash of the ``code``, and DVC's hash of the ``dataset``. ``here``: its first stage ran in this
+    clone. Another clone has the dataset from DVC's remote."""
 
     folder: Path
     code: str
     dataset: str
+    here: bool = True
 
     def files(self) -> dict[str, Path]:
         """The copies by their names, as in :data:`HERE`."""
@@ -62,7 +69,7 @@ class Snapshot:
 
     def check(self) -> None:
         """Raise :class:`EidolonError` when the run cannot go on as what it began: its parameters or
-        code have changed, or another run has replaced its dataset."""
+        code have changed, or another run has replaced its dataset in the clone that has it."""
         if changed := _changed(self.folder / "params.yaml"):
             raise EidolonError(
                 f"params.yaml has changed since this run began ({', '.join(changed)}): {_AGAIN} for"
@@ -70,7 +77,7 @@ class Snapshot:
             )
         if self.code != code_hash():
             raise EidolonError(f"the code has changed since this run began: {_AGAIN}")
-        if self.dataset != dataset_hash():
+        if self.here and self.dataset != dataset_hash():
             raise EidolonError(f"data/dataset is no longer the one of this run: {_AGAIN}")
 
 
@@ -100,22 +107,43 @@ def take(run: str, begun: Begun, attempt: int = 0) -> Snapshot | None:
         texts = {name: text_of(path) for name, path in HERE.items()}
         pins = {"code": begun.code, "dataset": dataset_hash()}
     _prune()
+    found = _write(run, texts, pins)
+    if (objects := shared()) is not None:
+        objects.write(_key(run), json.dumps({"files": texts, "pins": pins}).encode())
+    return found
+
+
+def of(run: str) -> Snapshot | None:
+    """The snapshot of the run ``run``. ``None`` where its first stage did not run in this clone,
+    which then has its data from DVC's shared cache or remote, and machines share no snapshots.
+
+    Raises :class:`EidolonError` when it is damaged, and :class:`TransientError` when it lies in
+    shared objects that cannot be reached.
+    """
+    place = _place(run)
+    if place.is_dir():
+        pins: Mapping[str, Any] = read_json(place / PINS, _AGAIN)
+        if pins.get("here", True):
+            return Snapshot(place, pins["code"], pins["dataset"])
+    # one that was fetched before may be older: the first stage can be run again
+    objects = shared()
+    data = None if objects is None else objects.read(_key(run))
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+        return _write(run, content["files"], content["pins"] | {"here": False})
+    except (ValueError, KeyError):
+        raise EidolonError(f"the shared snapshot of {run} is damaged: {_AGAIN}") from None
+
+
+def _write(run: str, texts: Mapping[str, str | None], pins: Mapping[str, Any]) -> Snapshot:
     with folder_aside(_place(run)) as aside:
         for name, text in texts.items():
             if text is not None:
                 (aside / name).write_text(text)
-        write_json(aside / "pins.json", pins)
+        write_json(aside / PINS, pins)
     return Snapshot(_place(run), **pins)
-
-
-def of(run: str) -> Snapshot | None:
-    """The snapshot of the run ``run``, or ``None`` where its first stage did not run in this clone,
-    which then has its data from DVC's shared cache or remote."""
-    place = _place(run)
-    if not place.is_dir():
-        return None
-    pins: Mapping[str, Any] = read_json(place / "pins.json", _AGAIN)
-    return Snapshot(place, pins["code"], pins["dataset"])
 
 
 def code_hash() -> str:
@@ -133,6 +161,10 @@ def _changed(before: Path) -> list[str]:
 
 def _place(run: str) -> Path:
     return FOLDER / re.sub(r"[^A-Za-z0-9.-]", "_", run)
+
+
+def _key(run: str) -> str:
+    return f"snapshots/{_place(run).name}.json"
 
 
 def _prune() -> None:

@@ -33,10 +33,15 @@ _TAKEN = HOME / "taken"
 """What this clone has of each stage: the record with which its output was pulled or made."""
 
 
+def active() -> bool:
+    """Whether there are several machines."""
+    return HEAD in os.environ
+
+
 def begin(run: str) -> None:
     """Say which commit ``run`` is of, before its first stage: the workers will follow. Raises
     :class:`EidolonError` when the code here is not committed."""
-    if HEAD in os.environ:
+    if active():
         _place().write(_key("commits", run), committed().encode())
 
 
@@ -46,7 +51,7 @@ def take(run: str, stage: str, log: Log) -> None:
 
     Raises what :func:`ops.cluster.workers.follow` raises.
     """
-    if HEAD not in os.environ:
+    if not active():
         return
     if is_worker():
         _arrive(run)
@@ -67,7 +72,7 @@ def take(run: str, stage: str, log: Log) -> None:
 
 def leave(run: str, stage: str) -> None:
     """Let the other clones of ``run`` have the result of ``stage``, which is up to date here."""
-    if HEAD not in os.environ:
+    if not active():
         return
     record = _lock()["stages"].get(stage)
     if record is None:
