@@ -75,12 +75,14 @@ kernels: $(READY) ## the numeric tests on two other BLAS kernels
 	  $(PARALLEL) -m "numeric and not slow"
 
 .PHONY: check
-check: $(READY) ## lint, format, types, dead code and dependencies
+check: $(READY) ## lint, format, types, dead code, dependencies and manifests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/vulture
 	$(BIN)/deptry .
+	$(BIN)/kubernetes-validate --quiet --strict -k 1.37 ops/kubernetes/manifests/*.yaml
+	$(BIN)/hadolint ops/kubernetes/Dockerfile
 
 .PHONY: docs
 docs: $(READY) ## write docs/commands.md and docs/parameters.md from the code

@@ -1,7 +1,8 @@
 """The service that owns what is heavy: the generator and the encoders of pictures.
 
 It draws for all callers of the API together, in batches of any texts' pictures. The API reaches it
-through a socket of the Bento, and answers by text alone while it is away.
+through a socket of the Bento, and answers by text alone while it is away. It may also be served
+alone, on another machine: the API finds it at the address in `EIDOLON_IMAGINER`, and sends it JSON.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from typing import Any
 import bentoml
 from bentoml.exceptions import ServiceUnavailable
 from pydantic import BaseModel, ConfigDict
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bento import logs, tracing
 from bento.batching import Batching, FullError
-from bento.metrics import metrics
+from bento.metrics import exposition, metrics
 from bento.pins import settings
 from components.api.messages import MAX_IMAGES
 from components.imagining.recipes import Order
@@ -129,6 +134,20 @@ class Imaginer:
     async def about(self) -> dict[str, str]:
         """The precision in which this service draws. It answers while others are served."""
         return {"dtype": self._dtype}
+
+
+def _metrics(request: Request) -> Response:
+    """The metrics of this service, for Prometheus where it is served alone."""
+    body, media_type = exposition()
+    return Response(body, media_type=media_type)
+
+
+def _measured(service: Any) -> Any:
+    service.mount_asgi_app(Starlette(routes=[Route("/metrics", _metrics)]))
+    return service
+
+
+service: Any = _measured(Imaginer)
 
 
 def _delivered(one: Any) -> Delivered:

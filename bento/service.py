@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
@@ -31,6 +32,16 @@ serve = settings()
 web = Web(serve)
 
 
+def _container() -> dict[str, Any]:
+    """What `bentoml containerize` makes an image of, beside the packages of the Bento."""
+    return {
+        # no known distribution, so that no compiler is installed: all packages have wheels
+        "image": bentoml.images.Image("python:{}.{}-slim".format(*sys.version_info), distro="none"),
+        # uv, which installs them, then takes PyTorch without the libraries of CUDA
+        "envs": [] if serve.accelerators else [{"name": "UV_TORCH_BACKEND", "value": "cpu"}],
+    }
+
+
 @bentoml.service(
     name="eidolon",
     workers=serve.api_workers,
@@ -38,11 +49,12 @@ web = Web(serve)
     http={"host": "127.0.0.1", "port": 3000},
     **QUIET,
     runner_probe={"enabled": False},  # it answers, by text, while the Imaginer is away
+    **_container(),
 )
 class Eidolon:
     """Text-to-image search through imagined pictures."""
 
-    imaginer = bentoml.depends(Imaginer)
+    imaginer = bentoml.depends(Imaginer, url=os.environ.get("EIDOLON_IMAGINER"))
 
     def __init__(self) -> None:
         if serve.accelerators:

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Brings the clone on a volume to the commit of the image. What earlier tasks computed stays.
+set -euo pipefail
+from=/opt/eidolon.git
+to=/work/eidolon
+commit=$(git --git-dir "$from" rev-parse HEAD)
+test -d "$to/.git" || git clone --quiet --no-checkout "$from" "$to"
+cd "$to"
+git fetch --quiet "$from" HEAD
+git checkout --quiet --force --detach "$commit"
+dvc remote modify --local storage url "${EIDOLON_OBJECTS%/*}/dvc"
+echo "at $commit"
