@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +19,24 @@ from bento.front import PROBES
 from bento.metrics import METRICS
 from components import config
 from tests import documents
+from tests.manifests import (
+    DOCUMENTS,
+    FILES,
+    FOLDER,
+    SERVICES,
+    WORKLOADS,
+    containers,
+    labels,
+    of_kind,
+    pod,
+    selects,
+)
 from tests.toy import ROOT
 
-FOLDER = ROOT / "ops" / "kubernetes"
-FILES = sorted((FOLDER / "manifests").glob("*.yaml"))
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 VALUES = yaml.safe_load((FOLDER / "airflow-values.yaml").read_text())
-DOCUMENTS: list[dict[str, Any]] = [d for f in FILES for d in yaml.safe_load_all(f.read_text())]
 ACCELERATOR = "nvidia.com/gpu"
-API_SERVER = {"tier": "airflow", "component": "api-server"}
-
-
-def of_kind(*kinds: str) -> dict[str, dict[str, Any]]:
-    """The objects of these kinds, by their names."""
-    return {d["metadata"]["name"]: d for d in DOCUMENTS if d["kind"] in kinds}
-
-
-WORKLOADS = of_kind("Deployment", "StatefulSet")
-SERVICES = of_kind("Service")
-POLICIES = of_kind("NetworkPolicy")
 EACH = pytest.mark.parametrize("name", WORKLOADS)
-
-
-def pod(name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = WORKLOADS[name]["spec"]["template"]["spec"]
-    return spec
-
-
-def labels(name: str) -> dict[str, str]:
-    found: dict[str, str] = WORKLOADS[name]["spec"]["template"]["metadata"]["labels"]
-    return found
-
-
-def containers(name: str) -> list[dict[str, Any]]:
-    return [*pod(name).get("initContainers", []), *pod(name)["containers"]]
-
-
-def selects(selector: dict[str, Any], found: dict[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels"}
-    return selector.get("matchLabels", {}).items() <= found.items()
 
 
 def test_every_manifest_is_applied() -> None:
@@ -87,7 +69,7 @@ def test_what_is_scaled_exists_by_a_metric_that_there_is() -> None:
     for name, scaler in scalers.items():
         target = scaler["spec"]["scaleTargetRef"]
         assert (target["kind"], target["name"]) == ("Deployment", name)
-        assert WORKLOADS[name]["spec"]["replicas"] == scaler["spec"]["minReplicas"]
+        assert "replicas" not in WORKLOADS[name]["spec"], "applying it again would reset them"
     (metric,) = scalers["eidolon-imaginer"]["spec"]["metrics"]
     queue = metric["external"]["metric"]["name"]
     assert queue in {m.name for m in METRICS if m.kind == "gauge"}
@@ -245,67 +227,6 @@ def test_every_variable_is_one_that_somebody_reads() -> None:
             assert name in known, f"{name}: neither in docs/operations.md nor read by a library"
 
 
-def peers(rule: dict[str, Any], direction: str, found: dict[str, str]) -> bool:
-    """Whether a rule of a NetworkPolicy is about pods of this namespace with these labels."""
-    if direction not in rule:
-        return False  # anywhere, which is meant for databases and buckets
-    return any(
-        "namespaceSelector" not in peer and selects(peer["podSelector"], found)
-        for peer in rule[direction]
-    )
-
-
-def allows(source: dict[str, str], target: dict[str, str], port: int) -> bool:
-    """Whether the policies let pods with the labels ``source`` call ``target`` at ``port``."""
-
-    def passes(own: dict[str, str], other: dict[str, str], kind: str, direction: str) -> bool:
-        rules = [
-            rule
-            for policy in POLICIES.values()
-            if selects(policy["spec"]["podSelector"], own)
-            for rule in policy["spec"].get(kind, [])
-        ]
-        return any(
-            peers(rule, direction, other) and port in [p["port"] for p in rule["ports"]]
-            for rule in rules
-        )
-
-    return passes(source, target, "egress", "to") and passes(target, source, "ingress", "from")
-
-
-def test_nobody_talks_but_who_must() -> None:
-    denied = POLICIES["default-deny"]["spec"]
-    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for name in WORKLOADS:
-        own = [p["spec"] for p in POLICIES.values() if p["spec"]["podSelector"]]
-        assert any(selects(spec["podSelector"], labels(name)) for spec in own), name
-    pods = {name.removeprefix("eidolon-"): labels(name) for name in WORKLOADS}
-    pods |= {"api-server": API_SERVER, "scheduler": {"tier": "airflow", "component": "scheduler"}}
-    ports = {"api": 3000, "imaginer": 3000, "mlflow": 5000, "api-server": 8080, "worker": 3000}
-    found = {
-        (a, b) for a, b in product(pods, ports) if a != b and allows(pods[a], pods[b], ports[b])
-    }
-    from_airflow = {(a, b) for a in ("scheduler", "api-server") for b in ("api", "mlflow")}
-    assert found == from_airflow | {
-        ("api", "imaginer"),
-        ("worker", "mlflow"),
-        ("worker", "api-server"),
-        ("scheduler", "api-server"),
-    }
-
-
-def test_addresses_name_services_and_ports_that_there_are() -> None:
-    texts = [(FOLDER / "airflow-values.yaml").read_text(), *(f.read_text() for f in FILES)]
-    found = {
-        (host, int(port))
-        for text in texts
-        for host, port in re.findall(r"http://([a-z-]+):(\d+)", text)
-    }
-    ports = {(n, p["port"]) for n, s in SERVICES.items() for p in s["spec"].get("ports", [])}
-    assert {f for f in found if f[0].startswith("eidolon-")} <= ports
-    assert {f for f in found if not f[0].startswith("eidolon-")} == {("airflow-api-server", 8080)}
-
-
 CHART = {  # no package has the chart's schema: these were read in its values.yaml
     *("airflowHome", "airflowVersion", "apiSecretKeySecretName", "apiServer", "config"),
     *("createUserJob", "dagProcessor", "data", "dags", "env", "executor", "extraEnvFrom"),
@@ -321,3 +242,36 @@ def test_the_chart_knows_every_value() -> None:
     assert VALUES["securityContexts"]["pod"]["runAsNonRoot"] is True
     (executor,) = (e["value"] for n, e in variables() if n == "AIRFLOW__CORE__EXECUTOR")
     assert VALUES["executor"] == executor
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_clone_follows_the_image_and_keeps_what_tasks_made(tmp_path: Path) -> None:
+    source, bare, clone = tmp_path / "source", tmp_path / "eidolon.git", tmp_path / "clone"
+    text = (FOLDER / "clone.sh").read_text().replace("/work/eidolon", str(clone))
+    (tmp_path / "clone.sh").write_text(text.replace("/opt/eidolon.git", str(bare)))
+    (source / ".dvc").mkdir(parents=True)
+    (source / ".dvc" / "config").write_text("['remote \"storage\"']\n    url = ../remote\n")
+    for name in ("code.py", "dvc.lock"):
+        (source / name).write_text("one\n")
+    git(source, "init", "--quiet")
+    env = os.environ | {"EIDOLON_OBJECTS": "s3://eidolon/state"}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    for content in ("two\n", "three\n"):
+        (source / "code.py").write_text(content)
+        git(source, "add", "--all")
+        git(source, "commit", "--quiet", "--message", content)
+        shutil.rmtree(bare, ignore_errors=True)
+        git(tmp_path, "clone", "--quiet", "--bare", str(source), str(bare))
+        subprocess.run(["bash", tmp_path / "clone.sh"], env=env, check=True, capture_output=True)
+        assert (clone / "code.py").read_text() == content
+        assert "url = s3://eidolon/dvc" in (clone / ".dvc" / "config.local").read_text()
+        (clone / "dvc.lock").write_text("of a run\n")
+    subprocess.run(["bash", tmp_path / "clone.sh"], env=env, check=True, capture_output=True)
+    assert (clone / "dvc.lock").read_text() == "of a run\n"
