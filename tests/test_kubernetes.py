@@ -18,6 +18,7 @@ import yaml
 from bento.front import PROBES
 from bento.metrics import METRICS
 from components import config
+from ops.cluster.settings import HEAD, with_cluster
 from tests import documents
 from tests.manifests import (
     DOCUMENTS,
@@ -202,12 +203,13 @@ def airflow_options() -> dict[str, set[str]]:
     (airflow,) = find_spec("airflow").submodule_search_locations  # type: ignore[union-attr,misc]
     told = yaml.safe_load((Path(airflow) / "config_templates" / "config.yml").read_text())
     found = {section: set(entry["options"]) for section, entry in told.items()}
-    return found | {"edge": {"api_enabled", "api_url"}}  # of the Edge provider
+    edge = {"api_enabled", "api_url", "heartbeat_interval", "job_poll_interval"}
+    return found | {"edge": edge}  # of the Edge provider
 
 
 OF_LIBRARIES = {  # read by boto3, beside what docs/operations.md lists
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION"),
-    *("AWS_EC2_METADATA_DISABLED", "EIDOLON_OBJECTS"),
+    "AWS_EC2_METADATA_DISABLED",
 }
 
 
@@ -221,8 +223,6 @@ def test_every_variable_is_one_that_somebody_reads() -> None:
     for name in sorted(names):
         if found := re.fullmatch(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)", name):
             assert found[2].lower() in options[found[1].lower()], name
-        elif name == "POD_NAME":  # stands in the arguments of its own container
-            assert f"$({name})" in containers("eidolon-worker")[-1]["args"]
         else:
             assert name in known, f"{name}: neither in docs/operations.md nor read by a library"
 
@@ -240,8 +240,17 @@ def test_the_chart_knows_every_value() -> None:
     assert set(VALUES) <= CHART
     assert VALUES["securityContexts"]["containers"]["allowPrivilegeEscalation"] is False
     assert VALUES["securityContexts"]["pod"]["runAsNonRoot"] is True
-    (executor,) = (e["value"] for n, e in variables() if n == "AIRFLOW__CORE__EXECUTOR")
-    assert VALUES["executor"] == executor
+
+
+def test_airflow_has_the_settings_of_several_machines(tmp_path: Path) -> None:
+    (addresses,) = of_kind("ConfigMap").values()
+    head = {HEAD: addresses["data"][HEAD]}
+    _, wanted = with_cluster(head, tmp_path)
+    core = VALUES["config"]["core"] | {"executor": VALUES["executor"]}
+    set_here = VALUES["config"] | {"core": core}
+    for name, value in wanted.items():
+        _, section, option = name.lower().split("__")
+        assert set_here[section][option] == value, name
 
 
 def git(folder: Path, *arguments: str) -> str:
