@@ -32,14 +32,10 @@ serve = settings()
 web = Web(serve)
 
 
-def _container() -> dict[str, Any]:
-    """What `bentoml containerize` makes an image of, beside the packages of the Bento."""
-    return {
-        # no known distribution, so that no compiler is installed: all packages have wheels
-        "image": bentoml.images.Image("python:{}.{}-slim".format(*sys.version_info), distro="none"),
-        # uv, which installs them, then takes PyTorch without the libraries of CUDA
-        "envs": [] if serve.accelerators else [{"name": "UV_TORCH_BACKEND", "value": "cpu"}],
-    }
+def _image() -> bentoml.images.Image:
+    """What `bentoml containerize` begins with. It names no distribution that BentoML knows, so no
+    compiler is installed: all packages have wheels."""
+    return bentoml.images.Image("python:{}.{}-slim".format(*sys.version_info), distro="none")
 
 
 @bentoml.service(
@@ -49,7 +45,7 @@ def _container() -> dict[str, Any]:
     http={"host": "127.0.0.1", "port": 3000},
     **QUIET,
     runner_probe={"enabled": False},  # it answers, by text, while the Imaginer is away
-    **_container(),
+    image=_image(),
 )
 class Eidolon:
     """Text-to-image search through imagined pictures."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bentoml
+from bentoml._internal.bento.build_config import BentoEnvSchema
 from bentoml.exceptions import BentoMLException, NotFound
 
 from bento.pins import PLACE, Pins
@@ -58,6 +59,9 @@ SERVED_WITH = (  # what the service imports; a Bento's image gets the versions i
     "torch",
     "transformers",
 )
+
+WITHOUT_CUDA = ("UV_TORCH_BACKEND", "cpu")
+"""A variable by which uv, which makes the image of a Bento, takes PyTorch without CUDA."""
 
 
 def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool, Pins]:
@@ -234,4 +238,5 @@ def _build(tag: str, pins: Pins, packages: list[str]) -> Bento:
                 "packages": [f"{p}=={installed(p).partition('+')[0]}" for p in packages],
                 "lock_packages": False,
             },
+            envs=[] if pins.serve.accelerators else [BentoEnvSchema(*WITHOUT_CUDA)],
         )
