@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	  || { echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1): install Python 3.11 or 3.12, or give PYTHON=" >&2; exit 2; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,content,cluster]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,content,cluster,server]' -c constraints.txt
 	@touch $@
 
 .PHONY: setup

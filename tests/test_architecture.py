@@ -20,6 +20,7 @@ HOMES = {
     "pi_heif": {"components/images/decoding.py"},
     "great_expectations": {"components/validation/suites.py"},
     "mlflow": {f"components/lifecycle/{name}.py" for name in ("artifacts", "registry", "runs")},
+    "qdrant_client": {"components/index/qdrant.py"},
     "airflow": set(),
     "bentoml": set(),
 }

@@ -16,6 +16,7 @@ from bento.guard import OneMessage
 from bento.refusals import refusals
 from components import config
 from components.errors import EidolonError, NoRoomError, QueryError, TransientError
+from components.index.qdrant import NoIndexError
 from tests.toy import ROOT
 
 
@@ -25,6 +26,7 @@ from tests.toy import ROOT
         (QueryError("a query has 1 to 300 characters"), 400, "a query has 1 to 300 characters"),
         (NoRoomError("the accelerator's memory is full"), 503, "no room for this search now"),
         (TransientError("the accelerator's memory is full"), 503, "no room for this search now"),
+        (NoIndexError("the index server does not answer"), 503, "index server does not answer"),
         (MemoryError(), 503, "no room for this search now"),
         (EidolonError("/srv/models/clip is damaged"), 500, "the log of the service says why"),
     ],

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.config.fields import Count, PositiveShare, Section, Seed, Step
 
-Engine = Literal["exact", "quantised", "approximate"]
+Engine = Literal["exact", "quantised", "approximate", "server"]
 
 
 class Train(Section):
@@ -44,7 +44,7 @@ class Index(Section):
     engine: Literal["auto"] | Engine = Field(
         default="auto",
         description="How a bundle is searched (docs/architecture.md, Measured is served); auto: by"
-        " the number of its pictures.",
+        " the number of its pictures; server: by the one that `EIDOLON_INDEX_URL` names.",
     )
     quantise_from: Count = Field(
         default=50_000,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from components import config
 from components.arrays import mapped
 from components.index.approximate import Approximate
 from components.index.engine import Asked, Engine
 from components.index.exact import Exact
+from components.index.gallery import Gallery
 from components.index.quantised import Quantised
+from components.index.server import Server
 from components.vectors import Array
 
 FILE = "index.safetensors"
@@ -18,15 +22,20 @@ FILE = "index.safetensors"
 _SEED = 0
 
 
-def build(clip: Array, vision: Array, params: config.Index, samples: Asked) -> Engine:
-    """The index of a gallery, ``clip`` (N, d_clip) and ``vision`` (N, d_vision), by its size.
+def build(gallery: Gallery, params: config.Index, samples: Asked, encoders: str) -> Engine:
+    """The index of a gallery of N pictures, by the parameters and N.
 
     ``samples`` are queries such as will be asked; the approximate engine measures its recall on
-    them.
+    them. ``encoders`` names what the pictures were encoded with: all galleries of these share a
+    collection on the server.
     """
+    clip, vision = gallery.clip, gallery.vision
     kind = params.engine_for(len(clip))
     if kind == "exact":
         return Exact(clip, vision)
+    if kind == "server":
+        weight = float(np.max(samples.fusion_weight))
+        return Server.of(clip, vision, f"eidolon-{encoders}", gallery.hubness, weight)
     quantised = Quantised.of(clip, vision)
     if kind == "quantised":
         return quantised
@@ -42,5 +51,18 @@ def load(folder: Path, clip: Array, vision: Array) -> Engine:
     if not file.is_file():
         return Exact(clip, vision)
     arrays = mapped(file)
+    if "points" in arrays:
+        return Server.loaded(clip, vision, arrays)
     engine = Approximate if "centroids" in arrays else Quantised
     return engine.loaded(clip, vision, arrays)
+
+
+def publish(folder: Path) -> int:
+    """Upload what the index server lacks of the bundle in ``folder``, and return how many pictures
+    that were: none with an engine that needs no server.
+
+    Raises :class:`components.index.qdrant.NoIndexError` when the server does not answer.
+    """
+    rows = mapped(folder / "gallery.safetensors")
+    engine = load(folder, np.asarray(rows["clip"]), np.asarray(rows["vision"]))
+    return engine.publish() if isinstance(engine, Server) else 0

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from components.index.blocks import blocks
 from components.index.codes import Codes
-from components.index.engine import Asked, Engine, Found, Precise, Rows
-from components.index.gallery import Hubness, Stream, Streams, top
+from components.index.engine import Asked, Engine, Found, Rows
+from components.index.gallery import Hubness, Streams
 from components.index.moments import Moments, in_blocks
 from components.index.parallel import PART, each
+from components.index.rescoring import best_of, stream_of
 from components.index.scan import Lists, Mask, Scan
 from components.vectors import Array
 
 _TOGETHER = 32  # queries that are scanned together
 _NUMBERS = 2**18  # scores in a part, so that they stay in the cache
-_AGAIN = 2**11  # rows that are scored again at once
 
 
 class Quantised(Engine):
@@ -83,13 +83,14 @@ class Quantised(Engine):
         if among is not None:
             passing = np.zeros(len(self), dtype=bool)
             passing[among] = True
-        found = []
+        found, spaces = [], (self.clip, self.vision)
         for part in self._batches(asked):
             scan = Scan(self.codes, self._order, part, k, passing, hubness, streams)
             if k or streams:
                 each(scan.read, self._read(part, k, passing, streams))
             best = [
-                self._again(part, query, one, k, hubness) for query, one in enumerate(scan.lists)
+                best_of(spaces, one.fused.rows(), part, query, k, hubness)
+                for query, one in enumerate(scan.lists)
             ]
             if streams:
                 apart = self._streams(part, scan.lists, streams)
@@ -107,62 +108,15 @@ class Quantised(Engine):
         size = max(PART // 8, min(PART, _NUMBERS // len(asked.text)))
         return list(blocks(len(self), 1, size))
 
-    def _again(
-        self, asked: Asked, query: int, lists: Lists, k: int, hubness: Hubness | None
-    ) -> Found:
-        """The best of one query, from the exact embeddings of what may be among them."""
-        rows = lists.fused.rows()
-        text, image = asked.text[query], asked.aggregated[query]
-        weight = float(asked.weights[query, 0])
-        by_text, by_image = _similar(self.clip, rows, text), _similar(self.vision, rows, image)
-        subtracted = np.zeros(len(rows))
-        if hubness is not None:
-            clip, vision = (column[rows].astype(np.float64) for column in hubness)
-            subtracted = (1 - weight) * clip + weight * vision
-        fused = (1 - weight) * by_text + weight * by_image - subtracted
-        if asked.excluded is not None:
-            strength = float(np.float32(asked.strength))
-            fused -= strength * _similar(self.clip, rows, asked.excluded[query])
-        rounded = fused.astype(np.float32)
-        best = top(rounded, k)
-        return Found(
-            rows[best],
-            rounded[best],
-            by_text[best].astype(np.float32),
-            by_image[best].astype(np.float32),
-            subtracted[best].astype(np.float32),
-            None,
-        )
-
     def _streams(self, asked: Asked, lists: Sequence[Lists], k: int) -> list[Streams]:
         """What the confidence needs of each query."""
         mean, spread = self.moments.of_scores(asked.text, self.codes[0].centre)
         return [
             Streams(
-                _stream(self.clip, one.text.rows(), asked.text[query], k),
-                _stream(self.vision, one.image.rows(), image, k) if image.any() else None,
+                stream_of(self.clip, one.text.rows(), asked.text[query], k),
+                stream_of(self.vision, one.image.rows(), image, k) if image.any() else None,
                 float(mean[query]),
                 float(spread[query]),
             )
             for query, (one, image) in enumerate(zip(lists, asked.aggregated, strict=True))
         ]
-
-
-def _stream(pictures: Array, rows: Rows, query: Array, k: int) -> Stream:
-    scores = _similar(pictures, rows, query).astype(np.float32)
-    best = top(scores, k)
-    return Stream(rows[best], scores[best])
-
-
-def _similar(pictures: Array, rows: Rows, query: Array) -> Precise:
-    """The exact similarity of some rows of ``pictures`` (N, d) to ``query`` (d,), in float64.
-
-    Each row is added up in the same way, so equal pictures have equal scores.
-    """
-    found = np.zeros(len(rows))
-    exact = query.astype(np.float64)
-    if exact.any():
-        for first in range(0, len(rows), _AGAIN):
-            some = slice(first, first + _AGAIN)
-            found[some] = np.einsum("nd,d->n", pictures[rows[some]].astype(np.float64), exact)
-    return found

@@ -78,13 +78,15 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     threshold = params.bundle.content_threshold if params.bundle.check_content else None
     if threshold is not None:
         features, drawn = _decent(features, drawn, threshold)
+    models = made_with(params)
     with folder_aside(out) as aside:
         (aside / "aggregator.safetensors").write_bytes(weights.read_bytes())
         aggregated = aggregate(model, features)
         gallery = build_index(features, aggregated, params.index.hubness_temperature)
         save_file(vars(gallery), aside / "gallery.safetensors")
         asked = Asked(features.text, aggregated, model.fusion_weight)
-        index = engines.build(gallery.clip, gallery.vision, params.index, asked)
+        encoders = f"{models['clip'][:8]}-{models['vision'][:8]}"
+        index = engines.build(gallery, params.index, asked, encoders)
         index.save(aside / engines.FILE)
         queries = {
             "text": features.text,
@@ -104,7 +106,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
             "format": FORMAT,
             "profile": params.profile,
             "dataset": {"dvc": dataset_hash(), "pictures": len(features.gallery)},
-            "models": made_with(params),
+            "models": models,
             "generator": params.generator.model_dump(mode="json"),
             "encoders": params.encoders.model_dump(mode="json"),
             "index": params.index.model_dump(mode="json") | {"searched": index.described()},

@@ -132,6 +132,7 @@ class Retriever:
         self._rows = {path: row for row, path in enumerate(bundle.pictures["path"])}
         self._categories = Known(bundle.text, bundle.aggregated)
         self._index = engines.load(bundle.folder, bundle.gallery.clip, bundle.gallery.vision)
+        self._hubness = bundle.gallery.hubness
         self._near_duplicates = NearDuplicates(bundle)
         table = bundle.pictures
         self.columns = [str(column) for column in table if column not in _HIDDEN]
@@ -229,7 +230,7 @@ class Retriever:
         weight = weight if how.fusion_weight is None else how.fusion_weight
         excluded = None if how.excluded is None else beyond(how.excluded, asked.vector)[None]
         questions = Questions(asked.vector[None], aggregated[None], weight, excluded, STRENGTH)
-        hubness = gallery.hubness if asked.row is not None else None
+        hubness = self._hubness if asked.row is not None else None
         hits, total, found = self._page(questions, how, hubness=hubness, streams=BEST)
         assert found.streams is not None
         measured = features_of(asked.vector, found.streams, gallery, self._categories, asked.row)
