@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from components import config
 from components.errors import QueryError
+from components.index import engines, qdrant
+from components.index.server import Server
 from components.paths import BUNDLE
 from components.serving import loading
 from components.serving.exclusion import beyond, parted
@@ -192,3 +195,29 @@ def test_one_slip_is_found_in_both_directions(word: str, at: int, letter: str) -
         assert one_slip(word, slip) and one_slip(slip, word)
     assert not one_slip(word, word)
     assert not one_slip(word, f"{word}xy") and not one_slip(word, f"xy{word[2:]}")
+
+
+def test_an_index_server_ranks_as_the_bundle_does(
+    retriever: Retriever, built_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages, filters, near-duplicates, confidence and similar pictures are the same."""
+    monkeypatch.setenv(qdrant.URL, ":memory:")
+    qdrant.connect.cache_clear()
+    shutil.copytree(built_toy / BUNDLE, tmp_path / "bundle")
+    gallery, params = retriever.bundle.gallery, config.load(built_toy / "params.yaml")
+    index = Server.of(gallery.clip, gallery.vision, "toy", gallery.hubness, 0.5)
+    index.save(tmp_path / "bundle" / engines.FILE)
+    served = Retriever(loading.load(tmp_path / "bundle"), params.encoders)
+    split = {"split": str(retriever.bundle.pictures["split"][0])}
+    for how in (How(k=5), How(k=5, offset=3), How(k=50, filter=split), How(k=4, group=True)):
+        for text in ("red plain star", "a purple zebra"):
+            one, other = retriever.ask(text), served.ask(text)
+            by = None if one.row is None else retriever.bundle.aggregated[one.row]
+            expected, found = retriever.rank(one, by, how), served.rank(other, by, how)
+            assert [hit.id for hit in found.hits] == [hit.id for hit in expected.hits]
+            assert found.confidence == pytest.approx(expected.confidence, abs=1e-5)
+            assert found.total == expected.total
+    vector = gallery.vision[3]
+    alike = [hit.id for hit in served.similar(vector, How(k=6), but=3)[0]]
+    assert alike == [hit.id for hit in retriever.similar(vector, How(k=6), but=3)[0]]
+    qdrant.connect.cache_clear()
