@@ -13,6 +13,7 @@ from components.confidence.confidence import FEATURES, OF_TEXT, Confidence, Logi
 from components.files import sha256, write_json
 from components.index import engines
 from components.index.engine import Asked
+from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import FORMAT
 from components.serving.made_with import made_with
@@ -37,11 +38,10 @@ def make(folder: Path, params: config.Params, rows: int, dims: tuple[int, int]) 
     model.save(folder / "aggregator.safetensors")
     clip, pictures = (_near(rng, centres, of) for centres in (text, vision))
     hubness = np.zeros((2, rows), dtype=np.float32)
-    gallery = {"clip": clip, "vision": pictures}
-    gallery |= {"clip_hubness": hubness[0], "vision_hubness": hubness[1]}
-    save_file(gallery, folder / "gallery.safetensors")
+    gallery = Gallery(clip, pictures, *hubness)
+    save_file(vars(gallery), folder / "gallery.safetensors")
     asked = Asked(text, vision, model.fusion_weight)
-    engines.build(clip, pictures, params.index, asked).save(folder / engines.FILE)
+    engines.build(gallery, params.index, asked, "made").save(folder / engines.FILE)
     kept = {"imagined": vision[:, None], "accepted": np.ones((count, 1), dtype=bool)}
     save_file({"text": text, "aggregated": vision} | kept, folder / "queries.safetensors")
     names = np.array([f"category {number}" for number in range(count)])

@@ -17,6 +17,7 @@ from components.arrays import create, mapped
 from components.files import folder_aside, sha256
 from components.index import engines
 from components.index.engine import Asked, Engine
+from components.index.gallery import Gallery
 from components.vectors import normalized
 from tests.kills import Changes
 
@@ -40,7 +41,8 @@ def index(gallery: Path) -> Engine:
     rows = mapped(gallery)
     clip, vision = np.asarray(rows["clip"]), np.asarray(rows["vision"])
     params = config.Index.model_validate(config.load().index.model_dump() | PARAMS)
-    return engines.build(clip, vision, params, Asked(clip[:1], vision[:1], 0.5))
+    asked = Asked(clip[:1], vision[:1], 0.5)
+    return engines.build(Gallery(clip, vision), params, asked, "made")
 
 
 def started(*arguments: object) -> BaseProcess:
