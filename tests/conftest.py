@@ -25,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 settings.register_profile("eidolon", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("eidolon")
 
-LONGEST = ("test_life.py", "test_faults.py", "test_scheduler.py")
+LONGEST = ("test_cluster.py", "test_life.py", "test_faults.py", "test_scheduler.py")
 BEFORE = pytest.StashKey[set[str]]()
 CHANGED = pytest.StashKey[list[str]]()
 

@@ -36,6 +36,8 @@ def use_remote(root: Path, name: str, values: Mapping[str, str]) -> None:
         settings["core"]["remote"] = name
     elif settings.get("core", "remote", fallback=None) == name:
         settings.remove_option("core", "remote")
+        if not settings.options("core"):
+            settings.remove_section("core")
     text = io.StringIO()
     settings.write(text)
     write_text(file, text.getvalue())

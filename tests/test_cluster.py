@@ -1,0 +1,169 @@
+"""Several machines, rehearsed on one: `make cluster`, runs over two workers in clones of their own,
+and workers that are killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from components.paths import BUNDLE, FEATURES
+from tests.clones import Clone, free_ports
+from tests.test_scheduler import airflow, processes_of
+
+pytestmark = pytest.mark.slow
+
+SHARDS = [0, 1, 2, 3]
+TAKEN_OVER = 90.0
+"""Seconds after which another worker must have the task of one that died."""
+
+
+def change(clone: Clone, **generator: Any) -> None:
+    """Change the section `generator` of params.yaml."""
+    params = yaml.safe_load((clone.root / "params.yaml").read_text())
+    params["generator"] |= generator
+    (clone.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Clone]:
+    """A checkout whose services are running. PostgreSQL's user must be able to enter its folder,
+    which no folder of pytest allows."""
+    root = Path(tempfile.mkdtemp(prefix="eidolon-cluster-"))
+    root.chmod(0o755)
+    clone = Clone(root)
+    root.chmod(0o755)
+    names = ("AIRFLOW_PORT", "MLFLOW_PORT", "PORT", "POSTGRES_PORT", "S3_PORT")
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        clone.env[f"EIDOLON_{name}"] = str(port)
+    change(clone, shards=SHARDS)
+    try:
+        up = clone.ops("cluster")
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield clone
+    finally:
+        clone.ops("down")
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A checkout that computes everything by itself."""
+    return Clone(tmp_path_factory.mktemp("alone"))
+
+
+def bundle_of(clone: Clone) -> Any:
+    """What dvc.lock says of the bundle: the hashes of all that it was made of, and its own."""
+    return yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"]["bundle"]["outs"]
+
+
+def same_as_alone(head: Clone, alone: Clone) -> None:
+    """The features and the bundle of the head are, to the byte, those of a single machine."""
+    shutil.copy(head.root / "params.yaml", alone.root)
+    done = alone.shell("dvc", "repro", "bundle")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for folder in (FEATURES, BUNDLE):
+        files = sorted(p.name for p in (alone.root / folder).iterdir())
+        assert files == sorted(p.name for p in (head.root / folder).iterdir())
+    for name in sorted(p.name for p in (alone.root / FEATURES).iterdir()):
+        one, other = (clone.root / FEATURES / name for clone in (alone, head))
+        assert one.read_bytes() == other.read_bytes(), name
+    assert bundle_of(head) == bundle_of(alone)
+
+
+def tries(head: Clone, task: str) -> list[dict[str, Any]]:
+    """All attempts at ``task`` in the latest run of `retrain`."""
+    runs = "/api/v2/dags/retrain/dagRuns"
+    with airflow(head) as client:
+        query = {"order_by": "-run_after", "limit": 1}
+        (run,) = client.get(runs, params=query).raise_for_status().json()["dag_runs"]
+        at = f"{runs}/{run['dag_run_id']}/taskInstances"
+        found = client.get(at, params={"limit": 100}).raise_for_status().json()["task_instances"]
+        mapped = [f"{at}/{task}/{t['map_index']}" for t in found if t["task_id"] == task]
+        asked = [client.get(f"{one}/tries").raise_for_status().json() for one in mapped]
+    return [attempt for answer in asked for attempt in answer["task_instances"]]
+
+
+def test_two_workers_make_the_bundle_of_one_machine(head: Clone, alone: Clone) -> None:
+    done = head.ops("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "version 1 is deployed" in done.stdout
+    drawn = tries(head, "imagine")
+    assert [attempt["state"] for attempt in drawn] == ["success"] * len(SHARDS)
+    assert {attempt["hostname"] for attempt in drawn} == {"worker-1", "worker-2"}
+    same_as_alone(head, alone)
+
+
+def test_what_is_secret_is_in_files_only(head: Clone) -> None:
+    home = head.root / ".eidolon"
+    keys = [file for file in (home / "keys").iterdir() if file.name != "s3.json"]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (home / "keys").iterdir())
+    secrets = [file.read_text().strip() for file in keys if "\n" not in file.read_text().strip()]
+    for process in processes_of(home):
+        with suppress(psutil.Error, OSError):  # some live only for a moment
+            shown = Path(f"/proc/{process.pid}/environ").read_text() + " ".join(process.cmdline())
+            assert not any(secret in shown for secret in secrets)
+    assert not any(secret in (home / "cluster.json").read_text() for secret in secrets)
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.pid:
+            with suppress(psutil.Error):
+                if psutil.Process(connection.pid).cwd().startswith(str(head.root)):
+                    assert connection.laddr.ip in ("127.0.0.1", "::1"), connection
+
+
+def kill_a_worker(head: Clone, stage: str) -> datetime:
+    """Kill every process of the worker that begins ``stage``. Returns when."""
+    workers, deadline = head.root / ".eidolon" / "workers", time.monotonic() + 300
+    while time.monotonic() < deadline:
+        places: dict[str, list[psutil.Process]] = {}
+        found = None
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                place, words = process.cwd(), process.cmdline()
+                if place.startswith(str(workers)):
+                    places.setdefault(place, []).append(process)
+                    if any(w.endswith("/eidolon") for w in words) and stage in words:
+                        found = place
+        if found is not None:
+            for process in places[found]:
+                with suppress(psutil.Error):
+                    process.kill()
+            return datetime.now(UTC)
+        time.sleep(0.1)
+    raise AssertionError(f"no worker began {stage}")
+
+
+@pytest.mark.parametrize(("stage", "seed"), [("imagine", 71), ("validate", 72), ("embed", 73)])
+def test_a_worker_that_dies_is_replaced(head: Clone, alone: Clone, stage: str, seed: int) -> None:
+    change(head, seed=seed)
+    with head.start("run") as run:
+        killed = kill_a_worker(head, stage)
+        said, _ = run.communicate()
+    assert run.returncode == 0, said
+    attempts = tries(head, stage)
+    assert "failed" in {attempt["state"] for attempt in attempts} or len(attempts) > len(SHARDS)
+    began = [datetime.fromisoformat(a["start_date"]) for a in attempts if a["try_number"] > 1]
+    assert began and (min(began) - killed).total_seconds() < TAKEN_OVER
+    same_as_alone(head, alone)
+
+
+def test_down_makes_it_one_machine_again(head: Clone) -> None:
+    assert "stopped" in head.ops("down").stdout
+    assert processes_of(head.root / ".eidolon") == []
+    assert not (head.root / ".eidolon" / "cluster.json").exists()
+    assert "s3://" not in head.shell("dvc", "remote", "list").stdout
+    env = json.loads(head.shell("python", "-c", _ENV).stdout)
+    assert "EIDOLON_HEAD" not in env and env["MLFLOW_TRACKING_URI"].startswith("sqlite")
+
+
+_ENV = "import json, os; print(json.dumps(dict(os.environ)))"
