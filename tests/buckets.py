@@ -13,10 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from components.ports import free_port
 from components.processes import end, family
 
@@ -51,6 +47,10 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
             [

@@ -16,8 +16,10 @@ from hypothesis import settings
 from PIL import Image
 
 from components.datasets.emblems import Emblem, draw
+from components.objects import Objects, shared
 from components.paths import DATASET
 from tests import checkout, toy
+from tests.buckets import BUCKET, Server, server
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -152,3 +154,27 @@ def pipelines(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def five_pictures() -> list[Image.Image]:
     """One picture of each of five categories."""
     return [draw(Emblem.parse(n), seed=3, subset="toy", index=0) for n in toy.NAMES[:5]]
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3-compatible server."""
+    with server(tmp_path_factory.mktemp("s3")) as one:
+        yield one
+
+
+@pytest.fixture(params=["folder", "s3"])
+def objects(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Objects:
+    """An empty place that all machines of a test share, which EIDOLON_OBJECTS names: a folder, and
+    then a bucket."""
+    place = (tmp_path / "objects").as_uri()
+    if request.param == "s3":
+        for name, value in request.getfixturevalue("s3_server").variables.items():
+            monkeypatch.setenv(name, value)
+        place = f"s3://{BUCKET}/{tmp_path.name}"
+    monkeypatch.setenv("EIDOLON_OBJECTS", place)
+    found = shared()
+    assert found is not None
+    return found

@@ -170,6 +170,7 @@ PLUMBING = {
     "components/errors.py": "says what went wrong",
     "components/files.py": "writes aside",
     "components/locks.py": "waits for other processes",
+    "components/objects.py": "carries bytes, which are checked",
     "components/paths.py": "names what deps and outs name",
     "components/progress.py": "shows how far it is",
     "components/variables.py": "chooses what processes see",

@@ -21,12 +21,6 @@ from tests.toy import ROOT
 Place = Callable[[], Objects]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server(tmp_path_factory.mktemp("s3")) as one:
-        yield one
-
-
 @pytest.fixture(scope="module", params=["folder", "s3"])
 def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -36,7 +30,7 @@ def place(
         folder = tmp_path_factory.mktemp("objects")
         yield lambda: opened((folder / uuid.uuid4().hex).as_uri())
         return
-    one: Server = request.getfixturevalue("running")
+    one: Server = request.getfixturevalue("s3_server")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in one.variables.items():
             patch.setenv(name, value)
@@ -135,8 +129,8 @@ def test_a_killed_server_has_lost_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_wrong_keys(running: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for variable, value in (running.variables | {name: "wrong"}).items():
+def test_wrong_keys(s3_server: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, value in (s3_server.variables | {name: "wrong"}).items():
         monkeypatch.setenv(variable, value)
     objects = opened(f"s3://{BUCKET}")
     for ask in (
@@ -149,11 +143,11 @@ def test_wrong_keys(running: Server, monkeypatch: pytest.MonkeyPatch, name: str)
     ):
         with pytest.raises(EidolonError, match="AWS_ACCESS_KEY_ID and AWS_SECRET") as error:
             ask()
-        assert running.secret not in str(error.value)
+        assert s3_server.secret not in str(error.value)
 
 
-def test_no_keys_and_no_bucket(running: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in running.variables.items():
+def test_no_keys_and_no_bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in s3_server.variables.items():
         monkeypatch.setenv(variable, value)
     with pytest.raises(EidolonError, match="create the bucket absent"):
         opened("s3://absent/a").read("a")

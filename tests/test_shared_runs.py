@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,35 +11,13 @@ import pytest
 from bento import pointer
 from components.errors import EidolonError, TransientError
 from components.lifecycle import snapshot
-from components.objects import Objects, shared
+from components.objects import Objects
 from components.variables import of_endpoint
 from ops import record, release
 from ops.record import Event
-from tests.buckets import BUCKET, Server, server
+from tests.buckets import BUCKET, Server
 
 RUN = "manual__2026-11-27T10:00:00+00:00"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server(tmp_path_factory.mktemp("s3")) as one:
-        yield one
-
-
-@pytest.fixture(params=["folder", "s3"])
-def objects(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Objects:
-    """The place that all machines of a test share."""
-    place = (tmp_path / "objects").as_uri()
-    if request.param == "s3":
-        for name, value in request.getfixturevalue("running").variables.items():
-            monkeypatch.setenv(name, value)
-        place = f"s3://{BUCKET}/{tmp_path.name}"
-    monkeypatch.setenv("EIDOLON_OBJECTS", place)
-    found = shared()
-    assert found is not None
-    return found
 
 
 def test_events_of_all_machines_are_followed_and_none_is_lost(
@@ -147,7 +124,7 @@ def test_a_worker_reads_what_a_run_is_of(
 
 
 def test_a_server_that_is_gone_and_one_that_refuses(
-    tmp_path: Path, running: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EIDOLON_OBJECTS", f"s3://{BUCKET}/a")
     asked = [
@@ -161,7 +138,7 @@ def test_a_server_that_is_gone_and_one_that_refuses(
         ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, TransientError),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, EidolonError),
     ):
-        for name, value in (running.variables | wrong).items():
+        for name, value in (s3_server.variables | wrong).items():
             monkeypatch.setenv(name, value)
         for ask in asked:
             with pytest.raises(kind, match="AWS_"):

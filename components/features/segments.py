@@ -40,7 +40,7 @@ _FAN = 8
 """So many segments of about the same size become one."""
 
 _CHUNK = 4096  # rows that are copied at once
-_SUFFIX = ".safetensors"
+SUFFIX = ".safetensors"
 _OF_TIME = 20  # digits that begin a name: when the first of its rows were written
 
 
@@ -93,7 +93,7 @@ class Segments:
             for start in range(0, len(wanted), _CHUNK):
                 at = wanted[start : start + _CHUNK]
                 rows = segment.rows[places[at]]
-                fine = _sums(_text(keys[at]), rows) == segment.sums[places[at]]
+                fine = _sums(text(keys[at]), rows) == segment.sums[places[at]]
                 out[at[fine]] = rows[fine]
                 sound[at] = fine
         return sound
@@ -114,12 +114,16 @@ class Segments:
             return
         keys, rows = (np.concatenate(parts) for parts in zip(*self._new, strict=True))
         self._new = []
-        self._write(_text(keys), [(rows, np.arange(len(rows)))], f"{time.time_ns():0{_OF_TIME}d}")
+        self.write(keys, rows)
         self._merge()
+
+    def write(self, keys: Keys, rows: Rows) -> None:
+        """Write the ``rows`` (n, ...) of ``keys`` (n, 32) at once, as a segment of their own."""
+        self._write(text(keys), [(rows, np.arange(len(rows)))], f"{time.time_ns():0{_OF_TIME}d}")
 
     def size(self) -> int:
         """Bytes that all segments take on disk."""
-        return sum(map(_bytes, self._files()))
+        return sum(map(_bytes, self.files()))
 
     def remove(self, *, dry: bool = False) -> int:
         """Remove the folder. Returns the bytes that this frees; with ``dry`` it stays."""
@@ -134,9 +138,9 @@ class Segments:
 
         Raises :class:`EidolonError` where the file system has no locks.
         """
-        wanted, freed = np.unique(_text(keys)), 0
+        wanted, freed = np.unique(text(keys)), 0
         with held(self.folder / _LOCK):
-            for file in self._files():
+            for file in self.files():
                 segment = _opened(file)
                 kept = np.isin(segment.keys, wanted) if segment else np.zeros(1, dtype=bool)
                 if segment and kept.all():
@@ -148,15 +152,15 @@ class Segments:
                     file.unlink(missing_ok=True)
         return freed
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
         """The files of all segments, the oldest first."""
-        return sorted(f for f in self.folder.glob(f"*{_SUFFIX}") if not f.name.startswith("."))
+        return sorted(f for f in self.folder.glob(f"*{SUFFIX}") if not f.name.startswith("."))
 
     def _segments(self) -> list[_Segment]:
         """All segments that can be read, the newest first: what was damaged and computed again is
         found where it is whole."""
         while True:
-            names = [file.name for file in self._files()]
+            names = [file.name for file in self.files()]
             self._open = {name: self._open[name] for name in names if name in self._open}
             for name in names:
                 if name not in self._open and (segment := _opened(self.folder / name)):
@@ -169,7 +173,7 @@ class Segments:
         self, keys: Keys, segments: Sequence[_Segment] | None = None
     ) -> tuple[Places, Places]:
         """The segment of each of ``keys`` and the place there, (N,) each; -1 if it is absent."""
-        texts = _text(keys)
+        texts = text(keys)
         which, places = np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64)
         left = np.argsort(texts)  # ascending keys are found faster
         for number, segment in enumerate(self._segments() if segments is None else segments):
@@ -193,7 +197,7 @@ class Segments:
     def _alike(self) -> list[tuple[Path, _Segment]]:
         """Segments to be merged into one, if there are enough of about the same size."""
         tiers: dict[int, list[tuple[Path, _Segment]]] = {}
-        for file in self._files():
+        for file in self.files():
             if segment := _opened(file):
                 tier = tiers.setdefault((len(segment.keys).bit_length() - 1) // 3, [])
                 tier.append((file, segment))
@@ -235,7 +239,7 @@ class Segments:
             "sums": ((count,), np.int64),
             "rows": ((count, *like.shape[1:]), like.dtype),
         }
-        name = f"{begins}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
+        name = f"{begins}-{uuid.uuid4().hex[:12]}{SUFFIX}"
         with writing(self.folder), file_aside(self.folder / name) as aside:
             made = create(aside, shapes)
             made["keys"][:] = keys[order].view(np.uint8).reshape(-1, 32)
@@ -277,10 +281,10 @@ def _opened(file: Path) -> _Segment | None:
         return None
     if not places.shape == sums.shape == (len(rows),):
         return None
-    return _Segment(_text(keys), places, sums, rows)
+    return _Segment(text(keys), places, sums, rows)
 
 
-def _text(keys: Keys) -> npt.NDArray[np.bytes_]:
+def text(keys: Keys) -> npt.NDArray[np.bytes_]:
     """``keys`` (N, 32) as N texts of bytes, which can be compared and sorted."""
     return np.ascontiguousarray(keys).view("S32")[:, 0]
 

@@ -21,7 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.features.segments import Keys, Segments, writing
+from components.features.sharing import SharedSegments
 from components.files import write_json
+from components.objects import shared
 from components.paths import HOME
 
 Address = Mapping[str, str]
@@ -61,13 +63,14 @@ class FeatureStore:
         self.root = root or Path(os.environ.get("EIDOLON_FEATURES") or HOME / "features")
 
     def shelf(self, kind: str, address: Address) -> Segments:
-        """The rows of the encoder and preparation ``address``. ``kind`` begins its folder's
-        name."""
+        """The rows of the encoder and preparation ``address``, with those that machines share.
+        ``kind`` begins its folder's name."""
         folder = self.root / f"{kind}-{_hash(address)}"
         with writing(self.root):
             if not (folder / _ABOUT).is_file():
                 write_json(folder / _ABOUT, address)
-        return Segments(folder)
+        objects = shared()
+        return Segments(folder) if objects is None else SharedSegments(folder, objects, address)
 
     def side(self, encoder: Encoder) -> int | None:
         """The side that ``encoder`` needs of a picture. It is asked once, since it may have to load

@@ -57,6 +57,10 @@ class Store:
             data = file.read_bytes()
         except OSError:
             return False
+        return self.take(address, data)
+
+    def take(self, address: str, data: bytes) -> bool:
+        """Store ``data`` if it is the undamaged picture of ``address``; returns whether it is."""
         fits = _is_sound(data, address)
         if fits:
             self._write(address, data)
