@@ -14,10 +14,14 @@ import psutil
 
 from bento import homes
 from bento.store import building, noted, remove_half
+from components.index.engines import withdraw
 from components.pruning.garbage import below, size
 
 PREFIX = "eidolon-"
 """How the names of the Bentos' models begin."""
+
+BUNDLES = f"{PREFIX}bundle:"
+"""How the tags of bundles begin."""
 
 _TAG = re.compile(r"^eidolon:v([0-9]+)-[0-9a-f]{8}$")
 
@@ -68,6 +72,7 @@ def remove(found: Unused) -> None:
     removed by the next build or prune."""
     with building():
         remove_half()
+        _withdraw(found)
         for tag in found.bentos:
             with noted("bentos", tag), suppress(bentoml.exceptions.NotFound):
                 bentoml.bentos.delete(tag)
@@ -75,6 +80,16 @@ def remove(found: Unused) -> None:
         for tag in found.models:
             with noted("models", tag), suppress(bentoml.exceptions.NotFound):
                 bentoml.models.delete(tag)
+
+
+def _withdraw(found: Unused) -> None:
+    """Take bundles that go from the index server, before they go from the store."""
+    every = {str(one.tag): Path(one.path) for one in bentoml.models.list()}
+    bundles = {tag: path for tag, path in every.items() if tag.startswith(BUNDLES)}
+    kept = [path for tag, path in bundles.items() if tag not in found.models]
+    for tag in found.models:
+        if tag in bundles:
+            withdraw(bundles[tag], kept)
 
 
 def _served() -> set[str]:

@@ -60,6 +60,23 @@ def test_a_further_version_uploads_what_is_new_and_both_are_searched() -> None:
         answers_rightly(engine, rows)
 
 
+def test_a_version_that_is_withdrawn_takes_only_its_own_points() -> None:
+    clip, vision = gallery(60, 0)
+    old, new = (clip[:50], vision[:50]), (clip[5:], vision[5:])
+    collection = f"test-{uuid4()}"
+    first, second = of(old, collection), of(new, collection)
+    first.publish()
+    second.publish()
+    for _ in range(2):  # once more does no harm
+        first.version.withdraw()
+        assert qdrant.connect().count(collection).count == 55
+    assert not first.version.is_whole()
+    answers_rightly(second, new)
+    assert first.publish() == 5
+    answers_rightly(first, old)
+    answers_rightly(second, new)
+
+
 def test_a_new_correction_for_hubness_uploads_no_picture() -> None:
     rows, collection = gallery(50, 0), f"test-{uuid4()}"
     assert of(rows, collection).publish() == 50
@@ -156,6 +173,10 @@ def test_a_bundle_names_its_place_and_is_published_from_its_folder(tmp_path: Pat
     described = engines.load(tmp_path, *rows).described()
     assert described == engine.described()
     assert described["engine"] == "server" and described["collection"] == "eidolon-toy"
+    engines.withdraw(tmp_path, [tmp_path])  # another bundle of the same version is kept
+    assert engine.version.is_whole()
+    engines.withdraw(tmp_path, [])
+    assert not engine.version.is_whole()
     assert mapped(tmp_path / engines.FILE)["points"].shape == (30, 16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,25 @@ def publish(folder: Path) -> int:
 
     Raises :class:`components.index.qdrant.NoIndexError` when the server does not answer.
     """
+    engine = _on_server(folder)
+    return 0 if engine is None else engine.publish()
+
+
+def withdraw(folder: Path, kept: Iterable[Path]) -> None:
+    """Remove the bundle in ``folder`` from the index server, unless one of the bundles ``kept`` is
+    of the same version there. Raises as :func:`publish` does."""
+    engine = _on_server(folder)
+    if engine is None:
+        return
+    others = (_on_server(one) for one in kept)
+    if engine.version.name not in {one.version.name for one in others if one is not None}:
+        engine.version.withdraw()
+
+
+def _on_server(folder: Path) -> Server | None:
+    """The engine of a bundle that a server searches, and None for any other bundle."""
+    file = folder / FILE
+    if not file.is_file() or "points" not in (arrays := mapped(file)):
+        return None
     rows = mapped(folder / "gallery.safetensors")
-    engine = load(folder, np.asarray(rows["clip"]), np.asarray(rows["vision"]))
-    return engine.publish() if isinstance(engine, Server) else 0
+    return Server.loaded(np.asarray(rows["clip"]), np.asarray(rows["vision"]), arrays)

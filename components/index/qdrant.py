@@ -120,6 +120,24 @@ class Version:
             self._finish(len(every))
         return uploaded
 
+    def withdraw(self) -> None:
+        """Remove the version: its alias first, then the points that no other whole version has,
+        then the marks. Does nothing where it is gone already. Raises :class:`NoIndexError`."""
+        from qdrant_client import models
+
+        client, marked = connect(), self._marked(None)
+        with _answering():
+            if not client.collection_exists(self.collection):
+                return
+            alias = models.DeleteAlias(alias_name=self._alias)
+            client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=alias)])
+            others = client.get_collection_aliases(self.collection).aliases
+            kept = [_marked(one.alias_name.removeprefix(_ALIAS), None) for one in others]
+            alone = models.Filter(must=[marked], must_not=kept)
+            client.delete(self.collection, models.FilterSelector(filter=alone))
+            mine = models.Filter(must=[marked])
+            client.delete_payload(self.collection, [self.name], points=mine)
+
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """The answers in the same order, by full sums over all points that may be found.
 
@@ -151,11 +169,7 @@ class Version:
         return models.Filter(must=wanted)
 
     def _marked(self, mark: int | None) -> Condition:
-        from qdrant_client import models
-
-        if mark is None:
-            return models.FieldCondition(key=self.name, range=models.Range(gte=0))
-        return models.FieldCondition(key=self.name, match=models.MatchValue(value=mark))
+        return _marked(self.name, mark)
 
     def _prepare(self, dimensions: int) -> None:
         """Make the collection, without a graph: searches are exact, and never use one."""
@@ -208,6 +222,15 @@ class Version:
             )
         alias = models.CreateAlias(collection_name=self.collection, alias_name=self._alias)
         connect().update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+
+
+def _marked(name: str, mark: int | None) -> Condition:
+    """The points of the version ``name``, all or those with this ``mark``."""
+    from qdrant_client import models
+
+    if mark is None:
+        return models.FieldCondition(key=name, range=models.Range(gte=0))
+    return models.FieldCondition(key=name, match=models.MatchValue(value=mark))
 
 
 @contextmanager
