@@ -41,7 +41,8 @@ def make(folder: Path, params: config.Params, rows: int, dims: tuple[int, int]) 
     gallery = Gallery(clip, pictures, *hubness)
     save_file(vars(gallery), folder / "gallery.safetensors")
     asked = Asked(text, vision, model.fusion_weight)
-    engines.build(gallery, params.index, asked, "made").save(folder / engines.FILE)
+    index = engines.build(gallery, params.index, asked, "made")
+    index.save(folder / engines.FILE)
     kept = {"imagined": vision[:, None], "accepted": np.ones((count, 1), dtype=bool)}
     save_file({"text": text, "aggregated": vision} | kept, folder / "queries.safetensors")
     names = np.array([f"category {number}" for number in range(count)])
@@ -57,7 +58,7 @@ def make(folder: Path, params: config.Params, rows: int, dims: tuple[int, int]) 
         "models": made_with(params),
         "generator": params.generator.model_dump(mode="json"),
         "encoders": params.encoders.model_dump(mode="json"),
-        "index": params.index.model_dump(mode="json"),
+        "index": params.index.model_dump(mode="json") | {"searched": index.described()},
         "validate": params.validation.model_dump(mode="json") | lenient | {"min_agreement": -100.0},
         "ingest": params.ingest.model_dump(mode="json"),
         "content_threshold": None,
