@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -18,8 +18,9 @@ import aiohttp
 import numpy as np
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
-from bento.imaginer import Delivered
+from bento.imaginer import Delivered, OtherModelsError
 from bento.metrics import Metrics
+from bento.parts import all_of
 from bento.tracing import span
 from components import config
 from components.api.messages import Degraded
@@ -31,6 +32,8 @@ log = logging.getLogger("bentoml.eidolon")
 _RETRY = 2.0  # seconds between questions whether the Imaginer is back
 _WATCH = 10.0  # seconds between such questions while it is there, and until one counts as failed
 
+_REFUSED: dict[int, Degraded] = {429: "saturated", OtherModelsError.error_code: "unavailable"}
+
 T = TypeVar("T")
 Compute = Callable[..., Awaitable[Any]]
 
@@ -38,9 +41,9 @@ Compute = Callable[..., Awaitable[Any]]
 class Remote(Protocol):
     """The Imaginer, as BentoML's client reaches it."""
 
-    async def draw(self, *, orders: list[Order]) -> list[Delivered]: ...
+    async def draw(self, *, orders: list[Order], models: str) -> list[Delivered]: ...
     async def about(self) -> dict[str, str]: ...
-    async def encode(self, *, png: str) -> list[float]: ...
+    async def encode(self, *, png: str, models: str) -> list[float]: ...
 
 
 class DegradedError(Exception):
@@ -59,21 +62,22 @@ class Imagination:
         remote: Remote,
         memory: Memory,
         generator: config.Generator,
-        model: str,
+        models: Mapping[str, str],
         serve: config.Serve,
         compute: Compute,
         metrics: Metrics,
     ) -> None:
-        """``model`` is the generator's fingerprint in the bundle. ``compute`` runs blocking work
+        """``models`` are the fingerprints in the bundle. ``compute`` runs blocking work
         beside the event loop."""
         self._remote, self._memory, self._serve = remote, memory, serve
         self._compute, self._metrics = compute, metrics
         self._identity: dict[str, str | int | float] = {
-            "model": model,
+            "model": models["generator"],
             "steps": generator.steps,
             "guidance": generator.guidance,
             "size": generator.size,
         }
+        self._models = all_of(models)
         self._most = -(-serve.waiting_texts // serve.api_workers)
         self._waiting = 0
         self._drawing: dict[str, asyncio.Task[dict[str, Seen]]] = {}
@@ -165,7 +169,7 @@ class Imagination:
         """What the Imaginer draws, which is then remembered."""
         with span("draw", pictures=len(orders)):
             found = await self._call(
-                self._remote.draw(orders=orders), orders[0].until - time.time()
+                self._remote.draw(orders=orders, models=self._models), orders[0].until - time.time()
             )
         drawn = [_drawn(one) for one in found if not one.undrawn]
         await self._compute(self._memory.put, drawn)
@@ -178,7 +182,9 @@ class Imagination:
         """The vector (d_vision,) of a picture, given as PNG in base64. Raises
         :class:`DegradedError`."""
         with self._place():
-            values = await self._call(self._remote.encode(png=png), self._serve.imagine_seconds)
+            values = await self._call(
+                self._remote.encode(png=png, models=self._models), self._serve.imagine_seconds
+            )
         return np.array(values, dtype=np.float32)
 
     async def _call(self, answer: Awaitable[T], patience: float) -> T:
@@ -194,7 +200,7 @@ class Imagination:
             raise DegradedError("unavailable") from None
         except BentoMLException as error:
             log.error("the Imaginer failed: %s", error)
-            raise DegradedError("saturated" if error.error_code == 429 else "failed") from None
+            raise DegradedError(_REFUSED.get(error.error_code, "failed")) from None
 
     async def watch(self) -> None:
         """Ask for ever whether the Imaginer is there. Cancelling it ends it."""

@@ -13,10 +13,11 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import ServiceUnavailable
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -46,6 +47,12 @@ IDLE_LOOKS = 4
 """How often, within the time after which idle models rest, the service looks."""
 
 WAITING = 2 * MAX_IMAGES * serve.waiting_texts  # pictures; the API admits fewer
+
+
+class OtherModelsError(BentoMLException):
+    """The caller's bundle was made with other models than this service draws with."""
+
+    error_code = HTTPStatus.CONFLICT
 
 
 class Delivered(BaseModel):
@@ -88,6 +95,7 @@ class Imaginer:
         if device().type == "cpu":
             os.nice(10)  # the API goes first; drawing takes the time that is left
         found = parts()
+        self._models = found.models
         self._dtype = str(precision()).removeprefix("torch.")
         logs.start()
         tracing.start()
@@ -108,8 +116,11 @@ class Imaginer:
             await asyncio.to_thread(self._work.rest)
 
     @bentoml.api
-    async def draw(self, orders: list[Order]) -> list[Delivered]:
-        """Draw pictures, in one batch with those of other callers."""
+    async def draw(self, orders: list[Order], models: str) -> list[Delivered]:
+        """Draw pictures, in one batch with those of other callers. ``models`` are those of the
+        caller's bundle: while a new version is brought up, a caller may reach the Imaginer of
+        another one."""
+        self._check(models)
         try:
             return await self._batching(orders)
         except FullError:
@@ -123,12 +134,17 @@ class Imaginer:
         return [_delivered(one) for one in found]
 
     @bentoml.api
-    def encode(self, png: str) -> list[float]:
+    def encode(self, png: str, models: str) -> list[float]:
         """The vector of a picture, given as PNG in base64."""
         from components.images.decoding import decode
 
+        self._check(models)
         vector = self._work.encode(decode(base64.b64decode(png)))
         return [float(value) for value in vector]
+
+    def _check(self, models: str) -> None:
+        if models != self._models:
+            raise OtherModelsError(f"this Imaginer has {self._models}, and not {models}")
 
     @bentoml.api
     async def about(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,16 @@ class Parts:
     info: dict[str, Any]
     generator: config.Generator
     encoders: config.Encoders
+
+    @property
+    def models(self) -> str:
+        """The fingerprints of all models that the bundle was made with, as one text."""
+        return all_of(self.info["models"])
+
+
+def all_of(models: Mapping[str, str]) -> str:
+    """The fingerprints of a bundle's ``models``, as one text."""
+    return " ".join(f"{part} {models[part]}" for part in sorted(models))
 
 
 def parts() -> Parts:

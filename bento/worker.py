@@ -73,9 +73,7 @@ def worker(remote: Remote) -> Worker:
         f"{models['vision']} {models['clip']}",
         serve.remembered_bytes,
     )
-    imagination = Imagination(
-        remote, memory, found.generator, models["generator"], serve, beside, metrics()
-    )
+    imagination = Imagination(remote, memory, found.generator, models, serve, beside, metrics())
     validate = config.Validate.model_validate(bundle.info["validate"])
     journal = Journal(eidolon_home() / "journal", serve.journal_days)
     search = Search(

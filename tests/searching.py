@@ -33,14 +33,14 @@ class _Remote:
     def __init__(self, params: config.Params) -> None:
         self._work = Imaginer(params.generator, params.encoders)
 
-    async def draw(self, *, orders: list[Order]) -> list[Delivered]:
+    async def draw(self, *, orders: list[Order], models: str) -> list[Delivered]:
         found = self._work.draw(orders)
         return [messages._delivered(one) for one in found]
 
     async def about(self) -> dict[str, str]:
         return {"dtype": "float32"}
 
-    async def encode(self, *, png: str) -> list[float]:
+    async def encode(self, *, png: str, models: str) -> list[float]:
         return self._work.encode(decode(base64.b64decode(png))).tolist()
 
 
@@ -60,7 +60,7 @@ class Searching:
         memory = Memory(Path(tempfile.mkdtemp()) / "texts.sqlite", "encoders", 2**30)
         generator, remote = params.generator, _Remote(params)
         imagination = Imagination(
-            remote, memory, generator, models["generator"], params.serve, _beside, metrics()
+            remote, memory, generator, models, params.serve, _beside, metrics()
         )
         search = Search(
             retriever,

@@ -102,6 +102,8 @@ def test_apis_and_imaginers_are_served_apart(image: Path, tmp_path: Path) -> Non
     with running("imaginer", image, tmp_path / "imaginer") as (imaginer, first):
         refused = httpx.post(f"{imaginer}/about", content=b"cos\nsystem\n.", headers=PICKLE)
         assert refused.status_code == 415
+        others = {"orders": [], "models": "clip other@1"}
+        assert httpx.post(f"{imaginer}/draw", json=others).status_code == 409
         with (
             running("api", image, tmp_path / "one", EIDOLON_IMAGINER=imaginer) as (one, _),
             running("api", image, tmp_path / "two", EIDOLON_IMAGINER=imaginer) as (two, _),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Away:
         self.does: Callable[[list[Order]], Awaitable[None]] | None = None
         self.alive = True
 
-    async def draw(self, *, orders: list[Order]) -> list[Delivered]:
+    async def draw(self, *, orders: list[Order], models: str) -> list[Delivered]:
         await asyncio.sleep(0.01)
         if self.does is not None:
             await self.does(orders)
@@ -48,7 +49,7 @@ class Away:
             raise aiohttp.ClientConnectionError("nobody is there")
         return {"dtype": "float32"}
 
-    async def encode(self, *, png: str) -> list[float]:
+    async def encode(self, *, png: str, models: str) -> list[float]:
         return [1.0]
 
 
@@ -72,7 +73,7 @@ class Scene:
             self.remote,
             Memory(folder / "texts.sqlite", "encoders", 2**30),
             profiles.load("embedded").generator,
-            "generator@1",
+            {"generator": "generator@1", "clip": "clip@1", "vision": "vision@1"},
             config.Serve(**limits),
             beside,
             metrics(),
@@ -250,5 +251,21 @@ def test_some_pictures_that_came_are_given_before_the_reason(tmp_path: Path) -> 
             async for group in scene.imagination.pictures(wanted("fox", 4), scene.until()):
                 found += group
         assert sorted(want.k for want, _ in found) == [0, 2, 3]
+
+    run(work)
+
+
+def test_an_imaginer_of_other_models_counts_as_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        scene = Scene(tmp_path)
+        await scene.begin()
+
+        async def other(orders: list[Order]) -> None:
+            raise BentoMLException("it has other models", error_code=HTTPStatus.CONFLICT)
+
+        scene.remote.does = other
+        assert await scene.why("a red star") == "unavailable"
+        scene.remote.does = None
+        assert len(await scene.get("a red star")) == 3
 
     run(work)
