@@ -80,6 +80,8 @@ BAD_INPUT = (
 that is down, or one that does not have another clone's push yet. (To DVC, an HTTP remote that is
 down looks like one that lacks a file.)"""
 
+S3 = ("botocore.exceptions", "aiobotocore.httpsession")
+NO_KEYS = {"NoCredentialsError", "PartialCredentialsError"}
 LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 _EXITED = re.compile(r"exited with (-?\d+)")
 
@@ -114,7 +116,14 @@ def main(arguments: Sequence[str]) -> int:
     if status in (EXIT_CODE, TRY_AGAIN):
         return status
     why = ": ".join(dict.fromkeys(_sentence(cause) for cause in causes)) or f"exit status {code}"
-    bad = any(isinstance(cause, BAD_INPUT) for cause in causes)
+    # dvc-s3, which may not be installed, brings botocore
+    of_s3 = {type(cause).__name__ for cause in causes if type(cause).__module__ in S3}
+    no_keys = bool(of_s3 & NO_KEYS)
+    bad = no_keys or any(isinstance(cause, BAD_INPUT) for cause in causes)
+    if no_keys or (of_s3 and any(isinstance(cause, PermissionError) for cause in causes)):
+        why += ": correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    elif of_s3 and not bad:
+        why += ": see that the server of S3 runs, and that AWS_ENDPOINT_URL_S3 is its address"
     raise (EidolonError if bad else TransientError)(f"`dvc {arguments[0]}` failed: {why}")
 
 
