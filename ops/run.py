@@ -43,6 +43,7 @@ LOG = HOME / "logs" / "run.log"
 SUMMARY = ROOT / "reports" / "summary.json"
 EXAMPLE = HOME / "example.json"  # the answer to the example query, and what gave it
 HITS = 5
+AWAY = 300.0  # seconds for which a run is followed though Airflow or its record does not answer
 
 
 class RunError(Exception):
@@ -132,13 +133,19 @@ def _follow(display: Display, events: list[Event], scheduled: bool) -> None:
     name = datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S.%fZ")
     file, offset = record.path(HOME, name), 0
     with (_on_scheduler if scheduled else _here)(name) as state:
-        ended = None
+        ended, seen = None, time.monotonic()
         while ended is None:
-            ended = state()
-            for event, behind in record.follow(file, offset):
-                offset = behind
-                events.append(event)
-                display.take(event)
+            try:
+                ended = state()
+                for event, behind in record.follow(file, offset):
+                    offset = behind
+                    events.append(event)
+                    display.take(event)
+                seen = time.monotonic()
+            except TransientError:  # a server is away, and the run goes on without us
+                if time.monotonic() - seen > AWAY:
+                    raise
+                ended = None
             time.sleep(0.2)
     if not ended:
         failures = [e for e in events if e.kind == "failed"]

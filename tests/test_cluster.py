@@ -4,7 +4,9 @@ and workers that are killed."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import yaml
 
 from components.paths import BUNDLE, FEATURES
 from tests.clones import Clone, free_ports
+from tests.faulting import supervisor
 from tests.test_scheduler import airflow, processes_of
 
 pytestmark = pytest.mark.slow
@@ -121,26 +124,29 @@ def test_what_is_secret_is_in_files_only(head: Clone) -> None:
                     assert connection.laddr.ip in ("127.0.0.1", "::1"), connection
 
 
-def kill_a_worker(head: Clone, stage: str) -> datetime:
-    """Kill every process of the worker that begins ``stage``. Returns when."""
+def at_work(head: Clone, stage: str) -> str:
+    """Wait until a worker computes ``stage``. Returns its clone."""
     workers, deadline = head.root / ".eidolon" / "workers", time.monotonic() + 300
     while time.monotonic() < deadline:
-        places: dict[str, list[psutil.Process]] = {}
-        found = None
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                place, words = process.cwd(), process.cmdline()
-                if place.startswith(str(workers)):
-                    places.setdefault(place, []).append(process)
-                    if any(w.endswith("/eidolon") for w in words) and stage in words:
-                        found = place
-        if found is not None:
-            for process in places[found]:
-                with suppress(psutil.Error):
-                    process.kill()
-            return datetime.now(UTC)
+                words = process.cmdline()
+                if stage in words and any(word.endswith("/eidolon") for word in words):
+                    place = process.cwd()
+                    if place.startswith(str(workers)):
+                        return place
         time.sleep(0.1)
     raise AssertionError(f"no worker began {stage}")
+
+
+def kill_a_worker(head: Clone, stage: str) -> datetime:
+    """Kill every process of the worker that begins ``stage``. Returns when."""
+    place = at_work(head, stage)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == place:
+                process.kill()
+    return datetime.now(UTC)
 
 
 @pytest.mark.parametrize(("stage", "seed"), [("imagine", 71), ("validate", 72), ("embed", 73)])
@@ -155,6 +161,50 @@ def test_a_worker_that_dies_is_replaced(head: Clone, alone: Clone, stage: str, s
     began = [datetime.fromisoformat(a["start_date"]) for a in attempts if a["try_number"] > 1]
     assert began and (min(began) - killed).total_seconds() < TAKEN_OVER
     same_as_alone(head, alone)
+
+
+def test_servers_that_are_killed_in_a_run_lose_nothing(head: Clone, alone: Clone) -> None:
+    """Each is killed in another stage. supervisord starts it again."""
+    change(head, seed=74)
+    when = {"imagine": "postgres", "validate": "s3", "embed": "airflow-api", "calibrate": "mlflow"}
+    with head.start("run") as run:
+        for stage, server in when.items():
+            at_work(head, stage)
+            pid = supervisor(head, f"_calls().getProcessInfo({server!r})")["pid"]
+            os.kill(pid, signal.SIGKILL)
+        said, _ = run.communicate()
+    if run.returncode != 0:
+        assert "error: " in said
+        again = head.ops("run")
+        assert again.returncode == 0, said + again.stdout + again.stderr
+    same_as_alone(head, alone)
+
+
+def test_many_events_in_a_run_start_one_further_run(head: Clone) -> None:
+    change(head, seed=75)
+    runs = "/api/v2/dags/retrain/dagRuns"
+    with head.start("run") as run, airflow(head) as client:
+        at_work(head, "imagine")
+        asked = client.get("/api/v2/assets", params={"name_pattern": "dataset"})
+        (asset,) = asked.raise_for_status().json()["assets"]
+        for number in range(50):
+            event = {"asset_id": asset["id"], "extra": {"number": number}}
+            client.post("/api/v2/assets/events", json=event).raise_for_status()
+        said, _ = run.communicate()
+        assert run.returncode == 0, said
+        deadline, found = time.monotonic() + 300, list[dict[str, Any]]()
+        while not found or any(one["state"] in ("queued", "running") for one in found):
+            assert time.monotonic() < deadline
+            time.sleep(2)
+            listed = client.get(runs, params={"run_type": "asset_triggered"}).raise_for_status()
+            found = listed.json()["dag_runs"]
+        (further,) = found
+        assert further["state"] == "success"
+        events = client.get(f"{runs}/{further['dag_run_id']}/upstreamAssetEvents")
+        numbers = {
+            one["extra"]["number"] for one in events.raise_for_status().json()["asset_events"]
+        }
+        assert numbers == set(range(50))
 
 
 def test_down_makes_it_one_machine_again(head: Clone) -> None:

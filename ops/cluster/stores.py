@@ -134,7 +134,7 @@ def make_databases(home: Path, port: int) -> None:
             if time.monotonic() > deadline:
                 raise EidolonError(f"PostgreSQL does not answer: {error}".strip()) from None
             time.sleep(0.2)
-    connection.autocommit = True
+    connection.set_session(autocommit=True)
     with connection.cursor() as cursor:
         for name in DATABASES:
             cursor.execute("select 1 from pg_database where datname = %s", (name,))
