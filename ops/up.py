@@ -147,7 +147,7 @@ def _start_stores(listed: list[Service], env: dict[str, str]) -> None:
     """Start supervisord with the stores of a cluster, and wait until the others can use them."""
     _start(configuration(listed, first=STORES), env)
     stores.make_databases(HOME, ports(env).postgres)
-    _wait([s for s in listed if s.name in STORES and s.health], answers, lambda _: None)
+    stores.await_objects()
 
 
 def _start(text: str, env: dict[str, str]) -> None:

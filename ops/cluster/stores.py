@@ -14,13 +14,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from components.files import write_json
+from components.objects import shared
 from ops.cluster.settings import BUCKETS, DATABASES, secret
 
 _NOBODY = 65534
 _WEED = Path(sys.executable).parent / "weed"
-_PATIENCE = 60.0  # seconds for PostgreSQL to begin
+_PATIENCE = 60.0  # seconds for PostgreSQL and S3 to begin
 
 
 def postgres_command(home: Path, port: int) -> list[str]:
@@ -144,6 +145,21 @@ def make_databases(home: Path, port: int) -> None:
                 cursor.execute(sql.SQL("create role {} login password {}").format(role, password))
                 cursor.execute(sql.SQL("create database {} owner {}").format(role, role))
     connection.close()
+
+
+def await_objects() -> None:
+    """Wait until the shared objects can be used: S3 answers before it has made its buckets. Raises
+    what :class:`components.objects.Objects` raises when that takes too long."""
+    place, deadline = shared(), time.monotonic() + _PATIENCE
+    assert place is not None
+    while True:
+        try:
+            place.exists("any")
+            return
+        except (EidolonError, TransientError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _binary(name: str) -> str:
