@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from components.learning.intervals import Estimate
 
@@ -40,6 +41,9 @@ def pareto(
                 )
         cell.axhline(text.mean, color="black", linestyle=":", linewidth=0.9, label="text alone")
         cell.set(xscale="log", xlabel=label)
+        cell.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        cell.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        cell.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("mAP, validation categories")
     axes[1].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))
     figure.suptitle("What quality costs: K/steps/guidance of the points on the front", fontsize=11)
