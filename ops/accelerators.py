@@ -4,7 +4,6 @@ gets one for itself."""
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,12 +15,27 @@ from ops.environment import HOME
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
-def accelerators(given: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> list[str]:
-    """The accelerators that CUDA may use: those that the caller allows, or else all, by number."""
+def accelerators(given: Mapping[str, str] = os.environ) -> list[str]:
+    """The accelerators that CUDA may use: those that the caller allows, or else all, by UUID. A
+    number would mean another one in a container that has only some of a machine's accelerators."""
     if VARIABLE in given:
         return [name.strip() for name in given[VARIABLE].split(",") if name.strip()]
-    found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in devices.glob("nvidia*"))
-    return sorted((match[1] for match in found if match), key=int)
+    return _uuids()
+
+
+def _uuids() -> list[str]:
+    """What the driver lists; nothing without one."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
+    finally:
+        pynvml.nvmlShutdown()
 
 
 @contextmanager

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+
+import pynvml
+import pytest
 
 from ops.accelerators import VARIABLE, accelerators, one_of
 
 
-def test_accelerators_are_those_that_cuda_may_use(tmp_path: Path) -> None:
-    assert accelerators({}, tmp_path) == []
-    for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):
-        (tmp_path / name).touch()
-    assert accelerators({}, tmp_path) == ["2", "10"]
-    assert accelerators({"CUDA_VISIBLE_DEVICES": "1, 3"}, tmp_path) == ["1", "3"]
-    assert accelerators({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
+def test_accelerators_are_those_that_cuda_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = SimpleNamespace(  # of two accelerators; pynvml itself needs a card
+        NVMLError=pynvml.NVMLError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetUUID=lambda handle: f"GPU-{handle}0",
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    assert accelerators({}) == ["GPU-00", "GPU-10"]
+    assert accelerators({"CUDA_VISIBLE_DEVICES": "1, GPU-3"}) == ["1", "GPU-3"]
+    assert accelerators({"CUDA_VISIBLE_DEVICES": ""}) == []
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a driver")
+def test_without_a_driver_there_is_none() -> None:
+    assert accelerators({}) == []
 
 
 def test_each_task_that_draws_has_an_accelerator_of_its_own(tmp_path: Path) -> None:
