@@ -30,6 +30,7 @@ from components.variables import without_airflow
 from components.versioning.up_to_date import stage_names
 from ops import record, release, rollout
 from ops.airflow import Airflow
+from ops.cluster.settings import HEAD
 from ops.cluster.workers import pool_slots
 from ops.environment import HOME, POOL, ROOT, environment, ports
 from ops.lock import foreground_run
@@ -93,6 +94,11 @@ def run(console: Console) -> dict[str, Any]:
     """
     began, stages = time.monotonic(), stage_names(ROOT / "dvc.yaml")
     env, scheduled = environment(), Supervisor().states() is not None
+    if HEAD in env and not scheduled:
+        raise EidolonError(
+            "several machines need their scheduler: run `make cluster`, or `make up` on a head;"
+            " after `make down` this is one machine again"
+        )
     log = Path(env["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]) if scheduled else LOG
     events: list[Event] = []
     with nullcontext() if scheduled else foreground_run():
