@@ -25,7 +25,7 @@ from tests.clones import Clone, free_ports
 from tests.faulting import supervisor
 from tests.test_scheduler import airflow, processes_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SHARDS = [0, 1, 2, 3]
 TAKEN_OVER = 90.0
