@@ -27,7 +27,7 @@ from tests.test_scheduler import airflow, processes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-SHARDS = [0, 1, 2, 3]
+SHARDS, EVENTS = [0, 1, 2, 3], 50
 TAKEN_OVER = 90.0
 """Seconds after which another worker must have the task of one that died."""
 
@@ -129,7 +129,7 @@ def test_what_is_secret_is_in_files_only(head: Clone) -> None:
 
 def at_work(head: Clone, stage: str) -> str:
     """Wait until a worker computes ``stage``. Returns its clone."""
-    workers, deadline = head.root / ".eidolon" / "workers", time.monotonic() + 300
+    workers, deadline = head.root / ".eidolon" / "workers", time.monotonic() + 600
     while time.monotonic() < deadline:
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -164,32 +164,38 @@ def is_taken_over(head: Clone, stage: str, killed: datetime, said: str) -> None:
     assert after and min(after).total_seconds() < TAKEN_OVER, said
 
 
-def test_a_worker_that_dies_while_it_draws(head: Clone, alone: Clone) -> None:
-    """Another one goes on with its shard, and draws none of the pictures that it had shared: all
-    but the last ones, which were on their way."""
+def test_a_worker_that_dies_is_replaced(head: Clone, alone: Clone) -> None:
+    """A worker is killed in each of three stages. Another one goes on with what it did, and draws
+    none of the pictures that it had shared: all but the last ones, which were on their way."""
     change(head, seed=71, batch=1, images_per_category=6, steps=4)
     before = drawn_in(head)
     with head.start("run") as run:
         place = at_work(head, "imagine")
         while not (lost := drawn_in(head)[place] - before[place]):
             time.sleep(0.1)
-        killed = kill(place)
+        killed = {"imagine": kill(place)}
         lost = drawn_in(head)[place] - before[place]
+        for stage in ("validate", "embed"):
+            killed[stage] = kill(at_work(head, stage))
         said, _ = run.communicate()
     assert run.returncode == 0, said
-    is_taken_over(head, "imagine", killed, said)
+    for stage, at in killed.items():
+        is_taken_over(head, stage, at, said)
     fetched = re.findall(r"imagine@\d+: ([\d,]+) pictures fetched", said)
     assert 0 <= len(lost) - sum(int(n.replace(",", "")) for n in fetched) <= 2, said
     same_as_alone(head, alone)
 
 
 def test_servers_that_are_killed_in_a_run_lose_nothing(head: Clone, alone: Clone) -> None:
-    """Each is killed in another stage. supervisord starts it again."""
+    """Each is killed in another stage, and supervisord starts it again. Pictures were ingested
+    fifty times before: that is one further run, which has them all."""
     change(head, seed=74)
     when = {"imagine": "postgres", "validate": "s3", "embed": "airflow-api", "calibrate": "mlflow"}
     with head.start("run") as run:
         for stage, server in when.items():
             at_work(head, stage)
+            if stage == "imagine":
+                announce(head, EVENTS)
             pid = supervisor(head, f"_calls().getProcessInfo({server!r})")["pid"]
             os.kill(pid, signal.SIGKILL)
         said, _ = run.communicate()
@@ -197,7 +203,35 @@ def test_servers_that_are_killed_in_a_run_lose_nothing(head: Clone, alone: Clone
         assert "error: " in said
         again = head.ops("run")
         assert again.returncode == 0, said + again.stdout + again.stderr
+    assert further_run(head) == set(range(EVENTS))
     same_as_alone(head, alone)
+
+
+def announce(head: Clone, count: int) -> None:
+    """Say ``count`` times that the asset `dataset` has new pictures."""
+    with airflow(head) as client:
+        asked = client.get("/api/v2/assets", params={"name_pattern": "dataset"})
+        (asset,) = asked.raise_for_status().json()["assets"]
+        for number in range(count):
+            event = {"asset_id": asset["id"], "extra": {"number": number}}
+            client.post("/api/v2/assets/events", json=event).raise_for_status()
+
+
+def further_run(head: Clone) -> set[int]:
+    """Wait for the only run that assets started, and return the numbers of its events."""
+    runs, deadline = "/api/v2/dags/retrain/dagRuns", time.monotonic() + 600
+    with airflow(head) as client:
+        found: list[dict[str, Any]] = []
+        while not found or any(one["state"] in ("queued", "running") for one in found):
+            assert time.monotonic() < deadline, found
+            time.sleep(2)
+            listed = client.get(runs, params={"run_type": "asset_triggered"}).raise_for_status()
+            found = listed.json()["dag_runs"]
+        (further,) = found
+        assert further["state"] == "success"
+        events = client.get(f"{runs}/{further['dag_run_id']}/upstreamAssetEvents")
+        listed = events.raise_for_status()
+        return {one["extra"]["number"] for one in listed.json()["asset_events"]}
 
 
 def test_down_makes_it_one_machine_again(head: Clone) -> None:
