@@ -78,7 +78,7 @@ def connect() -> QdrantClient:
         from qdrant_client import QdrantClient
     except ImportError:
         raise EidolonError(
-            "index.engine is server: install the client with `pip install 'eidolon[server]'`"
+            "index.engine is server: install its client, qdrant-client, the extra `server`"
         ) from None
     if is_embedded():
         return QdrantClient(_EMBEDDED)
