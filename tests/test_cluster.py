@@ -188,7 +188,7 @@ def test_a_worker_that_dies_is_replaced(head: Clone, alone: Clone) -> None:
 
 def test_servers_that_are_killed_in_a_run_lose_nothing(head: Clone, alone: Clone) -> None:
     """Each is killed in another stage, and supervisord starts it again. Pictures were ingested
-    fifty times before: that is one further run, which has them all."""
+    fifty times before: no event is lost, and there is one further run, or two."""
     change(head, seed=74)
     when = {"imagine": "postgres", "validate": "s3", "embed": "airflow-api", "calibrate": "mlflow"}
     with head.start("run") as run:
@@ -203,7 +203,9 @@ def test_servers_that_are_killed_in_a_run_lose_nothing(head: Clone, alone: Clone
         assert "error: " in said
         again = head.ops("run")
         assert again.returncode == 0, said + again.stdout + again.stderr
-    assert further_run(head) == set(range(EVENTS))
+    further = further_runs(head)
+    assert len(further) <= 2
+    assert sorted(number for events in further for number in events) == list(range(EVENTS))
     same_as_alone(head, alone)
 
 
@@ -217,21 +219,30 @@ def announce(head: Clone, count: int) -> None:
             client.post("/api/v2/assets/events", json=event).raise_for_status()
 
 
-def further_run(head: Clone) -> set[int]:
-    """Wait for the only run that assets started, and return the numbers of its events."""
-    runs, deadline = "/api/v2/dags/retrain/dagRuns", time.monotonic() + 600
+def further_runs(head: Clone) -> list[list[int]]:
+    """Wait until no run is left that assets started, and return the numbers of each one's events.
+
+    Airflow makes such a run with the events that there are when it looks. Those that come later,
+    while the run waits, are the next run's; what the run trains on is the collection as it is when
+    it begins.
+    """
+    runs, deadline = "/api/v2/dags/retrain/dagRuns", time.monotonic() + 900
     with airflow(head) as client:
-        found: list[dict[str, Any]] = []
-        while not found or any(one["state"] in ("queued", "running") for one in found):
+        quiet, found = time.monotonic() + 60, list[dict[str, Any]]()
+        while time.monotonic() < quiet:
             assert time.monotonic() < deadline, found
             time.sleep(2)
             listed = client.get(runs, params={"run_type": "asset_triggered"}).raise_for_status()
             found = listed.json()["dag_runs"]
-        (further,) = found
-        assert further["state"] == "success"
-        events = client.get(f"{runs}/{further['dag_run_id']}/upstreamAssetEvents")
-        listed = events.raise_for_status()
-        return {one["extra"]["number"] for one in listed.json()["asset_events"]}
+            if any(one["state"] in ("queued", "running") for one in found):
+                quiet = time.monotonic() + 60
+        assert [one["state"] for one in found] == ["success"] * len(found)
+        events = []
+        for one in found:
+            asked = client.get(f"{runs}/{one['dag_run_id']}/upstreamAssetEvents")
+            listed = asked.raise_for_status().json()["asset_events"]
+            events.append([event["extra"]["number"] for event in listed])
+        return events
 
 
 def test_down_makes_it_one_machine_again(head: Clone) -> None:
