@@ -3,6 +3,7 @@ does not answer. tests/test_index_engines.py holds its answers."""
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -172,7 +173,13 @@ def test_a_bundle_names_its_place_and_is_published_from_its_folder(tmp_path: Pat
     assert engines.publish(tmp_path) == 0
     described = engines.load(tmp_path, *rows).described()
     assert described == engine.described()
-    assert described["engine"] == "server" and described["collection"] == "eidolon-toy"
+    assert described["engine"] == "server"
+    others = [
+        engines.build(found, params, queries(3, 0), name) for name in ("toy", "hub/a", "hub/b")
+    ]
+    collections = [other.described()["collection"] for other in others]
+    assert described["collection"] == collections[0] and len(set(collections)) == 3
+    assert all(re.fullmatch("eidolon-[0-9a-f]{16}", name) for name in collections)
     engines.withdraw(tmp_path, [tmp_path])  # another bundle of the same version is kept
     assert engine.version.is_whole()
     engines.withdraw(tmp_path, [])

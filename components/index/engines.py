@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def build(gallery: Gallery, params: config.Index, samples: Asked, encoders: str)
     """The index of a gallery of N pictures, by the parameters and N.
 
     ``samples`` are queries such as will be asked; the approximate engine measures its recall on
-    them. ``encoders`` names what the pictures were encoded with: all galleries of these share a
-    collection on the server.
+    them. ``encoders`` are the fingerprints of what encoded the pictures: all galleries of the same
+    ones share a collection on the server, whose name is their hash.
     """
     clip, vision = gallery.clip, gallery.vision
     kind = params.engine_for(len(clip))
@@ -36,7 +37,8 @@ def build(gallery: Gallery, params: config.Index, samples: Asked, encoders: str)
         return Exact(clip, vision)
     if kind == "server":
         weight = float(np.max(samples.fusion_weight))
-        return Server.of(clip, vision, f"eidolon-{encoders}", gallery.hubness, weight)
+        collection = f"eidolon-{hashlib.sha256(encoders.encode()).hexdigest()[:16]}"
+        return Server.of(clip, vision, collection, gallery.hubness, weight)
     quantised = Quantised.of(clip, vision)
     if kind == "quantised":
         return quantised

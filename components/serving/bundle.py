@@ -85,7 +85,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
         gallery = build_index(features, aggregated, params.index.hubness_temperature)
         save_file(vars(gallery), aside / "gallery.safetensors")
         asked = Asked(features.text, aggregated, model.fusion_weight)
-        encoders = f"{models['clip'][:8]}-{models['vision'][:8]}"
+        encoders = f"{models['clip']} {models['vision']}"
         index = engines.build(gallery, params.index, asked, encoders)
         index.save(aside / engines.FILE)
         queries = {
