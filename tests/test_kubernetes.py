@@ -263,7 +263,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def test_a_clone_follows_the_image_and_keeps_what_tasks_made(tmp_path: Path) -> None:
     source, bare, clone = tmp_path / "source", tmp_path / "eidolon.git", tmp_path / "clone"
-    text = (FOLDER / "clone.sh").read_text().replace("/work/eidolon", str(clone))
+    text = (FOLDER / "clone.sh").read_text().replace("/srv/eidolon", str(clone))
     (tmp_path / "clone.sh").write_text(text.replace("/opt/eidolon.git", str(bare)))
     (source / ".dvc").mkdir(parents=True)
     (source / ".dvc" / "config").write_text("['remote \"storage\"']\n    url = ../remote\n")

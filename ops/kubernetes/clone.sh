@@ -3,7 +3,7 @@
 # stays: git refuses a commit that would overwrite it.
 set -euo pipefail
 from=/opt/eidolon.git
-to=/work/eidolon
+to=/srv/eidolon
 commit=$(git --git-dir "$from" rev-parse HEAD)
 test -d "$to/.git" || git clone --quiet --no-checkout "$from" "$to"
 cd "$to"
