@@ -47,6 +47,7 @@ def up() -> None:
     from ops import up as module
     from ops.run import RunError
 
+    os.environ.update(added())
     try:
         module.up(Console())
     except (module.UpError, RunError) as error:
@@ -61,6 +62,7 @@ def cluster() -> None:
     from ops.run import RunError
     from ops.up import UpError
 
+    os.environ.update(added())
     try:
         rehearsal.start(Console())
     except (UpError, RunError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from ops.airflow import Airflow
 from ops.cluster import stores
 from ops.cluster.settings import rehearsed
 from ops.cluster.workers import names_of_workers
-from ops.environment import HOME, ROOT, added, environment, ports
+from ops.environment import HOME, ROOT, environment, ports
 from ops.lock import foreground_run
 from ops.run import prepare_airflow
 from ops.services import (
@@ -54,8 +53,7 @@ def up(console: Console) -> None:
     Raises :class:`EidolonError` for ports that are taken, and :class:`UpError` for a service that
     does not start.
     """
-    os.environ.update(added())
-    env = environment()
+    env, cluster = environment(), rehearsed(HOME) is not None
     listed = services(env, ports(env))
     workers = names_of_workers(HOME)
     states = Supervisor().states()
@@ -65,16 +63,15 @@ def up(console: Console) -> None:
         with foreground_run():
             check_ports(listed)
             LOGS.mkdir(parents=True, exist_ok=True)
-            if rehearsed(HOME) is not None:
+            if cluster:
                 _start_stores(listed, env)
             with console.status("preparing Airflow"):
                 prepare_airflow(LOGS / "prepare.log")
             live = swap.prepare()
-            if rehearsed(HOME) is None:
+            if cluster:
+                _start_others(listed, live)
+            else:
                 _start(configuration(listed, live), env)
-            for service in listed:
-                if service.autostart or service.name == live:
-                    Supervisor().start(service.name)
     else:
         console.print("already up", highlight=False)
     deployed = release.deployed() is not None
@@ -148,6 +145,13 @@ def _start_stores(listed: list[Service], env: dict[str, str]) -> None:
     _start(configuration(listed, first=STORES), env)
     stores.make_databases(HOME, ports(env).postgres)
     stores.await_objects()
+
+
+def _start_others(listed: list[Service], live: str | None) -> None:
+    """Start what begins by itself and does not run yet, and the place ``live``."""
+    for service in listed:
+        if service.autostart or service.name == live:
+            Supervisor().start(service.name)
 
 
 def _start(text: str, env: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from components.errors import EidolonError
 from ops.cluster import settings, stores, workers
-from ops.environment import HOME, ROOT, ports
+from ops.environment import HOME, ROOT, added, ports
 from ops.services import Supervisor
 from ops.up import up
 
@@ -24,6 +24,7 @@ def start(console: Console) -> None:
         at = ports(os.environ)
         chosen = {"airflow": at.airflow, "mlflow": at.mlflow, "postgres": at.postgres, "s3": at.s3}
         settings.begin(HOME, chosen | {"workers": WORKERS})
+        os.environ.update(added())
         stores.prepare(HOME)
         workers.share_data(ROOT, HOME)
         for number in range(1, WORKERS + 1):
