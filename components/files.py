@@ -191,6 +191,21 @@ def text_of(path: Path) -> str | None:
     return path.read_text() if path.is_file() else None
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """Files and folders that this process makes within this block are for their owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def file_name(text: str) -> str:
+    """``text``, such as the name of a run, as a part of a file's name or of an object's key."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", text)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON in one step."""
     write_text(path, json.dumps(value, indent=2) + "\n")

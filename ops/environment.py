@@ -21,7 +21,8 @@ from pathlib import Path
 
 from components import paths
 from components.errors import EidolonError
-from components.files import read_json, write_text
+from components.files import private, read_json, write_text
+from components.threads import cpus
 from ops.cluster.settings import with_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,7 @@ def environment(given: Mapping[str, str] | None = None, home: Path = HOME) -> di
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
-        "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+        "OMP_NUM_THREADS": str(cpus()),
         **_keys(home, env),
         **several,
     }
@@ -132,11 +133,8 @@ def _keys(home: Path, given: Mapping[str, str]) -> dict[str, str]:
     for name, make in _KEYS.items():
         file = home / "keys" / name.rpartition("__")[2].lower()
         if not file.exists():
-            old = os.umask(0o077)
-            try:
+            with private():
                 write_text(file, kept.get(name) or make())
-            finally:
-                os.umask(old)
         if not {name, f"{name}_CMD", f"{name}_SECRET"} & given.keys():
             commands[f"{name}_CMD"] = shlex.join(["cat", str(file)])
     before.unlink(missing_ok=True)

@@ -11,13 +11,13 @@ on any machine append, and no clock decides which event comes first.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from components.files import file_name
 from components.objects import Objects, shared
 
 Kind = Literal["started", "line", "done", "skipped", "failed"]
@@ -36,7 +36,7 @@ class Event:
 
 def path(home: Path, run: str) -> Path:
     """The file of the run ``run``. Its name is that of the run's objects too."""
-    return home / "runs" / f"{re.sub(r'[^A-Za-z0-9.-]', '_', run)}.jsonl"
+    return home / "runs" / f"{file_name(run)}.jsonl"
 
 
 def append(file: Path, event: Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from components import config
 from components.files import write_text
+from components.threads import cpus
 from study import drawings, report_ceiling, report_ideas
 from study.banks import BANKS, SHIPPED
 from study.covering import TEXTS
@@ -73,7 +73,7 @@ def _head(params: config.Params, figures: Figures) -> str:
     same = signed(figures.between(DEFAULT, CORRECTED, "unseen"))
     return f"""# Results: what each part is worth
 
-Written by `make ablation` (profile {params.profile}, {figures.seeds} seeds, {_cores()} CPU
+Written by `make ablation` (profile {params.profile}, {figures.seeds} seeds, {cpus()} CPU
 cores). A seed changes the gallery's photos, the imagined pictures and the training. The models of
 the zoo and the split of the categories stay the same, so the intervals do not cover those. Figures
 are mAP, mean ± half a 95 % interval (Student's t over seeds); differences are paired by seed.
@@ -246,10 +246,6 @@ def _pictures_and_steps(
         + "\n\n![mAP against time](images/sweeps.png)\n\n"
         f"Points below {LOWEST} are only in the tables."
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _against(figures: Figures, name: str, other: str) -> str:

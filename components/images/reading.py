@@ -7,7 +7,6 @@ side, and processes would only add what starting them and copying pixels between
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from PIL import Image
 
 from components.errors import EidolonError
 from components.images.decoding import MAX_PIXELS, decode
+from components.threads import cpus
 
 _TOGETHER = (
     4  # files that a thread takes at once: a tiny picture is decoded faster than handed over
@@ -43,7 +43,7 @@ def read(
     There is a thread for each CPU but one, and at least one. Beside what they decode, two groups
     more than there are threads wait in memory: of one picture in full, or of a few small ones.
     """
-    threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) - 1))
+    threads = max(1, min(_MOST_THREADS, cpus() - 1))
     together = 1 if side is None else _TOGETHER
     groups = [files[i : i + together] for i in range(0, len(files), together)]
     waiting: deque[Future[list[Reading]]] = deque()

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from components.threads import cpus
+
 PART = 2**14
 """Rows in a part of the gallery. Numbers about so many rows stay in the processor's cache."""
 
@@ -23,4 +25,4 @@ def each(work: Callable[[slice], None], slices: Sequence[slice]) -> None:
 
 def _threads() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+    return int(given) if given.isdigit() and int(given) else cpus()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 
 from components import config, yaml_text
 from components.errors import EidolonError, TransientError
-from components.files import folder_aside, read_json, sha256, text_of, write_json
+from components.files import file_name, folder_aside, read_json, sha256, text_of, write_json
 from components.objects import shared
 from components.paths import COLLECTION, FEEDBACK, HOME, PICTURES, POINTER, SOURCE
 from components.versioning import dvc
@@ -160,7 +159,7 @@ def _changed(before: Path) -> list[str]:
 
 
 def _place(run: str) -> Path:
-    return FOLDER / re.sub(r"[^A-Za-z0-9.-]", "_", run)
+    return FOLDER / file_name(run)
 
 
 def _key(run: str) -> str:

@@ -6,7 +6,6 @@ threads do. On a CPU the model itself needs all cores, and one thread prepares.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from PIL import Image
 
 from components.models.checkpoints import device
+from components.threads import cpus
 
 THREADS = 8  # more bring nothing: `python -m benchmarks.models`
 _TOGETHER = 8  # pictures that a thread takes at once
@@ -25,7 +25,7 @@ Processor = Callable[..., Any]
 def prepared(processor: Processor, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
     """What ``processor``, one of transformers', makes of N pictures, by the names of the model's
     arguments: `pixel_values` (N, 3, H, W) and whatever else."""
-    threads = 1 if device().type == "cpu" else min(THREADS, len(os.sched_getaffinity(0)))
+    threads = 1 if device().type == "cpu" else min(THREADS, cpus())
     return in_threads(processor, images, threads)
 
 

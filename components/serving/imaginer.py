@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from components.imagining.memory import Drawn
 from components.imagining.recipes import Order
 from components.models.encoders import load_encoders
 from components.models.resting import Resting
+from components.threads import cpus
 from components.validation.quality import contrast, pixels, sharpness
 from components.vectors import Array
 
@@ -56,7 +56,7 @@ class Imaginer:
         self._generator = Generator(generator)
         self._clip, self._vision = load_encoders(encoders)
         # packing and measuring a picture takes longer than an accelerator takes to draw it
-        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+        threads = min(_MOST_THREADS, cpus())
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="measure")
         self._resting = Resting((self._generator, self._clip, self._vision), idle_seconds)
         self._recent: OrderedDict[str, Drawn] = OrderedDict()

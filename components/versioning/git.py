@@ -48,28 +48,40 @@ def all_versions(path: Path) -> list[str]:
 def clone(source: Path, place: Path) -> None:
     """Clone ``source`` into ``place``, without any files yet. Raises :class:`EidolonError` when git
     cannot."""
-    _run("clone", "--quiet", "--local", "--no-checkout", str(source), str(place))
+    _must("clone", "--quiet", "--local", "--no-checkout", str(source), str(place))
 
 
 def move(place: Path, commit: str) -> None:
     """Fetch from where the clone ``place`` comes from, and check ``commit`` out there. Edits of
     files that git knows are lost. Raises :class:`EidolonError` when git cannot."""
-    _run("-C", str(place), "fetch", "--quiet", "origin")
-    _run("-C", str(place), "checkout", "--quiet", "--force", "--detach", commit)
+    _must("fetch", "--quiet", "origin", at=place)
+    _must("checkout", "--quiet", "--force", "--detach", commit, at=place)
 
 
-def _run(*arguments: str) -> None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EidolonError(f"`git {arguments[0]}` failed: {done.stderr.strip()}")
+def _must(*arguments: str, at: Path = Path()) -> None:
+    """Run git in the folder ``at``. Raises :class:`EidolonError` if it fails or there is none."""
+    done = _done(*arguments, at=at)
+    if done is None or done.returncode != 0:
+        why = "there is no git here" if done is None else done.stderr.strip()
+        raise EidolonError(f"`git {arguments[0]}` failed: {why}")
 
 
 def _git(*arguments: str) -> str | None:
     """The output of git here, or ``None`` if it fails or there is no git."""
+    done = _done(*arguments)
+    return None if done is None or done.returncode != 0 else done.stdout
+
+
+def _done(*arguments: str, at: Path = Path()) -> subprocess.CompletedProcess[str] | None:
+    """What became of git in the folder ``at``, or ``None`` if there is no git."""
     try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, errors="replace", check=False
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=at,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
     except FileNotFoundError:
         return None
-    return done.stdout if done.returncode == 0 else None

@@ -9,13 +9,12 @@ from a file.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.files import write_json, write_text
+from components.files import private, write_json, write_text
 
 HEAD = "EIDOLON_HEAD"
 WORKER = "EIDOLON_WORKER"
@@ -53,8 +52,7 @@ def rehearsed(home: Path) -> dict[str, Any] | None:
 def begin(home: Path, settings: Mapping[str, Any]) -> None:
     """Make this checkout the head of a rehearsal, and make the keys that are missing."""
     home.mkdir(parents=True, exist_ok=True)
-    old = os.umask(0o077)
-    try:
+    with private():
         lines = []
         for name in ("postgres", *DATABASES):
             password = secret(home, f"postgres_{name}")
@@ -64,8 +62,6 @@ def begin(home: Path, settings: Mapping[str, Any]) -> None:
             key, value = secret(home, f"s3_{bucket}_id"), secret(home, f"s3_{bucket}_key")
             text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {value}\n"
             write_text(home / "keys" / f"aws_{bucket}", text)
-    finally:
-        os.umask(old)
     write_json(home / "cluster.json", dict(settings))
 
 
@@ -78,11 +74,8 @@ def secret(home: Path, name: str) -> str:
     """The secret ``name``, which is made once and which only its owner may read."""
     file = home / "keys" / name
     if not file.exists():
-        old = os.umask(0o077)
-        try:
+        with private():
             write_text(file, secrets.token_hex(24))
-        finally:
-            os.umask(old)
     return file.read_text()
 
 

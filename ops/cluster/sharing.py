@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import yaml
 
 from components import objects, yaml_text
 from components.errors import EidolonError
-from components.files import text_of, write_text
+from components.files import file_name, text_of, write_text
 from components.lifecycle import snapshot
 from components.paths import LOCK
 from components.versioning import dvc
@@ -159,7 +158,7 @@ def _note(stage: str) -> Path:
 
 
 def _key(kind: str, run: str) -> str:
-    return f"{kind}/{re.sub(r'[^A-Za-z0-9.-]', '_', run)}"
+    return f"{kind}/{file_name(run)}"
 
 
 def _place() -> objects.Objects:

