@@ -20,13 +20,11 @@ import bentoml
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from bento import logs, tracing
 from bento.batching import Batching, FullError
-from bento.metrics import exposition, metrics
+from bento.metrics import metrics, scraped
 from bento.pins import settings
 from components.api.messages import MAX_IMAGES
 from components.imagining.recipes import Order
@@ -152,14 +150,9 @@ class Imaginer:
         return {"dtype": self._dtype}
 
 
-def _metrics(request: Request) -> Response:
-    """The metrics of this service, for Prometheus where it is served alone."""
-    body, media_type = exposition()
-    return Response(body, media_type=media_type)
-
-
 def _measured(service: Any) -> Any:
-    service.mount_asgi_app(Starlette(routes=[Route("/metrics", _metrics)]))
+    """``service`` with its metrics, for Prometheus where it is served alone."""
+    service.mount_asgi_app(Starlette(routes=[Route("/metrics", scraped)]))
     return service
 
 

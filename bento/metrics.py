@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import psutil
+from starlette.requests import Request
+from starlette.responses import Response
 
 from components.api.messages import Answer, BundleName, Imagined
 
@@ -215,6 +217,12 @@ def exposition() -> tuple[bytes, str]:
     registry = prometheus_client.CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)
     return prometheus_client.generate_latest(registry), prometheus_client.CONTENT_TYPE_LATEST
+
+
+def scraped(_: Request) -> Response:
+    """The answer to Prometheus: :func:`exposition`."""
+    body, media_type = exposition()
+    return Response(body, media_type=media_type)
 
 
 def _word(value: bool) -> str:

@@ -86,10 +86,8 @@ def _withdraw(found: Unused) -> None:
     """Take bundles that go from the index server, before they go from the store."""
     every = {str(one.tag): Path(one.path) for one in bentoml.models.list()}
     bundles = {tag: path for tag, path in every.items() if tag.startswith(BUNDLES)}
-    kept = [path for tag, path in bundles.items() if tag not in found.models]
-    for tag in found.models:
-        if tag in bundles:
-            withdraw(bundles[tag], kept)
+    gone = [path for tag, path in bundles.items() if tag in found.models]
+    withdraw(gone, [path for tag, path in bundles.items() if tag not in found.models])
 
 
 def _served() -> set[str]:

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from bento.guard import refusal
-from bento.metrics import exposition
+from bento.metrics import scraped
 from bento.reference import PATHS, openapi
 from components import config
 from components.errors import QueryError
@@ -48,7 +48,7 @@ class Web:
                 Route("/bundle", self.lineage),
                 Route("/categories", self.categories),
                 Route("/health", self.health),
-                Route("/metrics", self.metrics),
+                Route("/metrics", scraped),  # of all processes, instead of BentoML's
                 Route("/images/{id:path}", self.image),
                 Route("/similar", self.similar, methods=["POST"]),
                 Route("/feedback", self.feedback, methods=["POST"]),
@@ -84,11 +84,6 @@ class Web:
         return JSONResponse(
             {"bundle": self._worker.served.bundle.model_dump(), "imaginer": "up" if up else "away"}
         )
-
-    def metrics(self, request: Request) -> Response:
-        """The metrics of all processes, instead of BentoML's."""
-        body, media_type = exposition()
-        return Response(body, media_type=media_type)
 
     def lineage(self, request: Request) -> Response:
         """bundle.json without the hashes of its files, and what the page offers."""

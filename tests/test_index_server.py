@@ -180,9 +180,9 @@ def test_a_bundle_names_its_place_and_is_published_from_its_folder(tmp_path: Pat
     collections = [other.described()["collection"] for other in others]
     assert described["collection"] == collections[0] and len(set(collections)) == 3
     assert all(re.fullmatch("eidolon-[0-9a-f]{16}", name) for name in collections)
-    engines.withdraw(tmp_path, [tmp_path])  # another bundle of the same version is kept
+    engines.withdraw([tmp_path], [tmp_path])  # another bundle of the same version is kept
     assert engine.version.is_whole()
-    engines.withdraw(tmp_path, [])
+    engines.withdraw([tmp_path], [])
     assert not engine.version.is_whole()
     assert mapped(tmp_path / engines.FILE)["points"].shape == (30, 16)
 

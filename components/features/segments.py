@@ -108,14 +108,15 @@ class Segments:
         if waiting >= _FLUSH_ROWS or time.monotonic() - self._since > _FLUSH_SECONDS:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what :meth:`add` was given."""
+    def flush(self) -> tuple[Keys, Rows] | None:
+        """Write what :meth:`add` was given. Returns that, or ``None`` if there was nothing."""
         if not self._new:
-            return
+            return None
         keys, rows = (np.concatenate(parts) for parts in zip(*self._new, strict=True))
         self._new = []
         self.write(keys, rows)
         self._merge()
+        return keys, rows
 
     def write(self, keys: Keys, rows: Rows) -> None:
         """Write the ``rows`` (n, ...) of ``keys`` (n, 32) at once, as a segment of their own."""

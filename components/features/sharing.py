@@ -50,13 +50,12 @@ class SharedSegments(Segments):
         self._share(np.unique(keys[here], axis=0))
         return super().has(keys)
 
-    def flush(self) -> None:
+    def flush(self) -> tuple[Keys, Rows] | None:
         """Write what :meth:`add` was given, and share it."""
-        new, rows = self._new, sum(len(keys) for keys, _ in self._new)
-        super().flush()
-        if rows:
-            keys, values = (np.concatenate(parts) for parts in zip(*new, strict=True))
-            self._put(keys, values)
+        written = super().flush()
+        if written is not None and len(written[0]):
+            self._put(*written)
+        return written
 
     def _read_keys(self) -> None:
         """Learn which rows all machines have."""

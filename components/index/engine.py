@@ -8,7 +8,7 @@ are chosen, and equal scores keep the gallery's order.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +43,11 @@ class Asked:
         """λ of each query (Q, 1), 0 where there is no aggregated embedding."""
         imagined = self.aggregated.any(axis=1, keepdims=True)
         return np.where(imagined, self.fusion_weight, 0).astype(np.float32)
+
+    def parts(self, size: int) -> Iterator[Asked]:
+        """The queries in groups of ``size``, and the rest."""
+        for first in range(0, len(self.text), size):
+            yield self.part(slice(first, first + size))
 
     def part(self, queries: slice) -> Asked:
         """The same for some of the queries."""

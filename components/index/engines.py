@@ -70,15 +70,16 @@ def publish(folder: Path) -> int:
     return 0 if engine is None else engine.publish()
 
 
-def withdraw(folder: Path, kept: Iterable[Path]) -> None:
-    """Remove the bundle in ``folder`` from the index server, unless one of the bundles ``kept`` is
-    of the same version there. Raises as :func:`publish` does."""
-    engine = _on_server(folder)
-    if engine is None:
+def withdraw(gone: Iterable[Path], kept: Iterable[Path]) -> None:
+    """Remove the bundles in the folders ``gone`` from the index server, unless one of those that
+    are ``kept`` is of the same version there. Raises as :func:`publish` does."""
+    going = [one for one in map(_on_server, gone) if one is not None]
+    if not going:
         return
-    others = (_on_server(one) for one in kept)
-    if engine.version.name not in {one.version.name for one in others if one is not None}:
-        engine.version.withdraw()
+    needed = {one.version.name for one in map(_on_server, kept) if one is not None}
+    for engine in going:
+        if engine.version.name not in needed:
+            engine.version.withdraw()
 
 
 def _on_server(folder: Path) -> Server | None:

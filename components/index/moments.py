@@ -6,7 +6,7 @@ come from follow the gallery: pictures are added and taken away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,11 @@ class Moments:
             sums += away.sum(axis=0, dtype=np.float64)
             products += away.T @ away
         return cls(count, sums, products)
+
+    @classmethod
+    def loaded(cls, arrays: Mapping[str, npt.NDArray]) -> Moments:
+        """Those among the ``arrays`` that were saved with :func:`vars`."""
+        return cls(*(np.asarray(arrays[name]) for name in cls.__annotations__))
 
     def changed(self, added: Moments, removed: Moments) -> Moments:
         """The moments with some rows more and some less."""

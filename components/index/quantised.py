@@ -48,8 +48,7 @@ class Quantised(Engine):
     def loaded(cls, clip: Array, vision: Array, arrays: Mapping[str, npt.NDArray]) -> Quantised:
         """The index whose :meth:`arrays` were saved."""
         codes = Codes.loaded(arrays, "clip"), Codes.loaded(arrays, "vision")
-        moments = Moments(*(np.asarray(arrays[name]) for name in Moments.__annotations__))
-        return cls(clip, vision, codes, moments)
+        return cls(clip, vision, codes, Moments.loaded(arrays))
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """See :meth:`Engine.arrays`."""
@@ -100,8 +99,7 @@ class Quantised(Engine):
 
     def _batches(self, asked: Asked) -> Iterator[Asked]:
         """The queries in groups that are scanned together."""
-        for first in range(0, len(asked.text), _TOGETHER):
-            yield asked.part(slice(first, first + _TOGETHER))
+        return asked.parts(_TOGETHER)
 
     def _read(self, asked: Asked, k: int, passing: Mask | None, streams: int) -> Sequence[slice]:
         """The codes to read for these queries: all."""

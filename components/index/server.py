@@ -82,11 +82,10 @@ class Server(Engine):
     @classmethod
     def loaded(cls, clip: Array, vision: Array, arrays: Mapping[str, npt.NDArray]) -> Server:
         """The index whose :meth:`arrays` were saved."""
-        moments = Moments(*(np.asarray(arrays[name]) for name in Moments.__annotations__))
         points, levels = Points(np.asarray(arrays["points"])), np.asarray(arrays["levels"])
         collection = arrays["collection"].tobytes().decode()
         centre = np.asarray(arrays["centre"])
-        return cls(clip, vision, collection, points, levels, moments, centre)
+        return cls(clip, vision, collection, points, levels, Moments.loaded(arrays), centre)
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """See :meth:`Engine.arrays`."""
@@ -130,8 +129,7 @@ class Server(Engine):
         or does not have this version."""
         self._check()
         found: list[Found] = []
-        for first in range(0, len(asked.text), _TOGETHER):
-            part = asked.part(slice(first, first + _TOGETHER))
+        for part in asked.parts(_TOGETHER):
             found += self._together(part, k, among, hubness, streams)
         return found
 
