@@ -44,7 +44,7 @@ def features(
         "gallery": np.arange(gallery) % categories,
         "training": known[np.arange(training) % len(known)],
     }
-    clip, vision = _centres(rng, categories, dim), _centres(rng, categories, dim)
+    clip, vision = centres(rng, categories, dim), centres(rng, categories, dim)
     draft = folder / "draft.safetensors"
     arrays = create(
         draft,
@@ -57,14 +57,14 @@ def features(
     for side, rows in of.items():
         for first in range(0, len(rows), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            arrays[f"{side}_clip"][some] = _near(clip[rows[some]], side, rng)
-            arrays[f"{side}_vision"][some] = _near(vision[rows[some]], side, rng)
-    imagined = _near(np.repeat(vision, IMAGINED, axis=0), "imagined", rng)
+            arrays[f"{side}_clip"][some] = near(clip[rows[some]], _NOISE[side], rng)
+            arrays[f"{side}_vision"][some] = near(vision[rows[some]], _NOISE[side], rng)
+    imagined = near(np.repeat(vision, IMAGINED, axis=0), _NOISE["imagined"], rng)
     made = Features(
         categories=pd.DataFrame({"category": names, "split": split}, dtype=str),
         gallery=_pictures("gallery", names, of["gallery"]),
         training=_pictures("training", names, of["training"]),
-        text=_near(clip, "text", rng),
+        text=near(clip, _NOISE["text"], rng),
         imagined=imagined.reshape(categories, IMAGINED, dim),
         accepted=np.ones((categories, IMAGINED), dtype=bool),
         gallery_clip=arrays["gallery_clip"],
@@ -77,17 +77,19 @@ def features(
     return Features.load(folder)
 
 
-def _centres(rng: np.random.Generator, categories: int, dim: int) -> Array:
+def centres(rng: np.random.Generator, categories: int, dim: int) -> Array:
+    """A centre of length one for each of the ``categories``: (C, dim)."""
     families = rng.standard_normal((-(-categories // _FAMILY), dim))
     own = rng.standard_normal((categories, dim))
     centres = np.repeat(families, _FAMILY, axis=0)[:categories] + _APART * own
     return normalized(centres).astype(np.float32)
 
 
-def _near(centres: Array, what: str, rng: np.random.Generator) -> Array:
-    """A row of length one around each of ``centres`` (n, d)."""
-    noise = rng.standard_normal(centres.shape, dtype=np.float32) / np.sqrt(centres.shape[1])
-    return normalized(centres + np.float32(_NOISE[what]) * noise).astype(np.float32)
+def near(centres: Array, noise: float, rng: np.random.Generator) -> Array:
+    """A row of length one around each of ``centres`` (n, d). The ``noise`` is how far, in lengths
+    of a centre."""
+    away = rng.standard_normal(centres.shape, dtype=np.float32) / np.sqrt(centres.shape[1])
+    return normalized(centres + np.float32(noise) * away).astype(np.float32)
 
 
 def _pictures(side: str, names: np.ndarray, of: np.ndarray) -> pd.DataFrame:

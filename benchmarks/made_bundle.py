@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
+from benchmarks.made import centres, near
 from components import config, tables
 from components.confidence.confidence import FEATURES, OF_TEXT, Confidence, Logistic
 from components.files import sha256, write_json
@@ -17,7 +18,7 @@ from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
 from components.serving.integrity import FORMAT
 from components.serving.made_with import made_with
-from components.vectors import Array, normalized
+from components.vectors import Array
 
 CATEGORIES = 1000
 _AT_ONCE = 2**14
@@ -32,11 +33,11 @@ def make(folder: Path, params: config.Params, rows: int, dims: tuple[int, int]) 
     """
     rng, count = np.random.default_rng(0), min(CATEGORIES, rows)
     of = np.arange(rows) % count
-    text, vision = (_unit(rng, count, dim) for dim in dims)
+    text, vision = (centres(rng, count, dim) for dim in dims)
     model = Aggregator(dims[1])
     model.start_at_mean()
     model.save(folder / "aggregator.safetensors")
-    clip, pictures = (_near(rng, centres, of) for centres in (text, vision))
+    clip, pictures = (_pictures(rng, of, middle) for middle in (text, vision))
     hubness = np.zeros((2, rows), dtype=np.float32)
     gallery = Gallery(clip, pictures, *hubness)
     save_file(vars(gallery), folder / "gallery.safetensors")
@@ -70,17 +71,12 @@ def make(folder: Path, params: config.Params, rows: int, dims: tuple[int, int]) 
     write_json(folder / "bundle.json", info)
 
 
-def _unit(rng: np.random.Generator, rows: int, dim: int) -> Array:
-    return normalized(rng.standard_normal((rows, dim), dtype=np.float32))
-
-
-def _near(rng: np.random.Generator, centres: Array, of: np.ndarray) -> Array:
-    """Unit rows around the ``centres`` (C, d) of the categories ``of`` (N,)."""
-    found = np.empty((len(of), centres.shape[1]), dtype=np.float32)
+def _pictures(rng: np.random.Generator, of: np.ndarray, middle: Array) -> Array:
+    """A row for each picture (N, d), near its category, by the rows ``of`` (N,) of ``middle``."""
+    found = np.empty((len(of), middle.shape[1]), dtype=np.float32)
     for first in range(0, len(of), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
-        noise = _unit(rng, len(of[some]), centres.shape[1])
-        found[some] = normalized(centres[of[some]] + _NOISE * noise)
+        found[some] = near(middle[of[some]], _NOISE, rng)
     return found
 
 

@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from components.datasets.emblems import draw, emblems
 from components.index.engine import Rows
+from components.index.gallery import top
 from components.models.checkpoints import device
 from components.models.encoders import ClipEncoder, VisionEncoder
 from components.vectors import Array, normalized
@@ -66,7 +67,7 @@ def changed(reference: Array, other: Array) -> float:
 def _best(vectors: Array) -> Rows:
     scores = vectors @ vectors.T
     np.fill_diagonal(scores, -np.inf)
-    return np.argsort(-scores, axis=1, kind="stable")[:, :BEST]
+    return np.stack([top(row, BEST) for row in scores])
 
 
 def _reference(folder: str) -> Encode:

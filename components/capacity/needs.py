@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from components.capacity.costs import costs
@@ -17,7 +17,7 @@ _BUSY = 0.7  # the share of a core or card that is planned for; the rest is for 
 class Sizes:
     """What is asked for.
 
-    ``pictures`` of the gallery and as many ``training`` pictures as given; ``categories``, with
+    ``pictures`` of the gallery, and ``training`` pictures beside them; ``categories``, with
     ``drawn`` imagined pictures each; ``queries`` a second, of which the share ``new`` are texts
     that must be drawn, with ``per_text`` pictures each; ``picture_bytes`` of one file, on average;
     ``epochs`` of training; ``versions`` that are kept; ``cards`` for a retraining.
@@ -49,11 +49,11 @@ class Need:
 
 def needs(sizes: Sizes) -> list[Need]:
     """All needs of ``sizes``."""
-    return [*_retraining(sizes), *_serving(sizes), *_kept(sizes)]
-
-
-def _retraining(s: Sizes) -> Iterator[Need]:
     one = {name: cost.value for name, cost in costs().items()}
+    return [*_retraining(sizes, one), *_serving(sizes, one), *_kept(sizes, one)]
+
+
+def _retraining(s: Sizes, one: Mapping[str, float]) -> Iterator[Need]:
     imagined = s.categories * s.drawn
     encoding = 1 / one["clip"] + 1 / one["vision"]
     known = s.pictures + s.training
@@ -106,8 +106,7 @@ def _retraining(s: Sizes) -> Iterator[Need]:
     )
 
 
-def _serving(s: Sizes) -> Iterator[Need]:
-    one = {name: cost.value for name, cost in costs().items()}
+def _serving(s: Sizes, one: Mapping[str, float]) -> Iterator[Need]:
     fresh = s.queries * s.new
     part = "serving"
     yield Need(
@@ -147,8 +146,7 @@ def _serving(s: Sizes) -> Iterator[Need]:
     )
 
 
-def _kept(s: Sizes) -> Iterator[Need]:
-    one = {name: cost.value for name, cost in costs().items()}
+def _kept(s: Sizes, one: Mapping[str, float]) -> Iterator[Need]:
     known, imagined = s.pictures + s.training, s.categories * s.drawn
     index = s.pictures * (one["features"] + one["codes"] + one["hubness"])
     part = "kept"

@@ -47,17 +47,17 @@ def capacity(
     from components.capacity.needs import Sizes, needs
 
     sizes = Sizes(
-        pictures,
-        categories,
-        qps,
-        training,
-        drawn,
-        per_text,
-        new,
-        picture_bytes,
-        epochs,
-        versions,
-        cards,
+        pictures=pictures,
+        categories=categories,
+        queries=qps,
+        training=training,
+        drawn=drawn,
+        per_text=per_text,
+        new=new,
+        picture_bytes=picture_bytes,
+        epochs=epochs,
+        versions=versions,
+        cards=cards,
     )
     found = needs(sizes)
     if as_json:
