@@ -192,10 +192,13 @@ def text_of(path: Path) -> str | None:
 
 
 @contextmanager
-def private() -> Iterator[None]:
-    """Files and folders that this process makes within this block are for their owner alone."""
+def private(folder: Path) -> Iterator[None]:
+    """``folder``, if it is not there, and what this process makes within this block are for their
+    owner alone. Folders above it are made as usual: others may have to pass through them."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     before = os.umask(0o077)
     try:
+        folder.mkdir(exist_ok=True)
         yield
     finally:
         os.umask(before)

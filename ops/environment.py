@@ -133,7 +133,7 @@ def _keys(home: Path, given: Mapping[str, str]) -> dict[str, str]:
     for name, make in _KEYS.items():
         file = home / "keys" / name.rpartition("__")[2].lower()
         if not file.exists():
-            with private():
+            with private(file.parent):
                 write_text(file, kept.get(name) or make())
         if not {name, f"{name}_CMD", f"{name}_SECRET"} & given.keys():
             commands[f"{name}_CMD"] = shlex.join(["cat", str(file)])

@@ -65,6 +65,15 @@ def test_airflow_s_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     assert "AIRFLOW__CORE__FERNET_KEY_CMD" not in environment(own, home)
 
 
+def test_the_folder_of_the_keys_is_private_but_its_home_is_not(tmp_path: Path) -> None:
+    """PostgreSQL's user passes through the home to its data."""
+    home, usual = tmp_path / "home", tmp_path / "usual"
+    environment({}, home)
+    usual.mkdir()
+    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (home, home / "keys")]
+    assert modes == [stat.S_IMODE(usual.stat().st_mode), 0o700]
+
+
 SECRETS = {
     "AIRFLOW__CORE__FERNET_KEY": "s3cr3t-1",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://me:s3cr3t-2@db/airflow",

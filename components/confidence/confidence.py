@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import EidolonError
+from components.features.queries import Bools
 from components.files import read_json
 from components.index.gallery import Gallery, Stream, Streams
 from components.vectors import Array, normalized
@@ -56,6 +58,21 @@ class Known:
     text: Array
     aggregated: Array
 
+    @cached_property
+    def directions(self) -> Floats:
+        """(C, d_clip): the unit vectors of ``text``."""
+        return normalized(self.exact_text)
+
+    @cached_property
+    def exact_text(self) -> Floats:
+        """``text`` in double precision, converted once for all queries."""
+        return self.text.astype(np.float64)
+
+    @cached_property
+    def exact_aggregated(self) -> Floats:
+        """``aggregated`` in double precision, converted once for all queries."""
+        return self.aggregated.astype(np.float64)
+
 
 def features_of(
     text: Array,
@@ -79,29 +96,27 @@ def features_of(
     of the text embedding: the mean of unit vectors is long when all templates agree.
     """
     exact = text.astype(np.float64)
-    names = normalized(np.delete(known.text, [] if own is None else own, axis=0).astype(np.float64))
-    near = float((names @ normalized(exact)).max()) if len(names) else math.nan
+    others = np.ones(len(known.text), dtype=bool)
+    others[[] if own is None else own] = False
+    near = float((known.directions @ normalized(exact))[others].max()) if others.any() else math.nan
     length = float(np.linalg.norm(exact))
-    top_text, margin_text = _top(streams.text, gallery.clip, known.text, own)
+    top_text, margin_text = _top(streams.text, gallery.clip, known.exact_text, others)
     peak = (top_text - streams.mean) / streams.spread if streams.spread > 0 else 0.0
     found = [top_text, streams.mean, peak, margin_text, near, length]
     if streams.image is None:
         return np.array([*found, math.nan, math.nan])
-    return np.array([*found, *_top(streams.image, gallery.vision, known.aggregated, own)])
+    return np.array([*found, *_top(streams.image, gallery.vision, known.exact_aggregated, others)])
 
 
-def _top(
-    best: Stream, pictures: Array, known: Array, own: int | npt.NDArray[np.intp] | None
-) -> tuple[float, float]:
+def _top(best: Stream, pictures: Array, known: Floats, others: Bools) -> tuple[float, float]:
     """The mean of the scores that are ``best``, and how far those are on average above the
-    similarity of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d)."""
-    others = np.asarray(known.any(axis=1))
-    if own is not None:
-        others[own] = False
+    similarity of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d) that is among the
+    ``others`` (C,) and not zero."""
+    compared = others & known.any(axis=1)
     found = best.scores.astype(np.float64)
-    if not others.any():
+    if not compared.any():
         return float(found.mean()), math.nan
-    similar = pictures[best.rows].astype(np.float64) @ known[others].astype(np.float64).T
+    similar = (pictures[best.rows].astype(np.float64) @ known.T)[:, compared]
     return float(found.mean()), float((found - similar.max(axis=1)).mean())
 
 

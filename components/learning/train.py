@@ -13,6 +13,7 @@ both, as chance has it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pandas as pd
 import torch
 
 from components import config, tables
+from components.arrays import create
 from components.errors import EidolonError
 from components.features.features import Features
 from components.files import folder_aside, write_json
@@ -29,6 +31,9 @@ from components.learning.loss import Loss, Rng, ranking_loss
 from components.learning.selection import Selection, grid
 from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
+from components.vectors import Array
+
+_ROWS = 2**14  # of an array that are copied at a time
 
 
 def new_aggregator(features: Features, params: config.Train) -> Aggregator:
@@ -101,10 +106,10 @@ class _Examples:
 
     def __init__(self, features: Features, rows: np.ndarray) -> None:
         labels = features.labels(features.training)
-        shown = np.isin(labels, rows)
+        shown = np.flatnonzero(np.isin(labels, rows))
         self.rows, self.labels = rows, labels[shown]
-        self.clip = torch.from_numpy(features.training_clip[shown])
-        self.vision = torch.from_numpy(features.training_vision[shown])
+        self.clip = torch.from_numpy(_on_disk(features.training_clip, shown))
+        self.vision = torch.from_numpy(_on_disk(features.training_vision, shown))
         kinds = [features.of(kind) for kind in features.kinds]
         self.text = torch.from_numpy(np.stack([of.text for of in kinds]))
         self.imagined = torch.from_numpy(np.stack([of.imagined for of in kinds]))
@@ -118,6 +123,18 @@ class _Examples:
             return np.zeros(len(rows), dtype=np.intp)
         chosen = rng.integers(len(self._usable), size=len(rows))
         return np.where(self._usable[chosen, rows], chosen, 0)
+
+
+def _on_disk(array: Array, rows: np.ndarray) -> Array:
+    """The ``rows`` of ``array`` (M, D), mapped from a temporary file that has no name any more. A
+    million rows of both encoders take 7 GB, which the system can so take back when it needs memory.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        shape = len(rows), array.shape[1]
+        found: Array = create(Path(place, "rows"), {"rows": (shape, array.dtype)})["rows"]
+    for first in range(0, len(rows), _ROWS):
+        found[first : first + _ROWS] = array[rows[first : first + _ROWS]]
+    return found
 
 
 def _step(

@@ -51,8 +51,7 @@ def rehearsed(home: Path) -> dict[str, Any] | None:
 
 def begin(home: Path, settings: Mapping[str, Any]) -> None:
     """Make this checkout the head of a rehearsal, and make the keys that are missing."""
-    home.mkdir(parents=True, exist_ok=True)
-    with private():
+    with private(home / "keys"):
         lines = []
         for name in ("postgres", *DATABASES):
             password = secret(home, f"postgres_{name}")
@@ -74,7 +73,7 @@ def secret(home: Path, name: str) -> str:
     """The secret ``name``, which is made once and which only its owner may read."""
     file = home / "keys" / name
     if not file.exists():
-        with private():
+        with private(file.parent):
             write_text(file, secrets.token_hex(24))
     return file.read_text()
 

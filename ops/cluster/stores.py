@@ -61,7 +61,7 @@ def prepare(home: Path) -> None:
         raise EidolonError("the packages of the extra `cluster` are missing: run `make cluster`")
     (home / "s3").mkdir(parents=True, exist_ok=True)
     identities = [_identity(home, bucket) for bucket in BUCKETS]
-    with private():
+    with private(home / "keys"):
         write_json(home / "keys" / "s3.json", {"identities": identities})
     if not (home / "postgres" / "PG_VERSION").exists():
         _make_database(home)
