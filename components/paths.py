@@ -41,7 +41,10 @@ COLLECTION = Path("collection")
 """The ingested pictures: see components.collection.catalog."""
 
 PICTURES, POINTER = COLLECTION / "pictures", COLLECTION / "pictures.dvc"
-"""The collection's picture files, and the .dvc file that pins their version."""
+"""The collection's picture files with their manifest, and the .dvc file that pins their version."""
+
+COLLECTED = PICTURES / "manifest.csv"
+"""The manifest of the collection, with a row for each picture."""
 
 FEEDBACK = COLLECTION / "feedback.csv"
 """The marks of hits that people gave: see components.monitoring.feedback."""

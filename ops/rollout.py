@@ -67,8 +67,10 @@ def gate(version: str, log: Log) -> dict[str, Any]:
             f"version {version} was rolled back ({tags[registry.ROLLED_BACK]}):"
             f" `eidolon promote {version}` lifts that"
         )
+    from components.collection import versions
     from components.lifecycle.judging import judge  # loads torch
 
+    versions.fetch_manifest()  # it tells which categories people gave pictures of
     with _contenders(version, champion, log) as (challenger, before, best):
         verdict = judge(challenger, before, best, config.load(), VERDICT)
     registry.store_verdict(version, VERDICT, verdict)

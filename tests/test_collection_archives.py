@@ -20,6 +20,7 @@ import pytest
 from components.collection import archives, catalog
 from components.errors import EidolonError
 from components.paths import (
+    COLLECTED,
     COLLECTION,
     HOME,
 )
@@ -243,7 +244,7 @@ def test_an_unsafe_archive_is_refused_as_a_whole(project: Path, what: str) -> No
     outside = {p for p in project.rglob("*") if COLLECTION.name not in p.parts}
     with pytest.raises(EidolonError, match=sentence):
         take(project / "archive", max_files=50)
-    assert not (COLLECTION / "manifest.csv").exists()
+    assert not COLLECTED.exists()
     left = {p for p in project.rglob("*") if p.is_file()} - outside
     assert {p.name for p in left} <= {"ingest.lock"}
 

@@ -11,7 +11,7 @@ from components import config, tables
 from components.collection import catalog
 from components.collection.catalog import Picture
 from components.datasets.dataset import make
-from components.paths import COLLECTION
+from components.paths import COLLECTED, COLLECTION
 from tests.ingesting import NEW, take, tree
 
 
@@ -19,13 +19,17 @@ def row(number: int, category: str = 'an "odd", name') -> Picture:
     return Picture(f"a/{number}.png", category, "0" * 64, "1" * 64, "2" * 16, number, "s", "s/é")
 
 
-@pytest.mark.parametrize("state", ["new", "as written", "of an older release", "without an end"])
+@pytest.mark.parametrize(
+    "state", ["new", "as written", "of an older release", "in git", "without an end"]
+)
 def test_rows_are_appended_whatever_the_table_was(project: Path, state: str) -> None:
-    path = COLLECTION / "manifest.csv"
+    path = COLLECTED
     before: list[Picture] = [] if state == "new" else [row(1), row(2)]
     catalog.append(before)
     if state == "of an older release":
         tables.write(path, catalog.read().drop(columns="file"))
+    if state == "in git":  # where older releases had it
+        path.rename(COLLECTION / path.name)
     if state == "without an end":
         path.write_text(path.read_text().rstrip("\n"))
     catalog.append([row(3), row(4)])
@@ -35,6 +39,7 @@ def test_rows_are_appended_whatever_the_table_was(project: Path, state: str) -> 
         "a/4.png",
     ]
     assert path.read_text() == tables.text(found)
+    assert not (COLLECTION / path.name).exists()
 
 
 def test_what_was_ingested_need_not_be_decoded_for_the_dataset(project: Path) -> None:

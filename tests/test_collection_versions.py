@@ -19,17 +19,18 @@ import yaml
 from components import config, files, paths
 from components.collection import catalog, versions
 from components.collection.ingest import ingest
+from components.datasets import source
 from components.errors import EidolonError
 from components.files import write_text
 from components.lifecycle import differences, registry, restore
-from components.paths import COLLECTION, DATASET, LOCK, OUTBOX
+from components.paths import COLLECTED, COLLECTION, DATASET, LOCK, OUTBOX
 from components.serving import bundle
 from components.versioning import dvc, git, lock
 from ops import rollout
 from tests.clones import Clone
 from tests.ingesting import KNOWN, NEW, tree
 
-KEPT_IN_GIT = [".gitignore", "manifest.csv", "source.json"]
+KEPT_IN_GIT = [".gitignore", "source.json"]
 COMMAND = Path(sys.executable).with_name("eidolon")
 
 
@@ -110,6 +111,26 @@ def test_any_version_is_restored_on_another_clone(origin: Path, other: Path) -> 
     assert registry.is_registered()
 
 
+def test_a_clone_without_the_pictures_keeps_the_record_and_fetches_the_manifest(
+    origin: Path, other: Path
+) -> None:
+    git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@localhost"]
+    shutil.copy(origin / paths.POINTER, paths.POINTER)
+    shutil.copy(origin / paths.SOURCE, paths.SOURCE)
+    subprocess.run([*git, "add", "-A", "collection"], check=True)
+    before = paths.SOURCE.read_text()
+    source.source(config.load().dataset)
+    assert paths.SOURCE.read_text() == before and source.has_collection()
+    with pytest.raises(EidolonError, match=r"manifest\.csv is missing: run `dvc pull"):
+        catalog.read()
+    versions.fetch_manifest()
+    assert len(catalog.read()) == 5
+    with pytest.raises(EidolonError, match=r"pictures/.* is missing: run `dvc pull"):
+        catalog.files()
+    versions.prepare(print)
+    assert len(catalog.files()) == 5
+
+
 def test_files_that_no_version_holds_are_not_overwritten(origin: Path, other: Path) -> None:
     restore.restore("2", print)
     picture = DATASET / pd.read_csv(DATASET / "manifest.csv")["path"][0]
@@ -124,10 +145,10 @@ def test_files_that_no_version_holds_are_not_overwritten(origin: Path, other: Pa
     with pytest.raises(EidolonError, match=r"collection/\S+ would be lost"):
         restore.restore("2", print)
     dvc.run("add", str(COLLECTION / "pictures"))
-    before = (COLLECTION / "manifest.csv").read_bytes()
-    with pytest.raises(EidolonError, match=r"collection/manifest\.csv would be lost"):
+    before = COLLECTED.read_bytes()
+    with pytest.raises(EidolonError, match=r"collection/pictures\.dvc would be lost"):
         restore.restore("2", print)
-    assert (COLLECTION / "manifest.csv").read_bytes() == before
+    assert COLLECTED.read_bytes() == before
     git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@localhost"]
     subprocess.run([*git, "add", "-A", "collection"], check=True)
     subprocess.run([*git, "commit", "-qm", "ingested"], check=True)
@@ -143,7 +164,6 @@ def test_a_remote_that_lacks_the_version_changes_nothing(origin: Path, other: Pa
     assert files.text_of(LOCK) == before and not DATASET.exists()
     assert sorted(p.name for p in COLLECTION.iterdir()) == [
         ".gitignore",
-        "manifest.csv",
         "removed.csv",
         "source.json",
     ]
@@ -203,10 +223,10 @@ def test_the_command_versions_what_it_adds_and_pushes_it(origin: Path, other: Pa
 
 def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: Path) -> None:
     restore.restore("2", print)
-    rows, count = files.text_of(COLLECTION / "manifest.csv"), len(list(DATASET.rglob("*.png")))
+    rows, count = files.text_of(COLLECTED), len(list(DATASET.rglob("*.png")))
     moments: list[tuple[str, Callable[[], object]]] = [
         ("1", lambda: list(COLLECTION.glob("restoring-*"))),
-        ("1", lambda: files.text_of(COLLECTION / "manifest.csv") != rows),
+        ("1", lambda: files.text_of(COLLECTED) != rows),
         ("2", paths.RESTORING.exists),
         ("1", lambda: len(list(DATASET.rglob("*.png"))) != count),
     ]

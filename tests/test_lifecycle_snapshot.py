@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import yaml
 
 from components import config
+from components.collection import catalog
 from components.collection.ingest import ingest
+from components.datasets import source
 from components.errors import EidolonError, TransientError
 from components.lifecycle import registry, snapshot
-from components.paths import HOME, POINTER
+from components.paths import HOME, POINTER, SOURCE
 from components.versioning import dvc, lock
 from ops import rollout, steps
 from ops.environment import environment
@@ -42,6 +45,12 @@ def more(folder: Path, name: str = NEW) -> None:
     ingest(tree(folder, {name: 5}), config.load().ingest)
 
 
+def collected(of: snapshot.Snapshot) -> int:
+    """How many pictures the collection had."""
+    count: int = json.loads(of.files()["source.json"].read_text())["collection"]["pictures"]
+    return count
+
+
 def test_pictures_that_arrive_during_a_run_are_the_next_run_s(clone: Path, tmp_path: Path) -> None:
     steps.dataset(RUN, print)
     before = lock.dataset_hash()
@@ -49,14 +58,13 @@ def test_pictures_that_arrive_during_a_run_are_the_next_run_s(clone: Path, tmp_p
     assert not steps.stage("plan", RUN, print)["cached"]
     assert lock.dataset_hash() == before
     pinned = snapshot.of(RUN)
-    assert pinned is not None
-    assert NEW not in pinned.files()["collection.csv"].read_text()
+    assert pinned is not None and collected(pinned) == 0
     assert not pinned.files()["pictures.dvc"].exists()  # nothing had been ingested
 
     steps.dataset("the next run", print)
     assert lock.dataset_hash() != before
     later = snapshot.of("the next run")
-    assert later is not None and NEW in later.files()["collection.csv"].read_text()
+    assert later is not None and collected(later) == 5
     # DVC had not seen the pictures yet
     assert later.files()["pictures.dvc"].read_text() == POINTER.read_text()
     with pytest.raises(EidolonError, match="data/dataset is no longer the one of this run"):
@@ -94,8 +102,8 @@ def test_pictures_that_arrive_while_the_dataset_is_read_are_read_too(
     steps.dataset(RUN, told.append)
     assert "pictures were ingested meanwhile: the dataset is read again" in told
     pinned = snapshot.of(RUN)
-    assert pinned is not None and NEW in pinned.files()["collection.csv"].read_text()
-    assert lock.was_read("dataset", snapshot.MANIFEST)
+    assert pinned is not None and lock.was_read("dataset", SOURCE)
+    assert collected(pinned) == len(catalog.read()) == 5
 
     more(tmp_path / "more", "green dotted cross")
     with pytest.raises(TransientError, match="faster than"):
@@ -123,6 +131,7 @@ def test_a_version_s_lineage_is_of_what_it_was_trained_on(
     """Pictures come between training and registering."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("EIDOLON_ARTIFACTS", (tmp_path / "artifacts").as_uri())
+    source.source(config.load().dataset)
     pins = {"code": "any", "dataset": lock.dataset_hash()}
     place = snapshot.FOLDER / "run"
     place.mkdir(parents=True)
@@ -130,13 +139,13 @@ def test_a_version_s_lineage_is_of_what_it_was_trained_on(
         if path.is_file():
             (place / name).write_bytes(path.read_bytes())
     pinned = snapshot.Snapshot(place, **pins)
-    before = pinned.files()["collection.csv"].read_text()
+    before = pinned.files()["source.json"].read_text()
     more(tmp_path / "new")
     version = registry.register(config.load(), pinned.files())
     again = registry.register(config.load(), pinned.files())
     assert (version.created, again.created) == (True, False)
     assert again.version == version.version
     kept = registry.artifacts(registry.registered(version.version), "lineage")
-    assert kept["lineage/collection.csv"] == before
+    assert kept["lineage/source.json"] == before
     card = registry.client().get_model_version(registry.MODEL, version.version).description
     assert "## Mean average precision" in card and "| seen in training |" in card

@@ -12,7 +12,7 @@ from components import config, manifest
 from components.collection import catalog
 from components.collection.ingest import Outcome, ingest
 from components.datasets.dataset import dataset
-from components.paths import BUNDLE, COLLECTION, DATASET, INSPECTION
+from components.paths import BUNDLE, COLLECTED, DATASET, INSPECTION
 from components.validation.inspection import inspect
 from tests.ingesting import KNOWN, NEW, photo, tree
 from tests.searching import Searching
@@ -69,7 +69,7 @@ def test_a_refusal_names_the_similar_picture(dataset_copy: Path) -> None:
 
 def test_tables_of_older_releases_are_read(dataset_copy: Path) -> None:
     take(tree(dataset_copy / "mine", {NEW: 1}))
-    path = COLLECTION / "manifest.csv"
+    path = COLLECTED
     catalog.read().drop(columns="file").to_csv(path, index=False)
     assert catalog.read()["file"].tolist() == ["mine"]
     take(tree(dataset_copy / "more", {NEW: 2}))

@@ -100,7 +100,7 @@ def test_a_removal_that_was_killed_is_completed(project: Path) -> None:
 @pytest.mark.slow
 def test_what_still_has_a_picture_is_told_and_in_the_end_nothing_has(copy: Site) -> None:
     collection = copy.root / "collection"
-    path = pd.read_csv(collection / "manifest.csv")["path"][0]
+    path = pd.read_csv(collection / "pictures" / "manifest.csv")["path"][0]
     data = (collection / "pictures" / path).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     (copy.root / "outbox" / "ingested").mkdir(parents=True)
@@ -133,5 +133,5 @@ def test_what_still_has_a_picture_is_told_and_in_the_end_nothing_has(copy: Site)
     restored = copy.does("data", "restore", "3", "--force")
     assert "were removed since then are left out" in restored
     assert digest not in (copy.root / DATASET / "manifest.csv").read_text()
-    assert digest not in (collection / "manifest.csv").read_text()
+    assert digest not in (collection / "pictures" / "manifest.csv").read_text()
     assert not [file for file in below(copy.root) if data in file.read_bytes()]

@@ -12,6 +12,7 @@ from bento import pointer
 from components.errors import EidolonError, TransientError
 from components.lifecycle import snapshot
 from components.objects import Objects
+from components.paths import SOURCE
 from components.variables import of_endpoint
 from ops import record, release
 from ops.record import Event
@@ -96,7 +97,8 @@ def test_a_worker_reads_what_a_run_is_of(
         (clone / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(head)
     (head / "dvc.lock").write_text("stages: {dataset: {outs: [{md5: a.dir}]}}\n")
-    snapshot.MANIFEST.write_text("path\na.png\n")
+    text = json.dumps({"collection": {"pictures": 0, "sha256": ""}})
+    SOURCE.write_text(text)
     monkeypatch.setattr(snapshot, "was_read", lambda *_: True)
     monkeypatch.setattr("components.collection.catalog.unannounced", list)
     taken = snapshot.take(RUN, snapshot.begin())
@@ -107,7 +109,7 @@ def test_a_worker_reads_what_a_run_is_of(
         found = snapshot.of(RUN)
         assert found is not None and not found.here
         assert (found.code, found.dataset) == (taken.code, taken.dataset)
-        assert found.files()["collection.csv"].read_text() == "path\na.png\n"
+        assert found.files()["source.json"].read_text() == text
         assert not found.files()["feedback.csv"].exists()
         found.check()
     assert snapshot.of("another run") is None

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import yaml
 
-from components.collection import catalog
 from components.datasets.emblems import Emblem, draw
 from components.paths import DATASET, KNOWN
 
@@ -131,10 +130,9 @@ def save_dataset(root: Path) -> None:
 
 
 def save_params(root: Path, values: dict[str, Any]) -> None:
-    """Write params.yaml and an empty collection under ``root``."""
+    """Write params.yaml and a folder for the collection under ``root``."""
     (root / "collection").mkdir(parents=True, exist_ok=True)
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    (root / "collection" / "manifest.csv").write_text(",".join(catalog.COLUMNS) + "\n")
 
 
 def run_stages(root: Path) -> None:

@@ -1,8 +1,8 @@
 """The catalog of the collection, which has every picture that was ever ingested.
 
-    collection/manifest.csv     a row per picture, in the order of arrival; versioned by git
-    collection/pictures/        the unchanged files, named by their hashes; versioned by DVC
-    collection/pictures.dvc     the version of pictures/; versioned by git
+    collection/pictures/                the unchanged files, named by their hashes
+    collection/pictures/manifest.csv    a row per picture, in the order of arrival
+    collection/pictures.dvc             the version of pictures/, which DVC keeps; versioned by git
 
 The stage `dataset` merges the collection with the adapter's categories. Rows are appended, and only
 a removal takes some out. A rename replaces the manifest, so a process that is killed leaves either
@@ -35,7 +35,7 @@ from components.files import (
     write_text,
 )
 from components.locks import held
-from components.paths import COLLECTION, HOME, PICTURES, QUARANTINE, RESTORING
+from components.paths import COLLECTED, COLLECTION, HOME, PICTURES, POINTER, QUARANTINE, RESTORING
 from components.versioning.dvc import DESCRIBED
 
 UNPACKED = "unpacked-"
@@ -71,20 +71,41 @@ def pictures_folder(folder: Path = COLLECTION) -> Path:
     return folder / PICTURES.name
 
 
+def manifest_of(folder: Path = COLLECTION) -> Path:
+    """The file of the manifest."""
+    return pictures_folder(folder) / COLLECTED.name
+
+
 def read(folder: Path = COLLECTION) -> pd.DataFrame:
     """The manifest, without rows if nothing was ever ingested.
 
-    Raises :class:`EidolonError` when it is damaged.
+    Raises :class:`EidolonError` when it is damaged, and when it is not here though the collection
+    has a version.
     """
-    path = folder / "manifest.csv"
+    path, pointer = manifest_of(folder), folder / POINTER.name
     if not path.exists():
+        path = _older(folder)
+    if not path.exists():
+        if pointer.exists():
+            raise EidolonError(f"{manifest_of(folder)} is missing: run `dvc pull {pointer}`")
         return pd.DataFrame(columns=COLUMNS)
-    frame = tables.read(path, COLUMNS[:-1], f"run `git checkout {path}`")
+    remedy = f"run `dvc checkout --force {pointer}`"
+    frame = tables.read(path, COLUMNS[:-1], remedy)
     if list(frame.columns) == COLUMNS[:-1]:  # of an older release
         frame = frame.assign(file=frame["source"])
     if list(frame.columns) != COLUMNS:
-        raise EidolonError(f"{path} does not have the columns {COLUMNS}: run `git checkout {path}`")
+        raise EidolonError(f"{path} does not have the columns {COLUMNS}: {remedy}")
     return frame
+
+
+def is_here(folder: Path = COLLECTION) -> bool:
+    """Whether there is a manifest."""
+    return manifest_of(folder).exists() or _older(folder).exists()
+
+
+def _older(folder: Path) -> Path:
+    """Where older releases had the manifest: in git."""
+    return folder / COLLECTED.name
 
 
 def files(folder: Path = COLLECTION) -> list[Path]:
@@ -127,7 +148,7 @@ def locked() -> Iterator[None]:
     with held(_LOCK):
         for left in (*HOME.glob(f"{UNPACKED}*"), *COLLECTION.glob(f"{DESCRIBED}*")):
             shutil.rmtree(left, ignore_errors=True)
-        for folder in (COLLECTION, QUARANTINE):
+        for folder in (COLLECTION, PICTURES, QUARANTINE):
             remove_leftovers(folder)
         yield
 
@@ -141,14 +162,20 @@ def append(added: Sequence[Picture], folder: Path = COLLECTION) -> None:
     # the outbox comes first, so that a killed process leaves no row that is never announced
     outbox.put(p.path for p in added)
     rows = pd.DataFrame([asdict(picture) for picture in added], columns=COLUMNS)
-    path, header = folder / "manifest.csv", f"{','.join(COLUMNS)}\n"
+    path, header = manifest_of(folder), f"{','.join(COLUMNS)}\n"
     if not _begins_and_ends(path, header):  # it is new, of an older release, or edited by hand
-        write_text(path, tables.text(pd.concat([read(folder), rows])))
+        write(pd.concat([read(folder), rows]), folder)
         return
     with file_aside(path) as aside:
         copy_contents(path, aside)
         with aside.open("a", encoding="utf-8", newline="\n") as end:
             end.write(tables.text(rows).removeprefix(header))
+
+
+def write(rows: pd.DataFrame, folder: Path = COLLECTION) -> None:
+    """Replace the manifest."""
+    write_text(manifest_of(folder), tables.text(rows))
+    _older(folder).unlink(missing_ok=True)
 
 
 def _begins_and_ends(path: Path, header: str) -> bool:
@@ -190,7 +217,7 @@ def remove_strays(hashes: Collection[str], folder: Path = COLLECTION) -> int:
 
 def _strays(folder: Path, rows: pd.DataFrame) -> list[Path]:
     """The files of pictures without a row in the manifest ``rows``."""
-    root, listed = pictures_folder(folder), set(rows["path"])
+    root, listed = pictures_folder(folder), {*rows["path"], COLLECTED.name}
     strays = [
         Path(place, name)
         for place, _, names in os.walk(root)
@@ -203,8 +230,9 @@ def _strays(folder: Path, rows: pd.DataFrame) -> list[Path]:
 
 def unannounced(folder: Path = COLLECTION) -> list[str]:
     """The paths of pictures that were not yet announced to Airflow, oldest first."""
-    rows = set(read(folder)["path"])
-    return [path for path in outbox.listed() if path in rows]
+    listed = outbox.listed()
+    rows = set(read(folder)["path"]) if listed else set()
+    return [path for path in listed if path in rows]
 
 
 def mark_announced(last: str) -> None:

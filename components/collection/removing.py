@@ -17,14 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from components import tables
 from components.collection import catalog, outbox, removed
 from components.collection.known import forget
 from components.collection.removed import Removed
 from components.errors import EidolonError
-from components.files import text_of, write_text
+from components.files import text_of
 from components.images.looks import Looks
-from components.paths import COLLECTION, DATASET, PICTURES, POINTER
+from components.paths import DATASET, PICTURES, POINTER
 from components.progress import Log
 from components.versioning import dvc
 from components.versioning.lock import collection_hash
@@ -91,7 +90,7 @@ def remove(pictures: Sequence[Found], reason: str, log: Log) -> list[Removed]:
     leaves = collected["sha256"].isin(hashes)
     paths = list(collected["path"][leaves])
     if paths:
-        write_text(COLLECTION / "manifest.csv", tables.text(collected[~leaves]))
+        catalog.write(collected[~leaves])
         outbox.forget(paths)
     gone = catalog.remove_strays(hashes)
     forget(row.pixels for row in rows)

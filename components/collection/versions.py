@@ -1,4 +1,4 @@
-"""Versions of the collection: DVC keeps its pictures, git keeps its manifest."""
+"""Versions of the collection: DVC keeps its pictures with their manifest, git keeps DVC's hash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from components.collection import catalog
 from components.files import text_of
-from components.paths import DATASET, PICTURES, POINTER
+from components.paths import COLLECTED, DATASET, PICTURES, POINTER
 from components.progress import Log
 from components.versioning import dvc
 from components.versioning.lock import collection_hash
@@ -29,11 +29,18 @@ class Saved:
 
 def prepare(log: Log) -> None:
     """Fetch or make what an ingestion compares with: the dataset and the collection's files."""
+    if POINTER.is_file() and not any(place.is_dir() for place in PICTURES.glob("*")):
+        dvc.run("pull", str(POINTER), quiet=False)
     if not (DATASET / "manifest.csv").is_file():
         log("the dataset is missing: running `dvc repro dataset`")
         dvc.run("repro", "dataset", quiet=False)
-    if POINTER.is_file() and not PICTURES.is_dir():
-        dvc.run("pull", str(POINTER), quiet=False)
+
+
+def fetch_manifest() -> None:
+    """Fetch the collection's manifest without its pictures, in a clone that has neither. Raises
+    what :func:`components.versioning.dvc.run` raises when DVC or the remote fails."""
+    if POINTER.is_file() and not catalog.is_here():
+        dvc.run("pull", str(COLLECTED))
 
 
 def save_collection(log: Log) -> Saved | None:

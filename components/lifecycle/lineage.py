@@ -200,7 +200,9 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
     tags = version.tags
     pins = {name: model.rpartition("@")[2] for name, model in info["models"].items()}
     pointer = kept.get("lineage/pictures.dvc")
-    collected = kept["lineage/collection.csv"].splitlines()[1:]
+    older = kept.get("lineage/collection.csv")  # which releases before kept, with a row for each
+    recorded = json.loads(kept.get("lineage/source.json", "{}")).get("collection")
+    collected = recorded["pictures"] if recorded else len((older or "").splitlines()[1:])
     return {
         "bundle": {
             "version": int(version.version),
@@ -229,7 +231,7 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
             "dvc": dataset_hash(lock),
             "pictures": int(tags["pictures"]),
             "categories": int(tags["categories"]),
-            "ingested": {"dvc": collection_hash(pointer), "pictures": len(collected)},
+            "ingested": {"dvc": collection_hash(pointer), "pictures": collected},
         },
         "models": info["models"],
         "generator": info["generator"] | {"revision": pins["generator"]},

@@ -7,7 +7,7 @@ from components.collection import catalog, removed
 from components.errors import EidolonError
 from components.files import text_of, write_text
 from components.lifecycle import registry
-from components.paths import COLLECTION, DATASET, RESTORING, SOURCE
+from components.paths import COLLECTED, DATASET, PICTURES, POINTER, RESTORING, SOURCE
 from components.progress import Log
 from components.versioning import dvc, git
 from components.versioning.lock import collection_hash, dataset_hash
@@ -40,11 +40,17 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
             lock, pointer = lock.replace(before, after), pointer and pointer.replace(before, after)
         write_text(RESTORING, found.version)
         here, source = text_of(SOURCE), kept.get("lineage/source.json")
-        rows = removed.without(kept["lineage/collection.csv"], "collection.csv")
-        dvc.checkout(lock, pointer, rows, source)
+        dvc.checkout(lock, pointer, source)
+        rows = kept.get("lineage/collection.csv")  # of older releases, which DVC keeps since then
+        if pointer is not None and rows is not None:
+            write_text(COLLECTED, rows)
         if leaner:
             write_text(_ROWS, removed.without(_ROWS.read_text(), str(_ROWS)))
+            if pointer is not None:
+                write_text(COLLECTED, removed.without(COLLECTED.read_text(), str(COLLECTED)))
             log("pictures that were removed since then are left out")
+        if pointer is not None and (leaner or rows is not None):
+            dvc.run("add", str(PICTURES))
         RESTORING.unlink()
     asked = [yaml_text.parsed(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:
@@ -63,15 +69,14 @@ def _params() -> str:
 
 
 def _uncommitted() -> list[str]:
-    """The collection's manifest, if neither a commit nor a registered version has the same text."""
-    path = COLLECTION / "manifest.csv"
-    here = text_of(path)
-    if here is None or here == git.committed(path):
+    """The collection, if neither a commit nor a registered version names its version."""
+    here = text_of(POINTER)
+    if here is None or here == git.committed(POINTER):
         return []
     for version in reversed(registry.versions()):
         try:
-            if registry.artifacts(version, "lineage").get("lineage/collection.csv") == here:
+            if registry.artifacts(version, "lineage").get("lineage/pictures.dvc") == here:
                 return []
         except registry.MissingArtifactError:
             continue  # a version of an older release has no such file
-    return [str(path)]
+    return [str(POINTER)]

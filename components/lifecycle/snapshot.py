@@ -21,18 +21,16 @@ from components import config, yaml_text
 from components.errors import EidolonError, TransientError
 from components.files import file_name, folder_aside, read_json, sha256, text_of, write_json
 from components.objects import shared
-from components.paths import COLLECTION, FEEDBACK, HOME, PICTURES, POINTER, SOURCE
+from components.paths import FEEDBACK, HOME, PICTURES, POINTER, SOURCE
 from components.versioning import dvc
 from components.versioning.lock import dataset_hash, was_read
 
 FOLDER = HOME / "snapshots"
 KEPT = 20  # the snapshots of the latest runs
-MANIFEST = COLLECTION / "manifest.csv"
 PINS = "pins.json"
 
 HERE = {
     "params.yaml": config.PARAMS,
-    "collection.csv": MANIFEST,
     "pictures.dvc": POINTER,
     "source.json": SOURCE,
     "feedback.csv": FEEDBACK,
@@ -92,12 +90,14 @@ def take(run: str, begun: Begun, attempt: int = 0) -> Snapshot | None:
     Raises :class:`TransientError` when that happens at one ``attempt`` after the other, and
     :class:`EidolonError` when the parameters have changed since ``begun``.
     """
-    from components.collection import catalog  # loads pandas, which most tasks do without
+    # these load pandas, which most tasks do without
+    from components.collection import catalog
+    from components.datasets import source
 
     if begun != begin():
         raise EidolonError(f"params.yaml or the code changed while the dataset was read: {_AGAIN}")
     with catalog.locked():
-        if not was_read("dataset", MANIFEST):
+        if not (was_read("dataset", SOURCE) and source.has_collection()):
             if attempt >= _ATTEMPTS:
                 raise TransientError("pictures are ingested faster than the dataset is read")
             return None

@@ -109,14 +109,13 @@ def unsaved() -> list[str]:
     return sorted(lost | set(status.get("not_in_cache", [])))
 
 
-def checkout(lock: str, pointer: str | None, rows: str, source: str | None) -> None:
+def checkout(lock: str, pointer: str | None, source: str | None) -> None:
     """Replace the dataset and the collection here by those of a version.
 
-    The arguments are the texts of its dvc.lock, pictures.dvc, manifest.csv and source.json. The
-    cache must have the data that they name. Without ``pointer``, the collection is emptied.
+    The arguments are the texts of its dvc.lock, pictures.dvc and source.json. The cache must have
+    the data that they name. Without ``pointer``, the collection is emptied.
     """
     write_text(LOCK, _with_dataset(text_of(LOCK) or "schema: '2.0'\nstages:\n", lock))
-    write_text(COLLECTION / "manifest.csv", rows)
     if source is not None:  # versions of older releases have none
         write_text(SOURCE, source)
     targets = ["dataset"]
