@@ -37,7 +37,7 @@ from components.progress import track
 from components.vectors import Array, normalized
 
 IMAGINED, EPOCHS, QUERIES = 4, 2, 20
-_SIDE = 12  # pixels of a picture
+_SIDE, _GRID = 12, 3  # pixels of a picture, and of the noise that it is made of
 _NOISE = {"clip": 1.5, "vision": 6.0}
 _AT_ONCE = 2**14
 
@@ -48,9 +48,9 @@ def pictures(rows: int, categories: int) -> None:
     for number in range(categories):
         Path("photos", f"category {number:05}").mkdir(parents=True)
     for row in track(range(rows), "make pictures", "pictures"):
-        noise = rng.integers(0, 256, (_SIDE, _SIDE, 3), np.uint8)
+        noise = Image.fromarray(rng.integers(0, 256, (_GRID, _GRID, 3), np.uint8))
         place = Path("photos", f"category {row % categories:05}", f"{row:07}.png")
-        Image.fromarray(noise).save(place, compress_level=1)
+        noise.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(place, compress_level=1)
 
 
 def store() -> None:
