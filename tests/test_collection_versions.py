@@ -245,6 +245,27 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
         restore.restore("2", print)
 
 
+def test_a_version_of_an_older_release_is_restored(
+    origin: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest was in git, and in MLflow beside the version."""
+    with chdir(origin):
+        rows, older = COLLECTED.read_text(), COLLECTION / COLLECTED.name
+        COLLECTED.rename(older)
+        dvc.run("add", str(paths.PICTURES))
+        assert len(catalog.files()) == 5
+        dvc.push([str(paths.POINTER)], print)
+        kept = registry.artifacts(registry.registered("2"), "dvc.lock", "lineage")
+        kept |= {"lineage/collection.csv": rows}
+        kept |= {"lineage/pictures.dvc": paths.POINTER.read_text()}
+        older.rename(COLLECTED)
+        dvc.run("add", str(paths.PICTURES))
+    monkeypatch.setattr(registry, "artifacts", lambda *_: kept)
+    restore.restore("2", print)
+    check = (COLLECTED.read_text(), len(catalog.files()), dvc.unsaved())
+    assert check == (rows, 5, [])
+
+
 def test_what_identifies_a_version(built_toy: Path, tmp_path: Path) -> None:
     """All files but the pages of validation and shards that no longer exist."""
 
