@@ -21,7 +21,7 @@ from components.collection import catalog, versions
 from components.collection.ingest import ingest
 from components.datasets import source
 from components.errors import EidolonError
-from components.files import write_text
+from components.files import read_json, write_text
 from components.lifecycle import differences, registry, restore
 from components.paths import COLLECTED, COLLECTION, DATASET, LOCK, OUTBOX
 from components.serving import bundle
@@ -254,6 +254,8 @@ def test_a_version_of_an_older_release_is_restored(
         COLLECTED.rename(older)
         dvc.run("add", str(paths.PICTURES))
         assert len(catalog.files()) == 5
+        source.source(config.load().dataset, record := other / "source.json")
+        assert read_json(record, "")["collection"]["pictures"] == 5
         dvc.push([str(paths.POINTER)], print)
         kept = registry.artifacts(registry.registered("2"), "dvc.lock", "lineage")
         kept |= {"lineage/collection.csv": rows}

@@ -22,7 +22,7 @@ from components.datasets.adapter import wrong_with
 from components.errors import EidolonError
 from components.file_hashes import FileHashes
 from components.files import read_json, write_json
-from components.paths import COLLECTED, KNOWN, POINTER, SOURCE
+from components.paths import COLLECTED, COLLECTION, KNOWN, POINTER, SOURCE
 from components.progress import track
 
 KEEP = "EIDOLON_KEEP_SOURCE"
@@ -83,10 +83,11 @@ def _collection(recorded: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
     """The part of a record about the collection: how many pictures it has, and the hash of its
     manifest."""
     part = "collection"
-    if COLLECTED.is_file():
-        with COLLECTED.open("rb") as lines:
-            count = sum(1 for _ in lines) - 1  # the names of columns
-        return {part: {"pictures": count, "sha256": _sha256(COLLECTED, hashes)}}
+    for rows in (COLLECTED, COLLECTION / COLLECTED.name):  # or where older releases had it
+        if rows.is_file():
+            with rows.open("rb") as lines:
+                count = sum(1 for _ in lines) - 1  # the names of columns
+            return {part: {"pictures": count, "sha256": _sha256(rows, hashes)}}
     if POINTER.is_file() and part in recorded:
         return {part: recorded[part]}
     return {part: {"pictures": 0, "sha256": ""}}
