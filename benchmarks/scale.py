@@ -25,6 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.made import near
 from benchmarks.stages import Figures, alone, say
 from components import config, manifest, tables
 from components.errors import EidolonError, one_sentence
@@ -106,10 +107,8 @@ def _fill(
     for encoder, shelf in zip(encoders, work.shelves, strict=True):
         for first in range(0, len(rows), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            middle = centres[encoder.kind][of[some]]
-            noise = rng.standard_normal(middle.shape) * _NOISE[encoder.kind]
-            found = normalized(middle + noise / np.sqrt(middle.shape[1]))
-            shelf.add(of_rows[some], found.astype(np.float32))
+            found = near(centres[encoder.kind][of[some]], _NOISE[encoder.kind], rng)
+            shelf.add(of_rows[some], found)
         shelf.flush()
 
 

@@ -245,9 +245,7 @@ def test_a_restore_that_was_killed_is_completed_by_another(origin: Path, other: 
         restore.restore("2", print)
 
 
-def test_a_version_of_an_older_release_is_restored(
-    origin: Path, other: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_of_an_older_release_is_restored(origin: Path, other: Path) -> None:
     """The manifest was in git, and in MLflow beside the version."""
     with chdir(origin):
         rows, older = COLLECTED.read_text(), COLLECTION / COLLECTED.name
@@ -257,13 +255,19 @@ def test_a_version_of_an_older_release_is_restored(
         source.source(config.load().dataset, record := other / "source.json")
         assert read_json(record, "")["collection"]["pictures"] == 5
         dvc.push([str(paths.POINTER)], print)
-        kept = registry.artifacts(registry.registered("2"), "dvc.lock", "lineage")
+        two = registry.registered("2")
+        kept = registry.artifacts(two, "dvc.lock", "lineage")
         kept |= {"lineage/collection.csv": rows}
         kept |= {"lineage/pictures.dvc": paths.POINTER.read_text()}
         older.rename(COLLECTED)
         dvc.run("add", str(paths.PICTURES))
-    monkeypatch.setattr(registry, "artifacts", lambda *_: kept)
-    restore.restore("2", print)
+    client = registry.client()
+    run = client.create_run(client.get_run(two.run_id).info.experiment_id).info.run_id
+    for name, text in kept.items():
+        client.log_text(run, text, name)
+    made = client.create_model_version(registry.MODEL, f"runs:/{run}", run)
+    restore.restore(str(made.version), print)
+    client.delete_model_version(registry.MODEL, str(made.version))
     check = (COLLECTED.read_text(), len(catalog.files()), dvc.unsaved())
     assert check == (rows, 5, [])
 

@@ -82,12 +82,10 @@ def read(folder: Path = COLLECTION) -> pd.DataFrame:
     Raises :class:`EidolonError` when it is damaged, and when it is not here though the collection
     has a version.
     """
-    path, pointer = manifest_of(folder), folder / POINTER.name
-    if not path.exists():
-        path = _older(folder)
+    path, pointer = _place(folder), folder / POINTER.name
     if not path.exists():
         if pointer.exists():
-            raise EidolonError(f"{manifest_of(folder)} is missing: run `dvc pull {pointer}`")
+            raise EidolonError(f"{path} is missing: run `dvc pull {pointer}`")
         return pd.DataFrame(columns=COLUMNS)
     remedy = f"run `dvc checkout --force {pointer}`"
     frame = tables.read(path, COLUMNS[:-1], remedy)
@@ -100,7 +98,13 @@ def read(folder: Path = COLLECTION) -> pd.DataFrame:
 
 def is_here(folder: Path = COLLECTION) -> bool:
     """Whether there is a manifest."""
-    return manifest_of(folder).exists() or _older(folder).exists()
+    return _place(folder).exists()
+
+
+def _place(folder: Path) -> Path:
+    """Where the manifest is or will be."""
+    here, older = manifest_of(folder), _older(folder)
+    return older if older.exists() and not here.exists() else here
 
 
 def _older(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,18 @@ _FARTHEST = 3.0  # standard deviations
 _WIDEST = 30.0  # logit beyond which a probability is 0 or 1 in any case
 
 
+class Exact(NamedTuple):
+    """``vectors`` (C, d) in double precision, and which of them ``exist`` (C,): are not zero."""
+
+    vectors: Floats
+    exist: Bools
+
+    @classmethod
+    def of(cls, vectors: Array) -> Exact:
+        """Those of ``vectors`` (C, d)."""
+        return cls(vectors.astype(np.float64), np.asarray(vectors.any(axis=1)))
+
+
 @dataclass(frozen=True)
 class Known:
     """The known categories: ``text`` (C, d_clip), and ``aggregated`` (C, d_vision), zero where a
@@ -61,17 +73,17 @@ class Known:
     @cached_property
     def directions(self) -> Floats:
         """(C, d_clip): the unit vectors of ``text``."""
-        return normalized(self.exact_text)
+        return normalized(self.exact_text.vectors)
 
     @cached_property
-    def exact_text(self) -> Floats:
-        """``text`` in double precision, converted once for all queries."""
-        return self.text.astype(np.float64)
+    def exact_text(self) -> Exact:
+        """``text``, converted once for all queries."""
+        return Exact.of(self.text)
 
     @cached_property
-    def exact_aggregated(self) -> Floats:
-        """``aggregated`` in double precision, converted once for all queries."""
-        return self.aggregated.astype(np.float64)
+    def exact_aggregated(self) -> Exact:
+        """``aggregated``, converted once for all queries."""
+        return Exact.of(self.aggregated)
 
 
 def features_of(
@@ -108,15 +120,15 @@ def features_of(
     return np.array([*found, *_top(streams.image, gallery.vision, known.exact_aggregated, others)])
 
 
-def _top(best: Stream, pictures: Array, known: Floats, others: Bools) -> tuple[float, float]:
+def _top(best: Stream, pictures: Array, known: Exact, others: Bools) -> tuple[float, float]:
     """The mean of the scores that are ``best``, and how far those are on average above the
-    similarity of the same ``pictures`` (N, d) to the nearest of ``known`` (C, d) that is among the
-    ``others`` (C,) and not zero."""
-    compared = others & known.any(axis=1)
+    similarity of the same ``pictures`` (N, d) to the nearest of ``known`` that is among the
+    ``others`` (C,)."""
+    compared = others & known.exist
     found = best.scores.astype(np.float64)
     if not compared.any():
         return float(found.mean()), math.nan
-    similar = (pictures[best.rows].astype(np.float64) @ known.T)[:, compared]
+    similar = (pictures[best.rows].astype(np.float64) @ known.vectors.T)[:, compared]
     return float(found.mean()), float((found - similar.max(axis=1)).mean())
 
 

@@ -33,8 +33,6 @@ from components.paths import AGGREGATOR, FEATURES
 from components.progress import track
 from components.vectors import Array
 
-_ROWS = 2**14  # of an array that are copied at a time
-
 
 def new_aggregator(features: Features, params: config.Train) -> Aggregator:
     """The aggregator that training starts from: its attention averages the features."""
@@ -132,9 +130,7 @@ def _on_disk(array: Array, rows: np.ndarray) -> Array:
     with tempfile.TemporaryDirectory() as place:
         shape = len(rows), array.shape[1]
         found: Array = create(Path(place, "rows"), {"rows": (shape, array.dtype)})["rows"]
-    for first in range(0, len(rows), _ROWS):
-        found[first : first + _ROWS] = array[rows[first : first + _ROWS]]
-    return found
+    return np.take(array, rows, axis=0, out=found, mode="clip")  # any other mode makes a copy
 
 
 def _step(

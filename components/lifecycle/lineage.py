@@ -200,9 +200,9 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
     tags = version.tags
     pins = {name: model.rpartition("@")[2] for name, model in info["models"].items()}
     pointer = kept.get("lineage/pictures.dvc")
-    older = kept.get("lineage/collection.csv")  # which releases before kept, with a row for each
+    older = kept.get("lineage/collection.csv", "")  # which earlier releases kept, with all rows
     recorded = json.loads(kept.get("lineage/source.json", "{}")).get("collection")
-    collected = recorded["pictures"] if recorded else len((older or "").splitlines()[1:])
+    collected = recorded["pictures"] if recorded else len(older.splitlines()[1:])
     return {
         "bundle": {
             "version": int(version.version),

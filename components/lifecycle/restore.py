@@ -41,16 +41,11 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
         write_text(RESTORING, found.version)
         here, source = text_of(SOURCE), kept.get("lineage/source.json")
         dvc.checkout(lock, pointer, source)
-        rows = kept.get("lineage/collection.csv")  # of older releases, which DVC keeps since then
-        if pointer is not None and rows is not None:
-            write_text(COLLECTED, rows)
         if leaner:
             write_text(_ROWS, removed.without(_ROWS.read_text(), str(_ROWS)))
-            if pointer is not None:
-                write_text(COLLECTED, removed.without(COLLECTED.read_text(), str(COLLECTED)))
             log("pictures that were removed since then are left out")
-        if pointer is not None and (leaner or rows is not None):
-            dvc.run("add", str(PICTURES))
+        if pointer is not None:
+            _complete(kept.get("lineage/collection.csv"))
         RESTORING.unlink()
     asked = [yaml_text.parsed(t)["dataset"] for t in (_params(), kept["lineage/params.yaml"])]
     if asked[0] != asked[1]:
@@ -61,6 +56,16 @@ def restore(version: str, log: Log, *, force: bool = False) -> str:
             " dataset from its current content"
         )
     return dataset
+
+
+def _complete(rows: str | None) -> None:
+    """Take pictures that were removed out of the collection's manifest, which is with the pictures;
+    for a version of an older release it is ``rows``."""
+    rows = COLLECTED.read_text() if rows is None else rows
+    left = removed.without(rows, str(COLLECTED))
+    if left != text_of(COLLECTED):
+        write_text(COLLECTED, left)
+        dvc.run("add", str(PICTURES))
 
 
 def _params() -> str:
