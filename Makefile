@@ -98,7 +98,7 @@ bench: $(READY) ## measure
 	$(BIN)/python -m benchmarks
 
 .PHONY: ablation
-ablation: $(READY) ## compare ideas and baselines on five seeds, to docs/results.md (half an hour)
+ablation: $(READY) ## compare ideas and baselines on five seeds, to docs/results.md (25 minutes on two cores)
 	$(BIN)/python -m study
 
 .PHONY: zoo
