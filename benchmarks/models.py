@@ -1,8 +1,8 @@
 """Full-size models with random weights on an accelerator: `python -m benchmarks.models`.
 
 One script for the few minutes in which a card is at hand: how fast the models draw and encode, how
-long a new text takes through the real service, what a large gallery adds, and whether 16 bits
-change the results. With `--toy` every line of it runs on a CPU.
+long a new text takes through the real service, what a large gallery adds, and whether 16 bits, or
+training there, change the results. With `--toy` every line of it runs on a CPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import full_size, large, precisions, rates
+from benchmarks import full_size, large, precisions, rates, training
 from benchmarks.fresh import Fresh, fresh
 from components import config
 from components.config import profiles
@@ -70,6 +70,13 @@ def main(toy: Toy = False, out: Out = None) -> None:
         _show("one search in a large gallery (ms; built in s)", found["large"])
         _forget()
         done("large gallery")
+        size = (300, 40, 16) if toy else (50_000, 500, 1024)
+        epochs = params.train.model_copy(update={"epochs": 2 if toy else 10})
+        trained = training.compare(folder / "made", epochs, *size)
+        found["training"] = {name: asdict(one) for name, one in trained.items()}
+        _show_trained(trained)
+        _forget()
+        done("training")
         rows, each = (2_000, 2) if toy else (100_000, 16)
         asked = fresh(folder / "bundle", params, rows, dims, each)
         found["fresh"] = asdict(asked) | {"callers": _plain(asked)}
@@ -80,6 +87,11 @@ def main(toy: Toy = False, out: Out = None) -> None:
         raise EidolonError(
             f"16 bits and batches change {worst:.1%} of the best places, and"
             f" {precisions.MOST_CHANGED:.0%} may change: compute in float32 on this card"
+        )
+    if (apart := training.apart(trained)) > training.TOLERANCE:
+        raise EidolonError(
+            f"training here gives a validation mAP that is {apart:.4f} from the CPU's, and"
+            f" {training.TOLERANCE} is allowed: leave train.accelerator false on this card"
         )
 
 
@@ -137,6 +149,15 @@ def _show_changes(found: dict[str, dict[str, float]]) -> None:
         table.add_column(column)
     for name, changes in found.items():
         table.add_row(name, f"{changes['batches']:.2%}", f"{changes['product']:.2%}")
+    Console(width=120).print(table)
+
+
+def _show_trained(found: dict[str, training.Trained]) -> None:
+    table = Table(title="training on made features")
+    for column in ("on", "seconds an epoch", "best validation mAP", "λ"):
+        table.add_column(column)
+    for name, one in found.items():
+        table.add_row(name, f"{one.seconds:.2f}", f"{one.map:.4f}", f"{one.fusion_weight:.3f}")
     Console(width=120).print(table)
 
 

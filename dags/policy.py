@@ -13,7 +13,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from components import yaml_text
 from components.paths import MONITOR, VALIDATION, VERDICT
 from components.variables import masked
-from ops.cluster.settings import HEAD, QUEUE
+from ops.cluster.settings import HEAD, ON_WORKERS, QUEUE
 from ops.environment import ROOT, ports
 
 OWNER = "eidolon"
@@ -39,9 +39,25 @@ def on_workers() -> dict[str, Any]:
 
 def approval() -> timedelta | None:
     """How long a person has to approve a new champion (`gate.approval`), or ``None`` when none is
-    asked. Airflow reads this file again and again, so params.yaml is not checked here."""
-    gate = yaml_text.parsed((ROOT / "params.yaml").read_text())["gate"]
+    asked."""
+    gate = _params()["gate"]
     return timedelta(hours=gate["approval_hours"]) if gate.get("approval") else None
+
+
+def accelerated(stage: str) -> bool:
+    """Whether ``stage`` uses an accelerator: training does if `train.accelerator` says so."""
+    return stage in ON_WORKERS or (stage == "train" and bool(_params()["train"].get("accelerator")))
+
+
+def shared_out() -> bool:
+    """Whether the work of accelerators is divided (`generator.shards`)."""
+    return len(_params()["generator"]["shards"]) > 1
+
+
+def _params() -> dict[str, Any]:
+    """params.yaml as it is: Airflow reads the DAGs again and again, so it is not checked here."""
+    params: dict[str, Any] = yaml_text.parsed((ROOT / "params.yaml").read_text())
+    return params
 
 
 def deadline(dag: str) -> DeadlineAlert | None:

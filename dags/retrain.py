@@ -16,11 +16,10 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET, DRIFT, PASSED
 from perform import perform, run_name
-from policy import DEFAULTS, approval, deadline, documented, on_workers
+from policy import DEFAULTS, accelerated, approval, deadline, documented, on_workers, shared_out
 from tasks import Given, build, check
 
 from ops import rollout, steps
-from ops.cluster.settings import ON_WORKERS
 from ops.environment import POOL
 
 DOC = """### From the dataset to a new champion
@@ -41,6 +40,7 @@ HOURS = {
     "plan": 1,
     "imagine": 48,
     "generate": 6,
+    "encode": 24,
     "validate": 6,
     "embed": 24,
     "train": 24,
@@ -48,17 +48,20 @@ HOURS = {
     "calibrate": 24,
     "bundle": 6,
 }
-"""The stages of dvc.yaml in their order, and how long each may take."""
+"""The stages of dvc.yaml in their order, with `encode`, and how long each may take."""
+
+ALIKE = ("generate", "validate", "embed", "train", "evaluate", "calibrate", "bundle")
+"""Those whose tasks do nothing but the stage."""
 
 
 def policy(stage: str) -> dict[str, Any]:
-    """The id, the timeout, the pool and the place of the task of a stage of dvc.yaml."""
-    accelerated = stage in ON_WORKERS
+    """The id, the timeout, the pool and the place of the task of a stage."""
+    there = accelerated(stage)
     return {
         "task_id": stage,
         "execution_timeout": timedelta(hours=HOURS[stage]),
-        "pool": POOL if accelerated else "default_pool",
-        **(on_workers() if accelerated else {}),
+        "pool": POOL if there else "default_pool",
+        **(on_workers() if there else {}),
     }
 
 
@@ -96,6 +99,12 @@ def plan() -> list[int]:
 def imagine(shard: int) -> dict[str, Any]:
     """Draw the pictures of one shard."""
     return perform(lambda log: steps.imagine(shard, run_name(), log))
+
+
+@task(**policy("encode"))
+def encode(shard: int) -> dict[str, Any]:
+    """Encode one shard of the pictures that `validate` and `embed` read."""
+    return perform(lambda log: steps.encode(shard, run_name(), log))
 
 
 @task
@@ -140,10 +149,12 @@ def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
 def retrain() -> None:
     """Generate, train and register. A better version becomes the champion."""
     planned, registered = plan(), register()
-    others = [stage_task(name) for name in HOURS if name not in ("dataset", "plan", "imagine")]
+    generated, validated, embedded, trained, *measured, bundled = map(stage_task, ALIKE)
+    encoded = [encode.expand(shard=planned)] if shared_out() else []
     passed = gate(registered)
     chain(dataset(), inspect(), planned)
-    chain(imagine.expand(shard=planned), *others, registered)
+    chain(imagine.expand(shard=planned), generated, *encoded, validated)
+    chain(validated, embedded, trained, measured, bundled, registered)
     if approval() is not None:
         submit(passed)
         return

@@ -40,7 +40,8 @@ class Board:
     """The state of each task: ``table`` shows all of them, ``take`` gives each change as a line."""
 
     def __init__(self, tasks: list[str], stages: list[str]) -> None:
-        """``stages`` are the ``tasks`` that DVC runs, so that their output has lines of DVC."""
+        """``stages`` are the ``tasks`` that run a command, so that not all its lines are for
+        people."""
         self._stages = set(stages)
         self.rows = {task: Row() for task in tasks}
 
@@ -48,7 +49,7 @@ class Board:
         """Update the board. Returns the line for a log, or an empty string where none is needed."""
         row = self.rows.setdefault(event.task, Row())
         if event.kind == "line":
-            # the lines of DVC and answers in JSON are not for people
+            # the lines of DVC and of progress, and answers in JSON, are not for people
             ours = event.task not in self._stages and not event.text.startswith("{")
             if not ours and not event.text.startswith((f"{event.task}: ", "source: ")):
                 return ""

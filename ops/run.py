@@ -54,9 +54,16 @@ class RunError(Exception):
 
 def task_names(stages: list[str]) -> list[str]:
     """The tasks of the DAG in their order, as a person sees them."""
-    first, *others = stages
+    first, *others = with_encoding(stages)
     after = ["submit"] if config.load().gate.approval else ["build", "check", "promote"]
     return [first, "inspect", *others, "register", "gate", *after]
+
+
+def with_encoding(stages: list[str]) -> list[str]:
+    """``stages`` with the tasks `encode` in their place, if there are any."""
+    shards, at = config.load().generator.shards, stages.index("validate")
+    encoded = [f"encode@{shard}" for shard in shards] if len(shards) > 1 else []
+    return [*stages[:at], *encoded, *stages[at:]]
 
 
 def prepare_airflow(log: Path) -> None:
@@ -105,7 +112,7 @@ def run(console: Console) -> dict[str, Any]:
         LOG.parent.mkdir(parents=True, exist_ok=True)
         LOG.write_text("")
         try:
-            with Display(console, Board(task_names(stages), stages)) as display:
+            with Display(console, Board(task_names(stages), with_encoding(stages))) as display:
                 display.say("preparing Airflow")
                 prepare_airflow(LOG)
                 _follow(display, events, scheduled)

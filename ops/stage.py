@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.datasets.source import KEEP
@@ -43,6 +43,14 @@ def repro(
     return _repro(stage, log, "dvc_command", {KEEP: "1", **(variables or {})}, alone)[0]
 
 
+def command(words: Sequence[str], name: str, log: Log, variables: Mapping[str, str]) -> Result:
+    """Run `eidolon WORDS`, which is no stage of dvc.yaml, as the task ``name``. Raises like
+    :func:`repro`."""
+    began = time.monotonic()
+    _said([sys.executable, "-m", "components.cli", *words], log, variables)
+    return Result(name, round(time.monotonic() - began, 1), cached=False)
+
+
 def begin(log: Log) -> tuple[Result, dict[str, str]]:
     """Bring the first stage up to date, which reads the source again. Returns also the stages that
     are up to date then, with their marks (:mod:`components.versioning.up_to_date`).
@@ -58,9 +66,18 @@ def _repro(
 ) -> tuple[Result, list[str]]:
     """Run ``module`` of components.versioning for ``stage``. Returns also the lines that it
     printed."""
-    began, lines = time.monotonic(), []
+    began = time.monotonic()
     options = [*(["--pull"] if has_remote(ROOT) else []), *(["--single-item"] if alone else [])]
-    command = [sys.executable, "-m", f"components.versioning.{module}", "repro", *options, stage]
+    dvc = [sys.executable, "-m", f"components.versioning.{module}", "repro"]
+    lines = _said([*dvc, *options, stage], log, variables)
+    ran = f"Running stage '{stage}':" in lines
+    return Result(stage, round(time.monotonic() - began, 1), cached=not ran), lines
+
+
+def _said(command: list[str], log: Log, variables: Mapping[str, str]) -> list[str]:
+    """Run ``command``. Returns the lines that it printed, after handing those for people to
+    ``log``."""
+    lines = []
     with running(command, variables) as process:
         for line in lines_of(process):
             lines.append(line)
@@ -68,5 +85,4 @@ def _repro(
                 log(line)
     if process.returncode != 0:
         raise failure(lines, process.returncode)
-    ran = f"Running stage '{stage}':" in lines
-    return Result(stage, round(time.monotonic() - began, 1), cached=not ran), lines
+    return lines

@@ -159,6 +159,24 @@ def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     return result
 
 
+def encode(shard: int, run: str, log: Log) -> dict[str, Any]:
+    """Encode one shard of the pictures that `validate` and `embed` read, on an accelerator of its
+    own, unless both are up to date."""
+    name = f"encode@{shard}"
+    sharing.take(run, "validate", log)  # it reads the same
+    pinned = _pinned(run)
+    if pinned is not None and all(
+        up_to_date.still(pinned.folder, stage) for stage in ("validate", "embed")
+    ):
+        log(f"{name}: nothing needs it")
+        return asdict(stages.Result(name, 0.0, cached=True))
+    if not _ready(pinned):
+        with one_at_a_time("generate"):
+            stages.repro("generate", log)
+    with one_of(accelerators()) as chosen:
+        return asdict(stages.command(["encode", str(shard)], name, log, chosen))
+
+
 def _push(stage: str, *, again: bool) -> None:
     """Push ``stage``, with what lets another clone do without running it. Unless ``again``, not
     when that was done before."""

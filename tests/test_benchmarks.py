@@ -51,6 +51,8 @@ def test_the_benchmark_for_an_accelerator_runs_at_toy_size(tmp_path: Path) -> No
     assert all(rate["alone"] > 0 and rate["batched"] > 0 for rate in found["rates"])
     assert all(one["product"] < 0.01 for one in found["changes"].values())
     assert found["large"]["recall"] == 1
+    cpu, other = found["training"].values()  # the CPU too, if there is no accelerator
+    assert cpu["map"] == pytest.approx(other["map"], abs=0.005) and cpu["map"] > 0.1
     assert found["fresh"]["steps"]["imagine"] > 0
     assert [one["refused"] for one in found["fresh"]["callers"].values()] == [0, 0, 0, 0]
 

@@ -105,6 +105,11 @@ def test_two_workers_make_the_bundle_of_one_machine(head: Clone, alone: Clone) -
     drawn = tries(head, "imagine")
     assert [attempt["state"] for attempt in drawn] == ["success"] * len(SHARDS)
     assert {attempt["hostname"] for attempt in drawn} == {"worker-1", "worker-2"}
+    encoded = tries(head, "encode")
+    assert [attempt["state"] for attempt in encoded] == ["success"] * len(SHARDS)
+    assert {attempt["hostname"] for attempt in encoded} == {"worker-1", "worker-2"}
+    for said in (r"validate: 0 of [\d,]+ pictures measured", r"embed: 0 of [\d,]+ pictures"):
+        assert re.search(said, done.stdout), done.stdout  # the workers have left them nothing
     same_as_alone(head, alone)
 
 

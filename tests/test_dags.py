@@ -21,6 +21,8 @@ _PARSE = """
 import json, sys
 from airflow.dag_processing.dagbag import BundleDagBag
 from pathlib import Path
+import ops.environment
+ops.environment.ROOT = Path(sys.argv[2])  # of params.yaml
 bag = BundleDagBag(dag_folder=sys.argv[1], bundle_path=Path(sys.argv[1]), bundle_name="dags")
 heavy = {"torch", "mlflow", "great_expectations", "diffusers", "transformers", "bentoml", "pandas"}
 heavy &= set(sys.modules)
@@ -54,12 +56,12 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def parse(home: Path, params: Path = ROOT) -> dict[str, Any]:
+    """What Airflow, with its files in ``home``, makes of dags/ by params.yaml in ``params``."""
     done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(ROOT / "dags")],
+        [sys.executable, "-c", _PARSE, str(ROOT / "dags"), str(params)],
         cwd=ROOT,
-        env=clean_environment() | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
+        env=clean_environment() | {"AIRFLOW_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
@@ -67,6 +69,11 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return parse(tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +176,36 @@ def test_airflow_maps_the_stages_that_dvc_repeats_for_each_shard(
     }
     repeated = {name: stage["matrix"] for name, stage in stages.items() if "matrix" in stage}
     assert repeated == {"imagine": {"shard": "${generator.shards}"}}
+
+
+def test_several_accelerators_share_what_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["generator"]["shards"], params["train"]["accelerator"] = [0, 1, 2], True
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    parsed = parse(tmp_path / "airflow", tmp_path)
+    encode = parsed["tasks"]["encode"]
+    assert parsed["errors"] == []
+    assert encode["mapped_over"] == ["plan"] and encode["pool"] == "gpu"
+    assert encode["downstream"] == ["validate"]
+    assert parsed["tasks"]["generate"]["downstream"] == ["encode"]
+    assert parsed["tasks"]["train"]["pool"] == "gpu"
+    assert encode["retries"] >= 1 and encode["timeout"] > 0
+    monkeypatch.chdir(tmp_path)
+    board = task_names(stage_names(ROOT / "dvc.yaml"))
+    assert [name for name in board if name.startswith("encode")] == [
+        "encode@0",
+        "encode@1",
+        "encode@2",
+    ]
+    assert list(dict.fromkeys(name.split("@")[0] for name in board)) == parsed["order"]
+
+
+def test_what_is_measured_needs_not_wait_for_the_threshold(parsed: dict[str, Any]) -> None:
+    tasks = parsed["tasks"]
+    assert tasks["train"]["downstream"] == ["calibrate", "evaluate"]
+    assert tasks["evaluate"]["downstream"] == tasks["calibrate"]["downstream"] == ["bundle"]
 
 
 def test_every_file_dependency_is_a_path(parsed: dict[str, Any], stages: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""λ may be 0 or 1, and such an aggregator can be saved, loaded and used like any other."""
+"""λ may be 0 or 1, and such an aggregator can be saved, loaded and used like any other; what one
+training serves, and where it may run."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from benchmarks.training import TOLERANCE
 from components import config
 from components.features.features import Features
 from components.index.gallery import Gallery
@@ -70,3 +73,16 @@ def test_one_run_serves_several_selections(tmp_path: Path) -> None:
         for name, values in alone.best.items():
             assert values.equal(shared.best[name])
     assert len({len(selection.history) for selection in together}) > 1
+
+
+def test_training_where_it_may_use_an_accelerator_is_as_good() -> None:
+    """Without one it is the same training."""
+    features, params = planted.features(), PARAMS.model_copy(update={"epochs": 4})
+    cpu, history = train.fit(features, params)
+    other, seen = train.fit(features, params.model_copy(update={"accelerator": True}))
+    assert other.lamda.device.type == "cpu"  # whatever it was trained on, the caller gets it here
+    best, its = history["validation_map"].max(), seen["validation_map"].max()
+    if torch.cuda.is_available():
+        assert its == pytest.approx(best, abs=TOLERANCE)
+    else:
+        assert its == best and cpu.fusion_weight == other.fusion_weight

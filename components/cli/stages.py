@@ -63,6 +63,15 @@ def generate() -> None:
 
 
 @verbs.command(rich_help_panel=PANEL)
+def encode(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
+    """Before stages 5 and 6, if others share the work: encode one shard's pictures for them."""
+    from components.validation.ahead import encode as ahead
+
+    encoded, pictures = ahead(shard, config.load())
+    print(f"encode@{shard}: {encoded:,} of {pictures:,} pictures encoded")
+
+
+@verbs.command(rich_help_panel=PANEL)
 def validate() -> None:
     """Stage 5: judge the imagined pictures, and regenerate rejected ones (data/accepted)."""
     from components.paths import VALIDATION

@@ -62,7 +62,8 @@ class Generator(Section):
     shards: tuple[int, ...] = Field(
         min_length=1,
         max_length=1000,
-        description="Parts that are drawn side by side, one task each: [0, 1, 2, 3] are four.",
+        description="Parts that are drawn and encoded side by side, one task each: [0, 1, 2, 3] are"
+        " four.",
     )
 
     _one_place = field_validator("prompt", "description_prompt")(check_template)

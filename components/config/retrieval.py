@@ -30,6 +30,11 @@ class Train(Section):
         description="λ is chosen from a grid from 0 to 1 with this step; evaluation plots the same"
         " grid.",
     )
+    accelerator: bool = Field(
+        default=False,
+        description="Whether training uses the accelerator where there is one. Its sums round"
+        " otherwise, so a machine without one gets other weights.",
+    )
 
 
 class Index(Section):

@@ -55,10 +55,10 @@ def embed(
         )
     parts = {name: frame[frame["subset"] == name] for name in ("gallery", "training")}
     work = {
-        name: Encoding(*_pictures(dataset, rows), name, (clip, vision), store, reduced=True).fill()
+        name: Encoding(*pictures(dataset, rows), name, (clip, vision), store, reduced=True).fill()
         for name, rows in parts.items()
     }
-    imagined = Encoding(*_pictures(accepted, drawn), "imagined", (vision,), store).fill()
+    imagined = Encoding(*pictures(accepted, drawn), "imagined", (vision,), store).fill()
     names = categories["category"]
     grids = gridded(drawn, imagined.rows(0), names)
     texts, described = descriptions.load(dataset), None
@@ -97,7 +97,7 @@ def _shapes(work: Mapping[str, Encoding], *encoders: Encoder) -> Shapes:
     return found
 
 
-def _pictures(folder: Path, rows: pd.DataFrame) -> tuple[list[Path], Keys]:
+def pictures(folder: Path, rows: pd.DataFrame) -> tuple[list[Path], Keys]:
     """The files of the pictures in ``rows`` of a manifest, and their keys (N, 32)."""
     return [folder / path for path in rows["path"]], keys(rows["sha256"])
 

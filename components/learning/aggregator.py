@@ -178,7 +178,8 @@ def aggregate(model: Aggregator, categories: Pictured) -> Array:
         for rows in blocks(count, many * dim, _AT_ONCE):
             # copies, because what is mapped from a file is read-only, which tensors cannot be
             pictures, mask = categories.imagined[rows].copy(), categories.accepted[rows].copy()
-            found[rows] = model(torch.from_numpy(pictures), torch.from_numpy(mask)).numpy()
+            given = (torch.from_numpy(array).to(model.lamda.device) for array in (pictures, mask))
+            found[rows] = model(*given).cpu().numpy()
     return found
 
 

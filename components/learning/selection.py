@@ -47,7 +47,7 @@ class Selection:
         row = {"epoch": epoch, "loss": loss, "learned": model.fusion_weight}
         self.history.append(row | {"lambda": fusion_weight, "validation_map": found})
         if self.waited == 0:
-            self.best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            self.best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
             self.best["lamda"] = torch.logit(torch.tensor([fusion_weight]), eps=_EPSILON)
 
     @property

@@ -48,7 +48,8 @@ def fit(
     """Train on ``features``, and return the best aggregator and the history of all epochs.
 
     Training starts from ``model``, by default :func:`new_aggregator`. It is seeded: on a CPU the
-    same features and parameters give the same weights.
+    same features and parameters give the same weights. So they do on one kind of accelerator, with
+    other last digits.
 
     Raises :class:`EidolonError` when there are fewer than two training categories with accepted
     pictures, or no validation categories.
@@ -67,7 +68,8 @@ def follow(
     loss: Loss,
     selections: Sequence[Selection],
 ) -> None:
-    """Train ``model`` until none of ``selections`` has improved for ``patience`` epochs.
+    """Train ``model`` until none of ``selections`` has improved for ``patience`` epochs. It is on
+    the CPU before and after.
 
     Selections do not influence the training, so one run serves several. Raises what :func:`fit`
     raises.
@@ -81,10 +83,12 @@ def follow(
         )
     torch.manual_seed(params.seed)
     rng = np.random.default_rng(params.seed)
+    device = torch.device("cuda" if params.accelerator and torch.cuda.is_available() else "cpu")
+    model.to(device)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    examples, looking = _Examples(features, train), list(selections)
+    examples, looking = _Examples(features, train, device), list(selections)
     for epoch in track(range(params.epochs), "train", "epochs"):
         model.train()
         losses = [
@@ -96,22 +100,26 @@ def follow(
         looking = [selection for selection in looking if selection.waited < params.patience]
         if not looking:
             break
+    model.cpu()
 
 
 class _Examples:
-    """The queries of all categories by kind, and the training pictures of the categories
-    ``rows``."""
+    """The queries of all categories by kind, and the training pictures of the categories ``rows``:
+    tensors on ``device``."""
 
-    def __init__(self, features: Features, rows: np.ndarray) -> None:
+    def __init__(self, features: Features, rows: np.ndarray, device: torch.device) -> None:
+        def there(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
         labels = features.labels(features.training)
         shown = np.flatnonzero(np.isin(labels, rows))
         self.rows, self.labels = rows, labels[shown]
-        self.clip = torch.from_numpy(_on_disk(features.training_clip, shown))
-        self.vision = torch.from_numpy(_on_disk(features.training_vision, shown))
+        self.clip = there(_on_disk(features.training_clip, shown))
+        self.vision = there(_on_disk(features.training_vision, shown))
         kinds = [features.of(kind) for kind in features.kinds]
-        self.text = torch.from_numpy(np.stack([of.text for of in kinds]))
-        self.imagined = torch.from_numpy(np.stack([of.imagined for of in kinds]))
-        self.accepted = torch.from_numpy(np.stack([of.accepted for of in kinds]))
+        self.text = there(np.stack([of.text for of in kinds]))
+        self.imagined = there(np.stack([of.imagined for of in kinds]))
+        self.accepted = there(np.stack([of.accepted for of in kinds]))
         self._usable = np.stack([of.asked() & of.accepted.any(axis=1) for of in kinds])
 
     def kinds(self, rows: np.ndarray, rng: Rng) -> np.ndarray:
@@ -148,7 +156,7 @@ def _step(
     by_text = examples.text[asked] @ examples.clip.T
     by_image = model(examples.imagined[asked], examples.accepted[asked]) @ examples.vision.T
     scores = (1 - lam) * by_text + lam * by_image
-    positive = torch.from_numpy(examples.labels == rows[:, None])
+    positive = torch.from_numpy(examples.labels == rows[:, None]).to(scores.device)
     value = loss(scores, positive, params.temperature, rng)
     optimiser.zero_grad()
     value.backward()

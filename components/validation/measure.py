@@ -17,8 +17,9 @@ import pandas as pd
 from components import config
 from components.errors import EidolonError
 from components.features.encoding import Encoding, describe, digests
+from components.features.segments import Keys
 from components.features.store import FeatureStore, keys
-from components.models.lazy import lazy_encoders
+from components.models.lazy import LazyClip, LazyVision, lazy_encoders
 from components.validation.appearance import NUMBERS, Numbers, Views
 from components.vectors import Array, normalized
 
@@ -90,6 +91,22 @@ def agreement(clip: Array, text: Array, known: Array) -> Floats:
     return np.round((own - similar.mean(axis=1)) / spread, DIGITS)
 
 
+def encoding_of_imagined(
+    files: Sequence[Path], keys: Keys, encoders: tuple[LazyClip, LazyVision], store: FeatureStore
+) -> Encoding:
+    """The rows of N imagined pictures by both ``encoders``, :class:`Numbers` and :class:`Views`, in
+    this order. A picture that does not decode has none."""
+    return Encoding(
+        files,
+        keys,
+        "imagined",
+        (*encoders, Numbers(), Views()),
+        store,
+        lenient=True,
+        max_pixels=_MAX_PIXELS,
+    )
+
+
 class Meter:
     """Measures pictures with both encoders, which it loads once for all rounds, if at all."""
 
@@ -101,8 +118,7 @@ class Meter:
     ) -> None:
         """``categories`` are all categories of the dataset, at least two."""
         self._store = store or FeatureStore()
-        clip, vision = lazy_encoders(params)
-        self._encoders = clip, vision, Numbers(), Views()
+        self._encoders = clip, _ = lazy_encoders(params)
         self.categories = pd.Index(categories)
         text = describe(clip, list(categories), params.text_templates, self._store)
         self.text: Array = normalized(text)
@@ -123,16 +139,8 @@ class Meter:
                 " run `dvc repro generate`"
             )
         found = digests(files)
-        work = Encoding(
-            files,
-            keys(found),
-            "imagined",
-            self._encoders,
-            self._store,
-            lenient=True,
-            max_pixels=_MAX_PIXELS,
-        ).fill()
-        clip, vision, numbers, views = (work.rows(i) for i in range(len(self._encoders)))
+        work = encoding_of_imagined(files, keys(found), self._encoders, self._store).fill()
+        clip, vision, numbers, views = (work.rows(i) for i in range(len(work.shelves)))
         self.encoded, self.measured = self.encoded + work.encoded, self.measured + len(files)
         rows = frame.reset_index(drop=True)
         table = pd.DataFrame(index=rows.index)

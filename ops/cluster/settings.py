@@ -26,8 +26,8 @@ BUCKETS = ("eidolon", "mlflow")
 
 EDGE = "airflow.providers.edge3.executors.EdgeExecutor"
 QUEUE = "gpu"
-ON_WORKERS = ("imagine", "validate", "embed", "calibrate")
-"""The stages that use an accelerator. Where there are workers, these do them."""
+ON_WORKERS = ("imagine", "encode", "validate", "embed", "calibrate")
+"""The tasks that use an accelerator. Where there are workers, these do them."""
 
 _PATIENCE = {
     "AIRFLOW__EDGE__HEARTBEAT_INTERVAL": "5",  # a worker that misses five is dead
