@@ -22,6 +22,7 @@ from benchmarks.planted import KINDS, Planted, plant
 from components import config, manifest
 from components.errors import one_sentence
 from components.features.features import Features
+from components.imagining.drawing import LazyGenerator
 from components.imagining.store import Store
 from components.index.gallery import Gallery
 from components.learning.metrics import mean_average_precision
@@ -123,7 +124,9 @@ def experiment(
         at = rng.choice(len(names), size=round(SHARE * len(names)), replace=False)
     spared = ~np.isin(np.arange(len(names)), at)
     wrong = plant(kind, measured, meter, folder, at, spared, rng).measured
-    healed = regenerate(wrong, params, meter, Store(folder / "store"))
+    healed = regenerate(
+        wrong, params.validation, LazyGenerator(params.generator), meter, Store(folder / "store")
+    )
     everything = np.ones(len(names), dtype=bool)
     fine = (healed.last["reason"] == "").to_numpy()
     return pd.DataFrame(

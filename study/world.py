@@ -26,7 +26,7 @@ from components.features.features import Features
 from components.files import read_json, write_json
 from components.images import decoding
 from components.imagining import generate, imagine, plan
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.generator import Generator
 from components.imagining.recipes import Wanted, wanted
 from components.imagining.store import Store
@@ -233,7 +233,7 @@ def _varied(names: Sequence[str], params: config.Generator, vision: LazyVision) 
 def _encoded(asked: Sequence[Wanted], params: config.Generator, vision: LazyVision) -> Array:
     """(U, K, d): the pictures ``asked`` for, in the order of :func:`wanted`, through ``vision``."""
     store = Store()
-    at = draw(asked, params, store)
+    at = draw(asked, LazyGenerator(params), store)
     (features,) = encode([store.path(at[w]) for w in asked], "imagined", vision)
     many = params.images_per_category
     return features.reshape(many, len(asked) // many, -1).transpose(1, 0, 2)

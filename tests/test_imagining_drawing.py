@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from components import config
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import Wanted, address_of, recipe_of, wanted
 from components.imagining.seeds import seed_of
 from components.imagining.store import Store
@@ -56,8 +56,8 @@ def test_pictures_do_not_depend_on_what_is_drawn_beside_them(
     pictures = wanted(params, toy.NAMES)
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
     alone = params.model_copy(update={"batch": 1, "shards": (0, 1)})
-    addresses = draw(pictures, params, one)
-    assert draw(pictures[::-1], alone, other) == addresses
+    addresses = draw(pictures, LazyGenerator(params), one)
+    assert draw(pictures[::-1], LazyGenerator(alone), other) == addresses
     for at in addresses.values():
         assert np.abs(pixels(one.path(at)) - pixels(other.path(at))).max() <= 1
     assert len(set(addresses.values())) == len(pictures)
@@ -69,7 +69,7 @@ def test_only_what_is_new_is_drawn(
     store, first = Store(tmp_path), toy.NAMES[:4]
 
     def count(settings: config.Generator, *names: str) -> int:
-        draw(wanted(settings, names), settings, store)
+        draw(wanted(settings, names), LazyGenerator(settings), store)
         return drawn(capfd.readouterr().err)
 
     many = params.images_per_category
@@ -84,9 +84,9 @@ def test_only_what_is_new_is_drawn(
     assert count(params.model_copy(update={"steps": 1}), *first) == 4 * many
     assert count(params.model_copy(update={"batch": 3, "category_prompts": {}}), *first[::-1]) == 0
     again = [w.again(params.seed) for w in wanted(params, first)]
-    draw(again[:3], params, store)
+    draw(again[:3], LazyGenerator(params), store)
     assert drawn(capfd.readouterr().err) == 3
-    draw(again[:4], params, store)
+    draw(again[:4], LazyGenerator(params), store)
     assert drawn(capfd.readouterr().err) == 1
 
 
@@ -94,7 +94,7 @@ def test_categories_with_one_prompt_share_their_pictures(
     params: config.Generator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     same = params.model_copy(update={"category_prompts": {"a": "a red ring", "b": "a red ring"}})
-    addresses = draw(wanted(same, ["a", "b"]), same, Store(tmp_path))
+    addresses = draw(wanted(same, ["a", "b"]), LazyGenerator(same), Store(tmp_path))
     assert len(addresses) == 2 * len(set(addresses.values()))
     assert drawn(capfd.readouterr().err) == params.images_per_category
 
@@ -129,12 +129,12 @@ def test_a_damaged_picture_is_drawn_again(
     damage: Callable[[Path, Path], None],
 ) -> None:
     store, pictures = Store(tmp_path), wanted(params, toy.NAMES[:2])
-    first, second, *_ = draw(pictures, params, store).values()
+    first, second, *_ = draw(pictures, LazyGenerator(params), store).values()
     before = pixels(store.path(first))
     damage(store.path(first), store.path(second))
     assert store.get(first) is None
     capfd.readouterr()
-    draw(pictures, params, store)
+    draw(pictures, LazyGenerator(params), store)
     assert drawn(capfd.readouterr().err) == 1
     assert np.abs(pixels(store.path(first)) - before).max() <= 1
 
@@ -144,13 +144,13 @@ def test_an_empty_store_adopts_the_pictures_of_an_earlier_run(
 ) -> None:
     pictures = wanted(params, toy.NAMES[:3])
     old, new = Store(tmp_path / "old"), Store(tmp_path / "new")
-    addresses = draw(pictures, params, old)
+    addresses = draw(pictures, LazyGenerator(params), old)
     earlier = {at: old.path(at) for at in addresses.values()}
     torn, gone, *whole = earlier
     earlier[torn].write_bytes(earlier[torn].read_bytes()[:50])
     earlier[gone].unlink()
     capfd.readouterr()
-    draw(pictures, params, new, earlier)
+    draw(pictures, LazyGenerator(params), new, earlier)
     assert drawn(capfd.readouterr().err) == 2
     assert all(new.get(at) == old.get(at) for at in whole)
 

@@ -13,7 +13,7 @@ import yaml
 
 from components import config
 from components.errors import TransientError
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import Wanted, wanted
 from components.imagining.sharing import Sharing
 from components.imagining.store import Store
@@ -53,11 +53,11 @@ def test_what_one_machine_has_drawn_others_fetch(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
-    draw(pictures[:5], params, one)
+    draw(pictures[:5], LazyGenerator(params), one)
     assert counted(capfd.readouterr().err) == (0, 5)
-    addresses = draw(pictures, params, other).values()
+    addresses = draw(pictures, LazyGenerator(params), other).values()
     assert counted(capfd.readouterr().err) == (5, 7)
-    draw(pictures, params, one)
+    draw(pictures, LazyGenerator(params), one)
     assert counted(capfd.readouterr().err) == (7, 0)
     assert objects.keys("imagined/") == sorted(map(key, addresses))
     for at in addresses:
@@ -71,15 +71,17 @@ def test_a_damaged_object_is_drawn_again_and_replaced(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    torn, swapped, empty, *_ = draw(pictures, params, Store(tmp_path / "one")).values()
+    torn, swapped, empty, *_ = draw(
+        pictures, LazyGenerator(params), Store(tmp_path / "one")
+    ).values()
     whole = objects.read(key(torn))
     assert whole is not None
     objects.write(key(torn), whole[:100])
     objects.write(key(swapped), whole)
     objects.write(key(empty), b"")
-    draw(pictures, params, Store(tmp_path / "other"))
+    draw(pictures, LazyGenerator(params), Store(tmp_path / "other"))
     assert counted(capfd.readouterr().err) == (9, 3)
-    draw(pictures, params, Store(tmp_path / "third"))
+    draw(pictures, LazyGenerator(params), Store(tmp_path / "third"))
     assert counted(capfd.readouterr().err) == (12, 0)
 
 
@@ -93,10 +95,10 @@ def test_what_was_drawn_before_anything_was_shared_is_shared(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.delenv("EIDOLON_OBJECTS")
-        draw(pictures, params, Store(tmp_path / "one"))
+        draw(pictures, LazyGenerator(params), Store(tmp_path / "one"))
         assert "fetched" not in capfd.readouterr().err
     assert not objects.keys()
-    draw(pictures, params, Store(tmp_path / "one"))
+    draw(pictures, LazyGenerator(params), Store(tmp_path / "one"))
     assert counted(capfd.readouterr().err) == (0, 0)
     assert len(objects.keys("imagined/")) == len(pictures)
 
@@ -105,7 +107,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from components import config
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import wanted
 from components.imagining.sharing import Sharing
 from components.imagining.store import Store
@@ -118,7 +120,7 @@ def killed(self, addresses):
         os.kill(os.getpid(), signal.SIGKILL)
     put(self, addresses)
 Sharing.put = killed
-draw(wanted(params, toy.NAMES[:4]), params, Store(Path(sys.argv[2])))
+draw(wanted(params, toy.NAMES[:4]), LazyGenerator(params), Store(Path(sys.argv[2])))
 """
 
 
@@ -140,9 +142,9 @@ def test_a_killed_worker_is_taken_over(
     there = len(objects.keys("imagined/"))
     assert 2 <= there <= 4  # the second batch may have been on the way
     capfd.readouterr()
-    addresses = draw(pictures, params, Store(tmp_path / "other")).values()
+    addresses = draw(pictures, LazyGenerator(params), Store(tmp_path / "other")).values()
     assert counted(capfd.readouterr().err) == (there, 12 - there)
-    draw(pictures, params, Store(tmp_path / "one"))
+    draw(pictures, LazyGenerator(params), Store(tmp_path / "one"))
     assert counted(capfd.readouterr().err) == (6, 0)
     assert objects.keys("imagined/") == sorted(map(key, addresses))
 
@@ -169,10 +171,10 @@ def test_a_server_that_dies_in_mid_run_costs_nothing_that_was_drawn(
         with monkeypatch.context() as patch:
             patch.setattr(Sharing, "put", dying)
             with pytest.raises(TransientError, match="cannot be reached"):
-                draw(pictures, params, Store(tmp_path / "store"))
+                draw(pictures, LazyGenerator(params), Store(tmp_path / "store"))
         one.start()
         capfd.readouterr()
-        draw(pictures, params, Store(tmp_path / "store"))
+        draw(pictures, LazyGenerator(params), Store(tmp_path / "store"))
         assert counted(capfd.readouterr().err) == (0, 6)
-        draw(pictures, params, Store(tmp_path / "other"))
+        draw(pictures, LazyGenerator(params), Store(tmp_path / "other"))
         assert counted(capfd.readouterr().err) == (12, 0)

@@ -15,6 +15,7 @@ from components import config
 from components.datasets.emblems import draw, emblems
 from components.features.store import FeatureStore
 from components.files import sha256
+from components.imagining.drawing import LazyGenerator
 from components.imagining.drawing import draw as imagine
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
@@ -61,7 +62,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     names = [c.name for c in chosen()]
     store = Store(tmp_path_factory.mktemp("store"))
     jobs = wanted(params.generator, names)
-    addresses = imagine(jobs, params.generator, store)
+    addresses = imagine(jobs, LazyGenerator(params.generator), store)
     files = [store.path(addresses[w]) for w in jobs]
     frame = pd.DataFrame(
         {

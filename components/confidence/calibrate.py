@@ -35,7 +35,7 @@ from components.features.encoding import describe, encode
 from components.features.features import Features
 from components.features.queries import Bools
 from components.files import folder_aside, write_json
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
 from components.index.blocks import blocks
@@ -187,7 +187,7 @@ def imagined(
     words, store = [text.words for text in listed], Store()
     clip, vision = lazy_encoders(params.encoders)
     pictures = wanted(params.generator, words)
-    at = draw(pictures, params.generator, store, what="calibrate")
+    at = draw(pictures, LazyGenerator(params.generator), store, what="calibrate")
     encoded = encode([store.path(at[w]) for w in pictures], "imagined", clip, vision)
     shown, seen = (
         vectors.reshape(params.generator.images_per_category, len(words), -1).swapaxes(0, 1)

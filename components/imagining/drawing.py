@@ -7,7 +7,9 @@ killed run costs only the pictures that are missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components import config
 from components.imagining.identity import identity
@@ -16,10 +18,27 @@ from components.imagining.sharing import Sharing, sharing
 from components.imagining.store import Store
 from components.progress import note, track
 
+if TYPE_CHECKING:
+    from components.imagining.generator import Generator
+
+
+class LazyGenerator:
+    """A generator that is loaded when something must be drawn, and then kept for what follows."""
+
+    def __init__(self, params: config.Generator) -> None:
+        self.params = params
+
+    @cached_property
+    def loaded(self) -> Generator:
+        """The generator itself."""
+        from components.imagining.generator import Generator  # takes seconds
+
+        return Generator(self.params)
+
 
 def draw(
     pictures: Sequence[Wanted],
-    params: config.Generator,
+    generator: LazyGenerator,
     store: Store,
     earlier: Mapping[str, Path] | None = None,
     what: str = "imagine",
@@ -34,7 +53,7 @@ def draw(
 
     Raises what :class:`components.objects.Objects` raises, where pictures are shared.
     """
-    drawn_with = identity(params)
+    drawn_with = identity(generator.params)
     recipes = {w: recipe_of(w.prompt, w.seed, drawn_with) for w in pictures}
     addresses = {w: address_of(text) for w, text in recipes.items()}
     # one picture may serve two categories that share a prompt
@@ -52,7 +71,7 @@ def draw(
             still = [at for at in absent if store.get(at) is None]
             fetched = others.fetch(still)
             missing = [needed[at] for at in still if at not in fetched]
-            drawn = _draw(missing, params, recipes, others, what) if missing else 0
+            drawn = _draw(missing, generator, recipes, others, what) if missing else 0
         if others.objects is not None:
             note(f"{what}: {len(still) - drawn:,} pictures fetched, {drawn:,} drawn")
     return addresses
@@ -60,23 +79,20 @@ def draw(
 
 def _draw(
     missing: Sequence[Wanted],
-    params: config.Generator,
+    generator: LazyGenerator,
     recipes: Mapping[Wanted, str],
     others: Sharing,
     what: str,
 ) -> int:
     """Draw ``missing``, batch by batch. Returns how many were drawn: another machine may draw the
     same ones at the same time, and what it has shared is fetched."""
-    from components.imagining.generator import Generator  # takes seconds
-
-    generator, drawn = Generator(params), 0
-    size = generator.batch
+    drawn, size = 0, generator.loaded.batch
     batches = [missing[i : i + size] for i in range(0, len(missing), size)]
     for whole in track(batches, what, "pictures", weigh=len):
         came = others.fetch(address_of(recipes[w]) for w in whole)
         batch = [w for w in whole if address_of(recipes[w]) not in came]
         if batch:
-            images = generator.draw([w.prompt for w in batch], [w.seed for w in batch])
+            images = generator.loaded.draw([w.prompt for w in batch], [w.seed for w in batch])
             for w, image in zip(batch, images, strict=True):
                 others.store.put(recipes[w], image)
             others.put(address_of(recipes[w]) for w in batch)

@@ -10,7 +10,7 @@ import pandas as pd
 from components import config, manifest
 from components.errors import EidolonError
 from components.files import folder_aside
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import Wanted
 from components.imagining.shards import PLAN_COLUMNS, read_table
 from components.imagining.store import Store
@@ -37,7 +37,9 @@ def imagine(
     store = store or Store()
     table = read_table(planned / f"{shard}.csv", PLAN_COLUMNS, "dvc repro plan")
     pictures = [Wanted(*row) for row in table.itertuples(index=False, name=None)]
-    addresses = draw(pictures, params, store, _by_address(earlier), f"imagine@{shard}")
+    addresses = draw(
+        pictures, LazyGenerator(params), store, _by_address(earlier), f"imagine@{shard}"
+    )
     model = fingerprint(params.model, params.revision)
     rows = []
     with folder_aside(out / str(shard)) as aside:

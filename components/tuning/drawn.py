@@ -15,7 +15,7 @@ import pandas as pd
 from components import config, manifest
 from components.features.features import Features
 from components.files import sha256
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
 from components.kinds import CLASS
@@ -65,7 +65,8 @@ def imagine(
     the rejected ones again as ``params.validation`` says."""
     asked = wanted(generator, categories)
     what = f"draw {generator.steps} steps, guidance {generator.guidance:g}"
-    addresses = draw(asked, generator, store, what=what)
+    model = LazyGenerator(generator)
+    addresses = draw(asked, model, store, what=what)
     files = [store.path(addresses[one]) for one in asked]
     rows = [
         (
@@ -77,8 +78,7 @@ def imagine(
     ]
     frame = pd.DataFrame(rows, columns=list(manifest.ACCEPTED_COLUMNS))
     measured = meter.measure(files, frame)
-    here = params.model_copy(update={"generator": generator})
-    found = regenerate(measured, here, meter, store)
+    found = regenerate(measured, params.validation, model, meter, store)
     again = frame["path"].map(found.replaced["path"].value_counts()).fillna(0)
     sizes = [file.stat().st_size for file in found.measured.files]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from components import config, manifest
 from components.files import sha256
-from components.imagining.drawing import draw
+from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import Wanted
 from components.imagining.store import Store
 from components.validation.judge import judge
@@ -35,25 +35,29 @@ class Regenerated:
 
 
 def regenerate(
-    measured: Measured, params: config.Params, meter: Meter, store: Store
+    measured: Measured,
+    params: config.Validate,
+    generator: LazyGenerator,
+    meter: Meter,
+    store: Store,
 ) -> Regenerated:
     """Judge all pictures, and draw the rejected ones again, each with a new seed.
 
     This repeats until no picture is rejected, or ``validate.attempts`` rounds are done. All
     pictures are judged together after every round.
     """
-    size, base = params.generator.size, params.generator.seed
-    first = rows = judge(measured, params.validation, size)
+    size, base = generator.params.size, generator.params.seed
+    first = rows = judge(measured, params, size)
     replaced: list[pd.DataFrame] = []
     files: list[Path] = []
-    for _ in range(params.validation.attempts):
+    for _ in range(params.attempts):
         at = np.flatnonzero(rows["reason"] != "")
         if not at.size:
             break
         replaced.append(rows.iloc[at])
         files += [measured.files[i] for i in at]
         again = [_wanted(row).again(base) for row in rows.iloc[at].itertuples()]
-        addresses = draw(again, params.generator, store, what="regenerate")
+        addresses = draw(again, generator, store, what="regenerate")
         drawn = [store.path(addresses[w]) for w in again]
         frame = rows.iloc[at][[*manifest.ACCEPTED_COLUMNS]].assign(
             seed=[w.seed for w in again],
@@ -62,7 +66,7 @@ def regenerate(
             sha256=[sha256(file) for file in drawn],
         )
         measured = measured.replace(at, meter.measure(drawn, frame))
-        rows = judge(measured, params.validation, size)
+        rows = judge(measured, params, size)
     past = pd.concat(replaced) if replaced else rows.head(0)
     return Regenerated(first, rows, measured, past, tuple(files))
 

@@ -23,6 +23,7 @@ import pandas as pd
 from components import config, manifest, tables
 from components.errors import EidolonError
 from components.files import folder_aside, write_json, write_text
+from components.imagining.drawing import LazyGenerator
 from components.imagining.store import Store
 from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
 from components.progress import note
@@ -67,7 +68,8 @@ def validate(
     names = known["category"].unique().tolist()
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
-    regenerated = regenerate(found, params, meter, store or Store())
+    generator = LazyGenerator(params.generator)
+    regenerated = regenerate(found, params.validation, generator, meter, store or Store())
     note(f"validate: {meter.encoded:,} of {meter.measured:,} pictures measured anew")
     last = regenerated.last
     categories = diversity(asked(names, last), last, regenerated.measured)
