@@ -14,6 +14,8 @@ from contextlib import chdir
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 from components import ports
 from tests import toy
 
@@ -45,8 +47,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @cache
-def _template() -> Path:
-    """This checkout's files with toy models and toy parameters, in a git repository: made once."""
+def _template(shards: int) -> Path:
+    """This checkout's files with toy models and toy parameters, in a git repository: made once for
+    each number of shards."""
     root = Path(tempfile.mkdtemp(prefix="eidolon-clone-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     listed = subprocess.run(
@@ -63,6 +66,9 @@ def _template() -> Path:
             shutil.copy(source, root / name)
     with chdir(root):
         toy.make_project(Path())
+        values = yaml.safe_load(Path("params.yaml").read_text())
+        values["generator"]["shards"] = list(range(shards))
+        toy.save_params(Path(), values)
     author = ["-c", "user.name=toy", "-c", "user.email=toy@localhost"]
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "toy"]):
         subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
@@ -70,12 +76,13 @@ def _template() -> Path:
 
 
 class Clone:
-    """A git repository with this checkout's files, toy models and toy parameters."""
+    """A git repository with this checkout's files, toy models and toy parameters. With more than
+    one of the ``shards``, each run has more tasks."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shards: int = 1) -> None:
         self.root = root
         self.env = clean_environment()
-        shutil.copytree(_template(), root, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(_template(shards), root, symlinks=True, dirs_exist_ok=True)
 
     def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m ops` here."""

@@ -229,7 +229,7 @@ class Sharing:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.origin = Clone(folder / "origin")
+        self.origin = Clone(folder / "origin", shards=2)
 
     def clone(self, name: str, *settings: str) -> Path:
         root = self.folder / name

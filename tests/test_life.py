@@ -41,7 +41,7 @@ for step in (lambda: rollout.build_passed(passed, print), lambda: rollout.follow
 @pytest.mark.timeout(2700)
 def test_make_run(tmp_path: Path) -> None:
     """Each run of Airflow takes a minute or two, so other checks call the steps of the DAG."""
-    clone = Clone(tmp_path)
+    clone = Clone(tmp_path, shards=2)
     interrupt_in(clone, "imagine@0")
     lenient = yaml.safe_load((clone.root / "params.yaml").read_text())
     tag = a_refused_version_is_promoted_by_hand(clone, lenient)
@@ -82,6 +82,7 @@ def a_refused_version_is_promoted_by_hand(clone: Clone, lenient: dict[str, Any])
     first = summary_of(clone)
     assert set(first["stages"]) == stages_of(clone)
     assert cached(first) <= {"dataset", "plan", "imagine@1"}  # done before the interruption
+    assert re.search(r"encode@1: \d+ of \d+ pictures encoded", done.stdout), done.stdout
     assert len(first["query"]["hits"]) == 5
     assert first["mlflow"]["version"] == "1" and first["bento"]["tag"] is None
     for part in ("mAP, with 95 %", "better than text alone", "eidolon promote 1 --reason"):
