@@ -53,6 +53,7 @@ PROGRAMS = (
     Program("python -m bento.release", "bento.release"),
     Program("python -m benchmarks", "benchmarks.__main__"),
     Program("python -m benchmarks.authors", "benchmarks.authors"),
+    Program("python -m benchmarks.copies", "benchmarks.copies"),
     Program("python -m benchmarks.cost", "benchmarks.cost"),
     Program("python -m benchmarks.drift", "benchmarks.drift"),
     Program("python -m benchmarks.duplicates", "benchmarks.duplicates"),
