@@ -6,8 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# four test files at a time, each with one thread: tests with servers wait a good deal
-PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# three test files at a time, each with one thread: tests with servers wait a good deal
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the targets
@@ -58,7 +58,7 @@ browser: $(READY) ## bring a Chromium into .venv for the tests of the page, if n
 	@$(BIN)/python -m tests.browser
 
 .PHONY: test
-test: $(READY) browser ## all tests, four files at a time
+test: $(READY) browser ## all tests, three files at a time
 	$(PARALLEL) --durations=25
 
 .PHONY: quick
