@@ -10,13 +10,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from benchmarks import made
 from components import config
 from components.features.features import Features
 from components.learning.train import fit
-from components.models.checkpoints import device
 
 TOLERANCE = 0.005
 """How far the best validation mAPs of both may be apart."""
@@ -48,8 +45,6 @@ def _trained(features: Features, params: config.Train, accelerator: bool) -> Tra
     fit(features, chosen.model_copy(update={"epochs": 1, "steps_per_epoch": 1}))  # to warm up
     began = time.perf_counter()
     model, history = fit(features, chosen)
-    if device().type == "cuda":
-        torch.cuda.synchronize()
     took = time.perf_counter() - began
     return Trained(took / len(history), float(history["validation_map"].max()), model.fusion_weight)
 

@@ -75,10 +75,15 @@ def _ready(pinned: snapshot.Snapshot | None) -> bool:
     return pinned is not None and (pinned.here or sharing.active())
 
 
-def _up_to_date(name: str, pinned: snapshot.Snapshot | None, log: Log) -> dict[str, Any] | None:
-    """The result of a stage that was up to date when the run began and still is, or None."""
+def _up_to_date(
+    name: str, pinned: snapshot.Snapshot | None, log: Log, *readers: str
+) -> dict[str, Any] | None:
+    """The result of a stage that was up to date when the run began and still is, or None. For a
+    task that is no stage, the stages that are its ``readers`` decide."""
     began = time.monotonic()
-    if pinned is None or not up_to_date.still(pinned.folder, name):
+    if pinned is None or not all(
+        up_to_date.still(pinned.folder, stage) for stage in readers or (name,)
+    ):
         return None
     log(f"{name}: up to date")
     return asdict(stages.Result(name, round(time.monotonic() - began, 1), cached=True))
@@ -138,16 +143,10 @@ def plan(run: str, log: Log) -> dict[str, Any]:
 def imagine(shard: int, run: str, log: Log) -> dict[str, Any]:
     """Draw one shard on an accelerator of its own, and push it for the clones that share the
     remote."""
-    from components.versioning import dvc
-
     name = f"imagine@{shard}"
     sharing.take(run, name, log)
     pinned = _pinned(run)
-    if not _ready(pinned):
-        with one_at_a_time("plan"):  # other shards read what it wrote
-            status = json.loads(dvc.run("status", "--json", "--with-deps", "plan"))
-            if any(why != ["always changed"] for why in status.values()):
-                stages.repro("plan", log)
+    _bring("plan", pinned, log)
     if skipped := _up_to_date(name, pinned, log):
         result = skipped
     else:
@@ -165,16 +164,24 @@ def encode(shard: int, run: str, log: Log) -> dict[str, Any]:
     name = f"encode@{shard}"
     sharing.take(run, "validate", log)  # it reads the same
     pinned = _pinned(run)
-    if pinned is not None and all(
-        up_to_date.still(pinned.folder, stage) for stage in ("validate", "embed")
-    ):
-        log(f"{name}: nothing needs it")
-        return asdict(stages.Result(name, 0.0, cached=True))
-    if not _ready(pinned):
-        with one_at_a_time("generate"):
-            stages.repro("generate", log)
+    if skipped := _up_to_date(name, pinned, log, "validate", "embed"):
+        return skipped
+    _bring("generate", pinned, log)
     with one_of(accelerators()) as chosen:
         return asdict(stages.command(["encode", str(shard)], name, log, chosen))
+
+
+def _bring(stage: str, pinned: snapshot.Snapshot | None, log: Log) -> None:
+    """Bring ``stage`` up to date in a clone that does not have it as the run does. Nothing is run
+    where it is: the tasks of other shards may be reading what it wrote."""
+    from components.versioning import dvc
+
+    if _ready(pinned):
+        return
+    with one_at_a_time(stage):
+        status = json.loads(dvc.run("status", "--json", "--with-deps", stage))
+        if any(why != ["always changed"] for why in status.values()):
+            stages.repro(stage, log)
 
 
 def _push(stage: str, *, again: bool) -> None:

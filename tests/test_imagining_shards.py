@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -269,16 +270,12 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
     """Two clones draw one shard each, at the same time. A third one has nothing and collects both
     without drawing. When a category is added there, it draws that one alone, although its store was
     empty."""
-    (tmp_path / "origin").mkdir()
     sharing = Sharing(tmp_path)
     setting = shared.format(tmp_path)
     workers = [sharing.clone(f"worker-{i}", setting) for i in (0, 1)]
     with ThreadPoolExecutor() as pool:
-        logs = list(
-            pool.map(
-                sharing.step, workers, ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]
-            )
-        )
+        calls = ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]
+        logs = list(pool.map(sharing.step, workers, calls))
     for shard, (worker, log) in enumerate(zip(workers, logs, strict=True)):
         assert f"Running stage 'imagine@{shard}'" in log
         assert not (worker / SHARDS / str(1 - shard)).exists()
@@ -296,6 +293,11 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
         (found,) = [data for store in stores if (data := store.get(row.address)) is not None]
         assert (gatherer / IMAGINED / row.path).read_bytes() == found
 
+    encoder = sharing.clone("encoder", setting)  # which has nothing either
+    log = sharing.step(encoder, "encode(0, 'a run', print)")
+    assert re.search(r"^encode@0: \d+ of \d+ pictures encoded$", log, re.MULTILINE)
+    assert drawn(log) == 0
+
     toy.save_pictures(gatherer / "pictures", (ADDED,))
     sharing.command(gatherer, "dvc", "repro", "dataset")
     log = sharing.step(gatherer, "stage('generate', 'a run', print)")
@@ -309,7 +311,6 @@ def test_workers_in_separate_clones_share_the_drawing(tmp_path: Path, shared: st
 @pytest.mark.slow
 def test_shards_may_be_drawn_at_once_in_one_clone(tmp_path: Path) -> None:
     """An Airflow pool of several slots does that, while no file is there yet."""
-    (tmp_path / "origin").mkdir()
     sharing = Sharing(tmp_path)
     with ThreadPoolExecutor() as pool:
         calls = ["imagine(0, 'a run', print)", "imagine(1, 'a run', print)"]

@@ -93,6 +93,21 @@ def test_rejected_pictures_are_drawn_again_with_other_seeds(toy_copy: Path) -> N
     assert all((VALIDATION / link).is_file() for link in linked)
 
 
+def test_the_generator_is_loaded_once_for_all_rounds(
+    toy_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = [], Generator.__init__
+
+    def counting(self: Generator, params: config.Generator) -> None:
+        loaded.append(params)
+        load(self, params)
+
+    monkeypatch.setattr(Generator, "__init__", counting)
+    with pytest.raises(EidolonError, match="validation of the imagined pictures failed"):
+        validate(changed(min_contrast=0.45, attempts=2))
+    assert set(measurements()["attempt"]) == {0, 1, 2} and len(loaded) == 1
+
+
 def test_a_failure_of_most_pictures_is_critical_and_accepts_nothing(toy_copy: Path) -> None:
     shutil.rmtree(ACCEPTED)  # as DVC does before the stage runs
     with pytest.raises(EidolonError, match=r"is blank \(contrast should be at least 0\.45\)"):

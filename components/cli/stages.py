@@ -64,7 +64,7 @@ def generate() -> None:
 
 @verbs.command(rich_help_panel=PANEL)
 def encode(shard: Annotated[int, typer.Argument(help="one of generator.shards")]) -> None:
-    """Before stages 5 and 6, if others share the work: encode one shard's pictures for them."""
+    """Before stages 5 and 6, if accelerators share their work: encode the pictures of a shard."""
     from components.validation.ahead import encode as ahead
 
     encoded, pictures = ahead(shard, config.load())

@@ -48,8 +48,7 @@ def fit(
     """Train on ``features``, and return the best aggregator and the history of all epochs.
 
     Training starts from ``model``, by default :func:`new_aggregator`. It is seeded: on a CPU the
-    same features and parameters give the same weights. So they do on one kind of accelerator, with
-    other last digits.
+    same features and parameters give the same weights. On an accelerator, last digits may differ.
 
     Raises :class:`EidolonError` when there are fewer than two training categories with accepted
     pictures, or no validation categories.
