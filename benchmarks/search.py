@@ -44,7 +44,7 @@ K, TOGETHER, CHANGED = 20, 32, 1000
 WEIGHT = 0.3  # λ
 JUDGED = 96  # queries that the recall is measured on
 PEERS_UP_TO = 300_000  # rows: FAISS keeps its own copy of them in memory
-_REST = 0.05  # seconds; the threads of BLAS and OpenMP go on spinning for a while
+_REST = 0.25  # seconds; the threads of BLAS and OpenMP go on spinning for a while
 _BLOCK = 20_000  # rows that FAISS takes at once
 
 Way = Callable[[], object]
