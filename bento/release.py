@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Tag = Annotated[str, typer.Option(help="an exact tag, as `build` printed it")]
+BundleFolder = Annotated[Path, typer.Option("--bundle", help="the bundle's folder")]
 Version = Annotated[int, typer.Option(min=1, help="the registry's version of the bundle")]
 
 
@@ -39,10 +40,7 @@ def settle() -> None:
 
 
 @app.command()
-def build(
-    bundle: Annotated[Path, typer.Option(help="the bundle's folder")],
-    version: Version,
-) -> None:
+def build(bundle: BundleFolder, version: Version) -> None:
     """Import a bundle and its models, and build their Bento with the section `serve` of
     params.yaml. Equal content is built once. What an index server lacks is uploaded."""
     with redirect_stdout(sys.stderr):
@@ -116,6 +114,16 @@ def folders(tag: Tag) -> None:
 
         models = pins_of(find(tag)).models
         found = {name: str(bentoml.models.get(model).path) for name, model in models.items()}
+    _answer(found)
+
+
+@app.command()
+def models(bundle: BundleFolder) -> None:
+    """Print where the store has the models that a bundle was made with."""
+    with redirect_stdout(sys.stderr):
+        from bento.store import kept
+
+        found = {part: str(place) for part, place in kept(bundle).items()}
     _answer(found)
 
 

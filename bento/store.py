@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bentoml
 from bentoml._internal.bento.build_config import BentoEnvSchema
@@ -64,30 +64,26 @@ WITHOUT_CUDA = ("UV_TORCH_BACKEND", "cpu")
 """A variable by which uv, which makes the image of a Bento, takes PyTorch without CUDA."""
 
 
+class _Model(NamedTuple):
+    """A model that a bundle was made with: its folder or its name on the hub, with the commit."""
+
+    name: str
+    revision: str | None
+    fingerprint: str
+
+
 def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool, Pins]:
     """The Bento of ``bundle``, which is ``version`` in the registry, with the settings ``serve``;
     whether it is new; and what it was built with.
 
     Raises :class:`EidolonError` for a damaged bundle, and for a model that is gone or has changed.
     """
-    remedy = "give the folder that `dvc repro bundle` or the registry wrote"
-    info = checked(bundle, remedy)
+    info, models = _made_with(bundle)
     digest = sha256(bundle / "bundle.json")[:8]
-    try:
-        generator, encoders, made_with = info["generator"], info["encoders"], info["models"]
-        sources = {
-            "generator": (generator["model"], generator["revision"]),
-            "clip": (encoders["clip"], encoders["clip_revision"]),
-            "vision": (encoders["vision"], encoders["vision_revision"]),
-        }
-        expected = {part: str(made_with[part]) for part in sources}
-    except (KeyError, TypeError) as error:
-        raise EidolonError(f"{bundle}/bundle.json lacks {error}: {remedy}") from None
     folders = {f"eidolon-bundle:v{version}-{digest}": bundle}
     tags = {"bundle": next(iter(folders))}
-    for part, (model, revision) in sources.items():
-        folder, name = _source(model, revision, expected[part])
-        tags[part] = f"eidolon-{part}:{name}"
+    for part, model in models.items():
+        tags[part], folder = _source(part, model)
         folders[tags[part]] = folder
     pins = Pins(version=version, serve=serve, **tags)
     packages = _packages(info)
@@ -101,6 +97,16 @@ def build(bundle: Path, version: int, serve: config.Serve) -> tuple[Bento, bool,
         except NotFound:
             with noted("bentos", tag):
                 return _build(tag, pins, packages), True, pins
+
+
+def kept(bundle: Path) -> dict[str, Path]:
+    """Where the store has the models of ``bundle``, by part; without those that it lacks.
+
+    Raises :class:`EidolonError` for a damaged bundle.
+    """
+    _, models = _made_with(bundle)
+    found = {part: _stored(part, model) for part, model in models.items()}
+    return {part: Path(one.path) for part, one in found.items() if one is not None}
 
 
 @contextmanager
@@ -128,35 +134,83 @@ def find(tag: str) -> Bento:
     return bento
 
 
-def _source(model: str, revision: str | None, expected: str) -> tuple[Path, str]:
-    """The folder of the model, and the version of its tag, which names its content."""
+def _made_with(bundle: Path) -> tuple[dict[str, Any], dict[str, _Model]]:
+    """The bundle.json of ``bundle``, and the models that it names, by part."""
+    remedy = "give the folder that `dvc repro bundle` or the registry wrote"
+    info = checked(bundle, remedy)
+    try:
+        generator, encoders, made_with = info["generator"], info["encoders"], info["models"]
+        sources = {
+            "generator": (generator["model"], generator["revision"]),
+            "clip": (encoders["clip"], encoders["clip_revision"]),
+            "vision": (encoders["vision"], encoders["vision_revision"]),
+        }
+        models = {part: _Model(*named, str(made_with[part])) for part, named in sources.items()}
+    except (KeyError, TypeError) as error:
+        raise EidolonError(f"{bundle}/bundle.json lacks {error}: {remedy}") from None
+    return info, models
+
+
+def _source(part: str, model: _Model) -> tuple[str, Path]:
+    """The tag of the model, and the folder to take it from: its own, or the store's."""
+    try:
+        folder, version = _found(model)
+    except EidolonError:
+        stored = _stored(part, model)
+        if stored is None:
+            raise
+        return str(stored.tag), Path(stored.path)
+    return f"eidolon-{part}:{version}", folder
+
+
+def _stored(part: str, model: _Model) -> bentoml.Model | None:
+    """The model in the store, under the tag that :func:`_source` has given it."""
+    try:
+        return bentoml.models.get(f"eidolon-{part}:{_version(model)}")
+    except NotFound:
+        return None
+
+
+def _version(model: _Model) -> str:
+    """The version of a model's tag, which names its content."""
+    if model.revision is None:
+        return model.fingerprint.rpartition("@")[2]
+    name = re.sub(r"[^a-z0-9]+", "-", model.name.lower()).strip("-")[:40].rstrip("-")
+    return f"{name}-{model.revision[:12].lower()}"
+
+
+def _found(model: _Model) -> tuple[Path, str]:
+    """The folder of the model, and the version of its tag.
+
+    Raises :class:`EidolonError` when it is gone or has changed.
+    """
     # here, since it imports torch, which the other verbs do without
     from components.models.fingerprints import fingerprint
 
-    if not Path(model).is_dir():
-        return _from_hub(model, revision)
-    found = fingerprint(model, revision)
-    if found != expected:
+    if not Path(model.name).is_dir():
+        folder = _from_hub(model)
+        commit = model._replace(revision=folder.name)  # a snapshot's folder is its commit
+        return folder, _version(commit)
+    found = fingerprint(model.name, model.revision)
+    if found != model.fingerprint:
         raise EidolonError(
-            f"{model} is now {found}, but the bundle was made with {expected}: "
+            f"{model.name} is now {found}, but the bundle was made with {model.fingerprint}: "
             "run `dvc repro bundle`, or restore the model"
         )
-    return Path(model), found.rpartition("@")[2]
+    return Path(model.name), found.rpartition("@")[2]
 
 
-def _from_hub(model: str, revision: str | None) -> tuple[Path, str]:
+def _from_hub(model: _Model) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:  # only what the stages loaded: a repository may hold more files
-        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+        return Path(snapshot_download(model.name, revision=model.revision, local_files_only=True))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise EidolonError(
-            f"{model} is neither a folder here nor in the hub's cache "
+            f"{model.name} is neither a folder here nor in the hub's cache "
             f"({str(error).splitlines()[0]}): run `dvc repro --force` here to load it"
         ) from None
-    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40].rstrip("-")
-    return folder, f"{name}-{folder.name[:12].lower()}"  # a snapshot's folder is its commit
 
 
 def _keep(tag: str, folder: Path) -> None:

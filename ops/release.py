@@ -39,6 +39,12 @@ def folders(tag: str, log: Log) -> dict[str, Path]:
     return {name: Path(place) for name, place in _call(["folders", "--tag", tag], log).items()}
 
 
+def models(bundle: Path, log: Log) -> dict[str, Path]:
+    """Where BentoML's store has the models that ``bundle`` was made with, by part; without those
+    that it lacks."""
+    return {n: Path(place) for n, place in _call(["models", "--bundle", str(bundle)], log).items()}
+
+
 def was_checked(tag: str) -> bool:
     """Whether ``tag`` has passed :func:`check` here."""
     return homes.checked(tag, HOME).is_file()

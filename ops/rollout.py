@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from components import config
@@ -54,10 +53,10 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     """
     from components.lifecycle import promotion, registry
 
-    champion = registry.version_of(registry.CHAMPION)
+    champion, live = registry.version_of(registry.CHAMPION), release.deployed()
+    if champion is not None:
+        promotion.note_found(champion, str(live["version"]) if live else None)
     if champion == version:
-        live = release.deployed()
-        promotion.note_found(version, str(live["version"]) if live else None)
         reason = f"unchanged: version {version} is the champion"
         log(reason)
         return {"version": version, "champion": version, "reason": reason}
@@ -90,7 +89,8 @@ def gate(version: str, log: Log) -> dict[str, Any]:
 def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
     """The challenger, what it is compared with, and the best version so far, each with its bundle.
 
-    A champion of another dataset is not compared with. Without a champion, what is deployed is.
+    A champion of another dataset is not compared with. Without a champion, what is deployed is, or
+    else a version that once was the champion.
     """
     from components.lifecycle import registry
     from components.lifecycle.contenders import Contender
@@ -101,34 +101,57 @@ def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
         def registered(number: str) -> Contender:
             place = folder / number
             place.mkdir(exist_ok=True)
-            is_live = live is not None and str(live["version"]) == number
             bundle = registry.download(number, place)
-            return Contender(f"version {number}", bundle, models if is_live else None)
+            models = None if number == version else release.models(bundle, log)
+            return Contender(f"version {number}", bundle, models)
 
-        before, best, live = None, None, release.deployed()
-        models = None if live is None else _folders(str(live["bento"]), log)
+        before, best, against = None, None, champion
         if champion is not None:
-            against = reference(trained(version), config.load().inspect.max_lost)
-            if against.version is None:
-                log(against.sentence)
-            else:
-                before, leader = registered(champion), registry.version_of(registry.BEST)
-                if leader not in (None, champion, version):
-                    best = registered(str(leader))
-        elif live is not None and models is not None:
-            name = f"{live['bento']}, which is deployed"
-            log(f"there is no champion: compared with {name}")
-            before = Contender(name, models["bundle"], models)
+            found = reference(trained(version), config.load().inspect.max_lost)
+            if found.version is None:
+                log(found.sentence)
+                against = None
+        else:
+            before = _deployed(log)
+            against = None if before else _was_champion(version)
+            if before or against:
+                compared = before.name if before else f"version {against}"
+                log(f"there is no champion: compared with {compared}")
+        if against is not None:
+            before, leader = registered(against), registry.version_of(registry.BEST)
+            if leader not in (None, against, version):
+                best = registered(str(leader))
         yield registered(version), before, best
 
 
-def _folders(tag: str, log: Log) -> dict[str, Path] | None:
-    """Where the bundle and the models of the Bento ``tag`` lie, or ``None`` if it is gone."""
+def _deployed(log: Log) -> Any:
+    """What is deployed, to be compared with, or ``None`` if it is gone or nothing is deployed."""
+    from components.lifecycle.contenders import Contender
+
+    live = release.deployed()
+    if live is None:
+        return None
     try:
-        return release.folders(tag, log)
+        models = release.folders(str(live["bento"]), log)
     except EidolonError as error:
         log(str(error))
         return None
+    return Contender(f"{live['bento']}, which is deployed", models["bundle"], models)
+
+
+def _was_champion(version: str) -> str | None:
+    """The version that was the champion before, or the best one so far, unless ``version`` is of
+    another dataset."""
+    from components.lifecycle import registry
+    from components.lifecycle.reference import trained
+
+    now, lost = trained(version), config.load().inspect.max_lost
+    for number in map(registry.version_of, (registry.PREVIOUS, registry.BEST)):
+        if number not in (None, version):
+            before = trained(str(number))
+            if now is None or before is None or now.follows(before, lost):
+                return number
+    return None
 
 
 def keep_evidence(version: str, log: Log) -> None:

@@ -96,6 +96,24 @@ def test_damaged_bundle_is_not_built(built: Built, tmp_path: Path) -> None:
         assert done.stderr.startswith("error: ")
 
 
+def test_a_model_that_was_replaced_is_taken_from_the_store(built: Built, tmp_path: Path) -> None:
+    """So a version of before can be gone back to, and compared with."""
+    model = built.project / "models" / "dino"
+    model.rename(tmp_path / "dino")
+    try:
+        again = built.answer("build", "--bundle", "artifacts/bundle", "--version", "3")
+        assert (again["built"], again["tag"]) == (False, built.tag)
+        found = built.answer("models", "--bundle", "artifacts/bundle")
+        assert set(found) == {"generator", "clip", "vision"}
+        assert all(Path(folder).is_dir() for folder in found.values())
+        empty = replace(built, home=tmp_path / "empty")
+        assert empty.answer("models", "--bundle", "artifacts/bundle") == {}
+        done = empty.release("build", "--bundle", "artifacts/bundle", "--version", "3")
+        assert done.returncode == 2 and "is neither a folder here" in done.stderr
+    finally:
+        (tmp_path / "dino").rename(model)
+
+
 def test_check_fails_a_bento_that_cannot_start(built: Built, tmp_path: Path) -> None:
     other = replace(built, home=tmp_path)
     broken = other.answer("build", "--bundle", "artifacts/bundle", "--version", "6")

@@ -49,10 +49,10 @@ def exchange(source: str) -> None:
     change(dataset={"source": source})
 
 
-def register_equal() -> str:
-    """A second version, which is not shown to be better than any other."""
+def register_equal(digit: str = "1") -> str:
+    """Another version, which is not shown to be better than any other."""
     lock = yaml.safe_load(LOCK.read_text())
-    lock["stages"]["dataset"]["outs"][0]["md5"] = "1" * 32 + ".dir"
+    lock["stages"]["dataset"]["outs"][0]["md5"] = digit * 32 + ".dir"
     LOCK.write_text(yaml.safe_dump(lock))
     return registry.register(config.load()).version
 
@@ -83,6 +83,17 @@ def test_a_folder_that_moved_is_still_the_same_dataset(champion: Path) -> None:
     report, told = admit(config.load())
     assert report["compared"] and told == "compared with version 1, the champion"
     assert "version 1, the champion" in rollout.gate(register_equal(), print)["reason"]
+
+
+def test_without_champion_and_deployment_what_was_champion_is_compared(champion: Path) -> None:
+    """Somebody has deleted the champion in MLflow, and this clone has deployed nothing."""
+    second = register_equal()
+    registry.set_alias(registry.PREVIOUS, "1")
+    registry.client().delete_registered_model_alias(registry.MODEL, registry.CHAMPION)
+    passed = rollout.gate(second, print)
+    assert passed["champion"] is None and "version 1, the champion" in passed["reason"]
+    exchange("/elsewhere/animals")
+    assert rollout.gate(register_equal("2"), print)["reason"].startswith("first champion")
 
 
 def test_models_that_lack_the_words_are_refused_before_they_draw(champion: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.gate import Spread, passes
 from components import config
 from components.lifecycle.gate import (
     KINDS,
@@ -104,6 +105,15 @@ def test_a_loss_of_the_margin_never_passes(loss: float, seed: int, spread: float
 def test_a_better_version_passes_and_leads(gain: float, seed: int, spread: float) -> None:
     decision = judged(version(gain, spread=spread, seed=seed), version())
     assert decision.passed and decision.leads
+
+
+@pytest.mark.parametrize("factor", [1.0, 4.0])
+def test_two_points_are_told_apart_in_simulation(factor: float) -> None:
+    """However wide two trainings of equal versions are apart in a category."""
+    moved = version(spread=0.01).fused - version().fused
+    spread = Spread(version(), moved, DECIDING.new)
+    assert passes(spread, -0.02, rules(), 60, factor) <= 0.05
+    assert passes(spread, 0.02, rules(), 60, factor) >= 0.9
 
 
 def test_the_reason_says_better_worse_or_not_shown() -> None:

@@ -125,6 +125,69 @@ def test_what_cannot_be_deployed_is_put_back_unless_somebody_was_faster(
     assert aliases()["champion"] is None
 
 
+def test_what_was_put_back_leaves_the_aliases_as_they_were(client: MlflowClient) -> None:
+    """Two versions in turn cannot be deployed, and both lead by the gate."""
+    for number in ("1", "2", "3"):
+        registry.tag(number, registry.LEADS, "true")
+        registry.tag(number, registry.VERDICT, "passed")
+    client.create_model_version(registry.MODEL, source="/nowhere/4")
+    promotion.promote("1", None, **GATE)
+    promotion.promote("2", "1", **GATE)
+    for failed in ("3", "4"):
+        promotion.promote(failed, "2", **GATE)
+        assert registry.version_of(registry.BEST) == failed
+        assert promotion.put_back(failed, "2", by="deploy", reason="no memory")
+        assert aliases() == {"champion": "2", "previous": "1"}
+        assert registry.version_of(registry.BEST) == "2"
+        mark = registry.registered(failed).tags[registry.ROLLED_BACK]
+        assert mark == "it could not be deployed: no memory"  # so no retraining promotes it
+    assert promotion.roll_back().version == "1"
+
+
+def test_a_refused_version_needs_a_reason_under_a_newer_champion_too(client: MlflowClient) -> None:
+    promotion.promote("3", None, **GATE)
+    with pytest.raises(EidolonError, match="did not pass the gate"):
+        promotion.promote_by_hand("2")
+    assert aliases()["champion"] == "3"
+    promotion.promote_by_hand("2", "a customer waits for it")
+    promotion.promote_by_hand("3")
+    promotion.roll_back()  # it was the champion before, so nobody need say again why
+    assert aliases() == {"champion": "2", "previous": "3"}
+
+
+def test_a_process_that_was_killed_at_the_champion_loses_no_best(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion.promote("1", None, **GATE)
+    registry.tag("3", registry.LEADS, "true")
+    move = registry.set_alias
+
+    def killed_after(alias: str, version: str) -> None:
+        move(alias, version)
+        if alias == registry.CHAMPION:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_alias", killed_after)
+        with pytest.raises(KeyboardInterrupt):
+            promotion.promote("3", "1", **GATE)
+    promotion.promote("3", "1", **GATE)
+    assert registry.version_of(registry.BEST) == "3"
+    assert moves()[0] == ("promoted", "3", "1")
+
+
+def test_going_back_in_mlflow_itself_marks_what_was_replaced(client: MlflowClient) -> None:
+    promotion.promote("1", None, **GATE)
+    promotion.promote("3", "1", **GATE)
+    registry.set_alias(registry.CHAMPION, "1")
+    promotion.note_found("1", "3")
+    reason = "for 1: the alias was moved in MLflow"
+    assert registry.registered("3").tags[registry.ROLLED_BACK] == reason
+    registry.set_alias(registry.CHAMPION, "3")
+    promotion.note_found("3", "1")
+    assert registry.ROLLED_BACK not in registry.registered("3").tags
+
+
 def test_a_move_in_mlflow_itself_is_noted_once(client: MlflowClient) -> None:
     promotion.promote("1", None, **GATE)
     promotion.note_found("1", None)
