@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET, DRIFT, PASSED
-from perform import perform, run_name
+from perform import perform, run_name, tell_failed
 from policy import DEFAULTS, accelerated, approval, deadline, documented, on_workers, shared_out
 from tasks import Given, build, check
 
@@ -141,6 +141,7 @@ def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     deadline=deadline("retrain"),
     doc_md=documented(DOC),
