@@ -65,8 +65,8 @@ def approve() -> None:
     asked = ApprovalOperator(
         task_id="ask",
         subject="Shall version {{ ti.xcom_pull('passed')['version'] }} become the champion?",
-        body="{{ ti.xcom_pull('passed')['reason'] }}\n\nThe verdict:"
-        " {{ ti.xcom_pull('passed')['page'] }}",
+        body="{{ ti.xcom_pull('passed')['body'] }}",
+        doc_md="Waits for a person's answer, under *Required Actions*. No answer is a refusal.",
         defaults="Reject",
         response_timeout=patience,
         execution_timeout=patience + timedelta(hours=1),

@@ -18,7 +18,7 @@ from components.errors import EidolonError
 from components.files import scratch
 from components.lifecycle import snapshot
 from components.paths import BUNDLE, VERDICT
-from ops import canary, release, swap, webhook
+from ops import approval, canary, pages, release, swap, webhook
 from ops.environment import DOWNLOADS
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -84,13 +84,15 @@ def gate(version: str, log: Log) -> dict[str, Any]:
         "version": version,
         "champion": champion,
         "reason": verdict.reason,
-        "page": VERDICT.joinpath("index.html").as_posix(),
+        "page": pages.version(version),
     }
 
 
 def _refused(version: str, why: str, log: Log) -> NothingToDo:
     """The refusal of ``version``, of which people are told."""
-    webhook.tell(f"Eidolon: {why}", {"version": version, "refused": why}, log)
+    page = pages.version(version)
+    facts = {"version": version, "refused": why, "page": page}
+    webhook.tell(f"Eidolon: {why}\n{page}", facts, log)
     return NothingToDo(why)
 
 
@@ -162,7 +164,8 @@ def submit(passed: dict[str, Any], log: Log) -> None:
 
 
 def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
-    """The gate's result on the version that a person shall decide about, the latest of ``passed``.
+    """The gate's result on the version that a person shall decide about, the latest of ``passed``,
+    with the ``body`` of the question.
 
     Raises :class:`NothingToDo` when a newer version has become the challenger.
     """
@@ -176,7 +179,7 @@ def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
     told = f"version {latest['version']} waits {hours:g} hours for approval: {latest['reason']}"
     log(told)
     webhook.tell(f"Eidolon: {told}", latest, log)
-    return latest
+    return latest | {"body": approval.question(latest, log)}
 
 
 def build_passed(passed: dict[str, Any], log: Log) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from components.lifecycle import promotion, registry
 from ops import rollout
 from ops.steps import NothingToDo
 from tests.hooks import Hook, receiving
+from tests.toy import ROOT
 
 PASSED: dict[str, Any] = {"version": "2", "champion": "1", "reason": "better"}
 
@@ -31,6 +34,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.chdir(folder)
+        shutil.copy(ROOT / "params.yaml", folder)
         registry.client().create_registered_model(registry.MODEL)
         for number in (1, 2):
             registered(number, "passed")
@@ -69,6 +73,7 @@ def test_people_are_told_of_a_refused_version_with_the_reason(hook: Hook) -> Non
     (told,) = hook.got
     assert told["text"].startswith("Eidolon: version 4 was rolled back (for 1: users complain)")
     assert told["version"] == "4" and told["refused"] in told["text"]
+    assert told["text"].endswith(f"/#/models/{registry.MODEL}/versions/4")
 
 
 def test_people_are_told_when_nothing_can_be_put_back(
@@ -79,3 +84,27 @@ def test_people_are_told_when_nothing_can_be_put_back(
         rollout.put_back("1", "its Bento does not start", print)
     (told,) = hook.got
     assert "version 1 could not be deployed (its Bento does not start)" in told["text"]
+
+
+def test_who_approves_reads_the_figures_that_mlflow_keeps(tmp_path: Path) -> None:
+    client = registry.client()
+    place = client.create_experiment("verdicts", (tmp_path / "artifacts").as_uri())
+    run = client.create_run(place).info.run_id
+    made = client.create_model_version(registry.MODEL, "/nowhere", run_id=run)
+    version = str(made.version)
+    registry.set_alias(registry.CHALLENGER, version)
+    passed = PASSED | {"version": version}
+    lines: list[str] = []
+    assert "| slice |" not in rollout.waiting([passed], lines.append)["body"]
+    assert "keeps no verdict/verdict.json" in lines[-1]
+
+    part = {"name": "seen", "categories": 40, "mean": -0.0012, "low": -0.002, "high": 0.0004}
+    part |= {"least": -0.01, "outcome": "no worse"}
+    few = part | {"name": "new", "mean": None, "low": None, "high": None, "outcome": "too few"}
+    one = {"against": "version 1, the champion", "overall": part, "slices": [few]}
+    client.log_dict(run, {"gain": part, "comparisons": [one]}, "verdict/verdict.json")
+    body = rollout.waiting([passed], lines.append)["body"]
+    assert body.startswith("better\n\n**Compared with text alone**\n\n| slice |")
+    row = "| seen | 40 | -0.0012 | -0.0020 and +0.0004 | -0.01 | no worse |"
+    assert body.count(row) == 2 and "| new | 40 |  |  | -0.01 | too few |" in body
+    assert f"/#/models/{registry.MODEL}/versions/{version})" in body
