@@ -14,7 +14,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import chain, dag, get_current_context, task
 from assets import CHAMPION, PASSED
-from perform import perform
+from perform import perform, tell_failed
 from policy import DEFAULTS, approval, documented
 from tasks import Given, build, check
 
@@ -26,6 +26,7 @@ Only with `gate.approval: true` in params.yaml. Read the verdict, then answer **
 champion stays. `eidolon promote N` approves it from the command line.
 
 * **passed** skipped: a newer version has become the challenger.
+* **promote** skipped: a newer version has passed the gate meanwhile.
 * **promote** failed: somebody moved the champion meanwhile. A new run of `retrain` judges the
   version again."""
 
@@ -52,6 +53,7 @@ def promote(passed: Given, built: Given, answer: Given, *, outlet_events: Any = 
     catchup=False,
     max_active_runs=16,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     doc_md=documented(DOC),
     tags=["eidolon"],
@@ -63,8 +65,8 @@ def approve() -> None:
     asked = ApprovalOperator(
         task_id="ask",
         subject="Shall version {{ ti.xcom_pull('passed')['version'] }} become the champion?",
-        body="{{ ti.xcom_pull('passed')['reason'] }}\n\nThe verdict:"
-        " {{ ti.xcom_pull('passed')['page'] }}",
+        body="{{ ti.xcom_pull('passed')['body'] }}",
+        doc_md="Waits for a person's answer, under *Required Actions*. No answer is a refusal.",
         defaults="Reject",
         response_timeout=patience,
         execution_timeout=patience + timedelta(hours=1),

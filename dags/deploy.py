@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, chain, dag, task
 from assets import CHAMPION
-from perform import perform, why_failed
+from perform import perform, tell_failed, why_failed
 from policy import DEFAULTS, deadline, documented
 from tasks import Given, check
 
@@ -54,6 +54,7 @@ def put_back(built: Given) -> None:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     deadline=deadline("deploy"),
     doc_md=documented(DOC),

@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag, get_current_context, task
 from assets import DATASET
-from perform import perform
+from perform import perform, tell_failed
 from policy import DEFAULTS, documented
 
 from ops import steps
@@ -57,6 +57,7 @@ def announced(saved: Any) -> None:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     params={
         "source": Param(
             None,

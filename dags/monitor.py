@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 from assets import DRIFT
-from perform import perform
+from perform import perform, tell_failed
 from policy import DEFAULTS, documented
 
 from ops import monitoring
@@ -56,6 +56,7 @@ def ask(found: Given, *, outlet_events: Any = None) -> None:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     tags=["eidolon"],
     doc_md=documented(

@@ -3,8 +3,10 @@ approves new champions, deadlines, and links to the other pages."""
 
 from __future__ import annotations
 
+import ast
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
@@ -12,9 +14,9 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from components import yaml_text
 from components.paths import MONITOR, VALIDATION, VERDICT
-from components.variables import masked
+from ops import pages
 from ops.cluster.settings import HEAD, ON_WORKERS, QUEUE
-from ops.environment import ROOT, ports
+from ops.environment import ROOT
 
 OWNER = "eidolon"
 
@@ -73,17 +75,31 @@ def deadline(dag: str) -> DeadlineAlert | None:
     )
 
 
+def stage_doc(stage: str) -> str:
+    """What `eidolon --help` says of ``stage``. It is read and not imported: see
+    docs/architecture.md."""
+    code = (Path(__file__).parents[1] / "components" / "cli" / "stages.py").read_text()
+    verbs = (one for one in ast.parse(code).body if isinstance(one, ast.FunctionDef))
+    (verb,) = (one for one in verbs if one.name == stage)
+    return ast.get_docstring(verb) or ""
+
+
 def documented(text: str) -> str:
-    """``text`` for Airflow's page of a DAG, with links to the other pages."""
-    at = ports(os.environ)
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    mlflow = masked(uri) if uri.startswith("http") else f"http://127.0.0.1:{at.mlflow}"
-    pages = {
-        "MLflow": mlflow,
-        "the endpoint": f"http://127.0.0.1:{at.endpoint}",
-        "what validation found": (ROOT / VALIDATION / "index.html").as_uri(),
-        "the verdict": (ROOT / VERDICT / "index.html").as_uri(),
-        "the monitor": (ROOT / MONITOR / "index.html").as_uri(),
-        "the manual": (ROOT / "docs" / "operations.md").as_uri(),
+    """``text`` for Airflow's page of a DAG, with links to the other pages, and the names of files:
+    Airflow makes no link of a file."""
+    linked = {
+        "the model in MLflow": pages.mlflow(pages.MODEL),
+        "the runs in MLflow": pages.mlflow("experiments"),
+        "the endpoint": pages.endpoint(),
+        "its interface": f"{pages.endpoint()}/docs",
     }
-    return f"{text}\n\n" + " · ".join(f"[{name}]({link})" for name, link in pages.items())
+    files = {
+        "what validation found": VALIDATION / "index.html",
+        "the last verdict": VERDICT / "index.html",
+        "the monitor": MONITOR / "index.html",
+        "the manual": Path("docs/operations.md"),
+    }
+    links = " · ".join(f"[{name}]({link})" for name, link in linked.items())
+    return f"{text}\n\n{links}\n\n" + " · ".join(
+        f"{name}: `{ROOT / file}`" for name, file in files.items()
+    )

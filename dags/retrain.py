@@ -15,8 +15,17 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 from assets import CHAMPION, DATASET, DRIFT, PASSED
-from perform import perform, run_name
-from policy import DEFAULTS, accelerated, approval, deadline, documented, on_workers, shared_out
+from perform import perform, run_name, tell_failed
+from policy import (
+    DEFAULTS,
+    accelerated,
+    approval,
+    deadline,
+    documented,
+    on_workers,
+    shared_out,
+    stage_doc,
+)
 from tasks import Given, build, check
 
 from ops import rollout, steps
@@ -68,7 +77,7 @@ def policy(stage: str) -> dict[str, Any]:
 def stage_task(name: str) -> Any:
     """The task of one stage of dvc.yaml."""
 
-    @task(**policy(name))
+    @task(**policy(name), doc_md=stage_doc(name))
     def stage() -> dict[str, Any]:
         return perform(lambda log: steps.stage(name, run_name(), log))
 
@@ -95,13 +104,13 @@ def plan() -> list[int]:
     return shards
 
 
-@task(**policy("imagine"))
+@task(**policy("imagine"), doc_md=stage_doc("imagine"))
 def imagine(shard: int) -> dict[str, Any]:
     """Draw the pictures of one shard."""
     return perform(lambda log: steps.imagine(shard, run_name(), log))
 
 
-@task(**policy("encode"))
+@task(**policy("encode"), doc_md=stage_doc("encode"))
 def encode(shard: int) -> dict[str, Any]:
     """Encode one shard of the pictures that `validate` and `embed` read."""
     return perform(lambda log: steps.encode(shard, run_name(), log))
@@ -141,6 +150,7 @@ def promote(passed: Given, built: Given, *, outlet_events: Any = None) -> None:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    on_failure_callback=tell_failed,
     default_args=DEFAULTS | {"execution_timeout": timedelta(minutes=30)},
     deadline=deadline("retrain"),
     doc_md=documented(DOC),

@@ -8,7 +8,7 @@ follows the champion. Each step can be tried again by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from components.errors import EidolonError
 from components.files import scratch
 from components.lifecycle import snapshot
 from components.paths import BUNDLE, VERDICT
-from ops import canary, release, swap, webhook
+from ops import approval, canary, pages, release, swap, webhook
 from ops.environment import DOWNLOADS
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -62,9 +62,11 @@ def gate(version: str, log: Log) -> dict[str, Any]:
         return {"version": version, "champion": version, "reason": reason}
     tags = registry.registered(version).tags
     if registry.ROLLED_BACK in tags:
-        raise NothingToDo(
+        raise _refused(
+            version,
             f"version {version} was rolled back ({tags[registry.ROLLED_BACK]}):"
-            f" `eidolon promote {version}` lifts that"
+            f" `eidolon promote {version}` lifts that",
+            log,
         )
     from components.collection import versions
     from components.lifecycle.judging import judge  # loads torch
@@ -75,14 +77,22 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     registry.store_verdict(version, VERDICT, verdict)
     log(f"the verdict: {(VERDICT / 'index.html').absolute().as_uri()}")
     if not verdict.passed:
-        raise NothingToDo(f"version {version} is not promoted: {verdict.reason}")
+        raise _refused(version, f"version {version} is not promoted: {verdict.reason}", log)
     log(verdict.reason)
     return {
         "version": version,
         "champion": champion,
         "reason": verdict.reason,
-        "page": VERDICT.joinpath("index.html").as_posix(),
+        "page": pages.version(version),
     }
+
+
+def _refused(version: str, why: str, log: Log) -> NothingToDo:
+    """The refusal of ``version``, of which people are told."""
+    page = pages.version(version)
+    facts = {"version": version, "refused": why, "page": page}
+    webhook.tell(f"Eidolon: {why}\n{page}", facts, log)
+    return NothingToDo(why)
 
 
 @contextmanager
@@ -177,7 +187,8 @@ def submit(passed: dict[str, Any], log: Log) -> None:
 
 
 def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
-    """The gate's result on the version that a person shall decide about, the latest of ``passed``.
+    """The gate's result on the version that a person shall decide about, the latest of ``passed``,
+    with the ``body`` of the question.
 
     Raises :class:`NothingToDo` when a newer version has become the challenger.
     """
@@ -191,7 +202,7 @@ def waiting(passed: list[dict[str, Any]], log: Log) -> dict[str, Any]:
     told = f"version {latest['version']} waits {hours:g} hours for approval: {latest['reason']}"
     log(told)
     webhook.tell(f"Eidolon: {told}", latest, log)
-    return latest
+    return latest | {"body": approval.question(latest, log)}
 
 
 def build_passed(passed: dict[str, Any], log: Log) -> dict[str, Any]:
@@ -225,13 +236,39 @@ def check(tag: str, log: Log) -> dict[str, Any]:
 def promote(version: str, passed: dict[str, Any], log: Log, *, by: str = BY) -> None:
     """Move the alias `champion` to ``version``, which the gate has ``passed``.
 
-    Raises :class:`EidolonError` when another version has become the champion meanwhile, or a newer
-    one the challenger.
+    Raises :class:`NothingToDo` when a newer version has passed the gate since, and
+    :class:`EidolonError` when another one has become the champion meanwhile.
     """
     from components.lifecycle import promotion
 
+    newer = _passed_since(version)
+    if newer is not None:
+        raise NothingToDo(
+            f"version {version} is superseded: version {newer} has passed the gate since;"
+            f" `eidolon promote {version}` promotes it all the same"
+        )
     promotion.promote(version, passed["champion"], by=by, reason=passed["reason"])
     log(f"version {version} is the champion")
+
+
+def _passed_since(version: str) -> str | None:
+    """The newest version that has passed the gate after ``version``, without those that were rolled
+    back. There is none after the challenger, which was registered last, nor for the champion."""
+    from components.lifecycle import registry
+
+    if version in (
+        registry.version_of(registry.CHALLENGER),
+        registry.version_of(registry.CHAMPION),
+    ):
+        return None
+    newer = [
+        one.version
+        for one in registry.versions()
+        if int(one.version) > int(version)
+        and one.tags.get(registry.VERDICT) == "passed"
+        and registry.ROLLED_BACK not in one.tags
+    ]
+    return newer[-1] if newer else None
 
 
 def follow(log: Log) -> dict[str, Any]:
@@ -278,20 +315,25 @@ def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:
 
 def put_back(version: str | None, reason: str, log: Log) -> None:
     """After ``version`` (``None``: the champion) could not be deployed: let the alias name what is
-    deployed."""
+    deployed, and tell people. Raises :class:`NothingToDo` when nothing else is deployed."""
     from components.lifecycle import promotion, registry
 
     failed = version or registry.version_of(registry.CHAMPION)
     live = release.deployed()
     back = str(live["version"]) if live and registry.exists(str(live["version"])) else None
+    told = f"version {failed} could not be deployed ({reason}): "
     if failed is None or back == failed:
-        raise NothingToDo("the champion stays: nothing else is deployed")
+        stays = "the champion stays: nothing else is deployed"
+        _tell(told + stays, failed, back, log)
+        raise NothingToDo(stays)
     if promotion.put_back(failed, back, by="the DAG deploy", reason=reason):
-        told = f"version {failed} could not be deployed ({reason}): the champion is " + (
-            f"version {back} again" if back else "no version"
-        )
+        told += f"the champion is {f'version {back} again' if back else 'no version'}"
         log(told)
-        webhook.tell(f"Eidolon: {told}", {"failed": failed, "champion": back}, log)
+        _tell(told, failed, back, log)
+
+
+def _tell(told: str, failed: str | None, champion: str | None, log: Log) -> None:
+    webhook.tell(f"Eidolon: {told}", {"failed": failed, "champion": champion}, log)
 
 
 def follow_champion(log: Log) -> dict[str, Any]:
@@ -309,6 +351,7 @@ def follow_champion(log: Log) -> dict[str, Any]:
     except NothingToDo as reason:  # another process deploys the other version
         log(str(reason))
     except (release.ReleaseError, EidolonError) as error:
-        put_back(built["version"], str(error).splitlines()[0], log)
+        with suppress(NothingToDo):  # the error matters more
+            put_back(built["version"], str(error).splitlines()[0], log)
         raise
     return built

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.cli import stages as stages_of_the_command_line
 from components.versioning.up_to_date import stage_names
 from ops.run import task_names
 from tests.clones import clean_environment
@@ -31,6 +34,9 @@ print(json.dumps({
     "errors": [str(e) for e in bag.import_errors.values()],
     "heavy": sorted(heavy),
     "dags": sorted(bag.dags),
+    "docs": {f"{d.dag_id}.{t.task_id}": t.doc_md for d in bag.dags.values() for t in d.tasks}
+        | {name: d.doc_md for name, d in bag.dags.items()},
+    "told": [name for name, d in bag.dags.items() if d.has_on_failure_callback],
     "ingest": {
         "cron": ingest.timetable.expression,
         "catchup": ingest.catchup,
@@ -126,6 +132,21 @@ def test_it_parses_without_anything_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["heavy"] == []
 
 
+def test_people_are_told_when_a_run_fails(parsed: dict[str, Any]) -> None:
+    assert sorted(parsed["told"]) == parsed["dags"]
+
+
+def test_every_dag_and_task_has_a_text_whose_links_a_browser_opens(parsed: dict[str, Any]) -> None:
+    assert len(parsed["docs"]) > 30
+    for name, text in parsed["docs"].items():
+        assert text and text.strip(), name
+        assert all(link.startswith("http") for link in re.findall(r"\]\(([^)]*)", text)), name
+        assert "file:" not in text, name
+    for stage in ("imagine", "train"):
+        said = inspect.getdoc(getattr(stages_of_the_command_line, stage))
+        assert parsed["docs"][f"retrain.{stage}"] == said
+
+
 def test_it_runs_weekly_and_on_new_data_one_at_a_time(parsed: dict[str, Any]) -> None:
     assert parsed["cron"] == "0 3 * * 0"
     assert parsed["assets"] == ["dataset", "drift"]  # any of them
@@ -186,7 +207,7 @@ def test_several_accelerators_share_what_is_encoded(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     parsed = parse(tmp_path / "airflow", tmp_path)
     encode = parsed["tasks"]["encode"]
-    assert parsed["errors"] == []
+    assert parsed["errors"] == [] and "a shard" in parsed["docs"]["retrain.encode"]
     assert encode["mapped_over"] == ["plan"] and encode["pool"] == "gpu"
     assert encode["downstream"] == ["validate"]
     assert parsed["tasks"]["generate"]["downstream"] == ["encode"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.clones import clean_environment
+from tests.hooks import receiving
 from tests.toy import ROOT
 
 _PARSE = """
@@ -42,12 +43,17 @@ import json, os, sys
 from pathlib import Path
 import monitor as module
 import perform
+from components.errors import EidolonError
 from ops import monitoring
 perform.HOME = Path(os.environ["AIRFLOW_HOME"])  # the record of the run
 found = {"summary": "s", "alarms": ["a"] if sys.argv[1] == "1" else [],
          "retrain": sys.argv[1] == "1", "champion": "7", "page": "p", "mlflow": "m"}
 told = []
-monitoring.observe = lambda log: found
+def observe(log):
+    if sys.argv[1] == "2":
+        raise EidolonError("http://me:s3cr3t@h is away")
+    return found
+monitoring.observe = observe
 monitoring.notify = lambda found, log: told.append(found)
 run = module.monitor().test()
 from airflow.models.asset import AssetEvent
@@ -63,7 +69,7 @@ print(json.dumps({
 """
 
 
-def python(home: Path, code: str, *arguments: str) -> Any:
+def python(home: Path, code: str, *arguments: str, **variables: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
@@ -73,7 +79,8 @@ def python(home: Path, code: str, *arguments: str) -> Any:
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "PYTHONPATH": f"{ROOT}:{ROOT / 'dags'}",
-        },
+        }
+        | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -115,3 +122,15 @@ def test_an_alarm_emits_the_asset_and_none_skips_it(airflow: Path) -> None:
     alarmed = python(airflow, _RUN, "1")
     assert set(alarmed["states"].values()) == {"success"}
     assert alarmed["events"] == [{"champion": "7", "alarms": ["a"], "mlflow": "m"}]
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_told_once_with_the_task_and_the_reason(airflow: Path) -> None:
+    with receiving() as hook:
+        failed = python(airflow, _RUN, "2", EIDOLON_WEBHOOK=hook.url, NO_PROXY="*")
+    assert failed["run"] == "failed" and failed["states"]["observe"] == "failed"
+    (told,) = hook.got
+    assert (told["dag"], told["task"]) == ("monitor", "observe")
+    assert told["reason"] == "http://me:***@h is away"
+    assert told["text"].startswith(f"Eidolon: the run {told['run']} of the DAG monitor has failed")
+    assert told["page"].split("?")[0].endswith("/tasks/observe") and told["page"] in told["text"]

@@ -108,6 +108,7 @@ def test_a_run_on_the_scheduler(clone: Clone, hook: Hook) -> None:
     what_cannot_be_built_is_put_back(clone, endpoint)
     a_stopped_endpoint_is_deployed_again(clone, endpoint)
     a_person_decides(clone, endpoint, hook)
+    a_failed_run_is_told(clone, hook)
 
     keys = [file.read_text() for file in (home / "keys").iterdir()]
     seen = set()
@@ -232,10 +233,28 @@ def a_person_decides(clone: Clone, endpoint: str, hook: Hook) -> None:
     assert told.count("Eidolon: version 2 waits 24 hours for approval: as the test says") == 2
 
 
+def a_failed_run_is_told(clone: Clone, hook: Hook) -> None:
+    """Once, by Airflow's DAG processor, with the reason and the page of the task."""
+    runs, source = "/api/v2/dags/ingest/dagRuns", str(clone.root / "nothing-is-here")
+    body = {"dag_run_id": "wrong", "logical_date": None, "conf": {"source": source}}
+    with airflow(clone) as client:
+        client.post(runs, json=body).raise_for_status()
+    deadline = time.monotonic() + 180
+    while not (told := [one for one in hook.got if one.get("dag") == "ingest"]):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    (failed,) = told
+    assert (failed["run"], failed["task"]) == ("wrong", "collect")
+    assert "nothing-is-here" in failed["reason"] and failed["reason"] in failed["text"]
+    port = clone.env["EIDOLON_AIRFLOW_PORT"]
+    page = f"http://127.0.0.1:{port}/dags/ingest/runs/wrong/tasks/collect"
+    assert failed["page"].startswith(page)
+
+
 def answer(clone: Clone, option: str) -> dict[str, str]:
     """Let version 2 pass the gate, answer the DAG `approve` as the administrator, and wait for its
     end. Returns the states of its tasks."""
-    passed = {"version": "2", "champion": "1", "reason": "as the test says", "page": "a page"}
+    passed = {"version": "2", "champion": "1", "reason": "as the test says"}
     runs = "/api/v2/dags/approve/dagRuns"
     with airflow(clone) as client:
         known = client.get("/api/v2/assets", params={"name_pattern": "passed"}).json()["assets"]
@@ -250,7 +269,10 @@ def answer(clone: Clone, option: str) -> dict[str, str]:
             waiting = [one for one in details if one["task_instance"]["state"] in ASKING]
         (asked,) = waiting
         assert asked["subject"] == "Shall version 2 become the champion?"
-        assert "as the test says" in asked["body"] and "a page" in asked["body"]
+        assert asked["body"].startswith(
+            "as the test says\n\n**Compared with text alone**\n\n| slice"
+        )
+        assert "/#/models/eidolon/versions/2)" in asked["body"]
         run = f"{runs}/{asked['task_instance']['dag_run_id']}"
         time.sleep(2)  # nobody answers faster, and Airflow 3.3 fails a task that is just suspended
         url, body = f"{run}/taskInstances/ask/-1/hitlDetails", {"chosen_options": [option]}
