@@ -17,8 +17,10 @@ from typing import Any
 
 import httpx
 import yaml
+from mlflow import MlflowClient
 
 from components.config import Params
+from components.lifecycle.registry import MODEL, VERDICT
 from components.ports import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -106,9 +108,23 @@ class Standing:
         """Deploy a Bento."""
         self.run("-c", f"from ops import swap; swap.deploy({tag!r}, '{version}', print)")
 
-    def go_back(self, version: int) -> None:
-        """Go back to a version that is still loaded."""
-        self.run("-c", f"from ops import swap; assert swap.go_back('{version}')")
+    def register(self, versions: int) -> None:
+        """Give it a registry with so many versions, all of which a gate has let pass."""
+        self.env["MLFLOW_TRACKING_URI"] = f"sqlite:///{self.home / 'mlflow.db'}"
+        self.env["EIDOLON_ARTIFACTS"] = (self.home / "mlartifacts").as_uri()
+        client = MlflowClient(self.env["MLFLOW_TRACKING_URI"])
+        client.create_registered_model(MODEL)
+        for _ in range(versions):
+            made = client.create_model_version(MODEL, source="/nowhere")
+            client.set_model_version_tag(MODEL, made.version, VERDICT, "passed")
+
+    def promote(self, version: int) -> None:
+        """Make a version the champion, and leave the endpoint as it is."""
+        self.run("-m", "components.cli", "promote", str(version), "--no-deploy")
+
+    def roll_back(self, version: int) -> None:
+        """Go back, or forth again, by the command of a user."""
+        self.run("-m", "components.cli", "rollback", "--to", str(version))
 
     @property
     def pointer(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Does an exchange of the Bento lose a request? `python -m benchmarks.swaps --swaps 20`.
 
 Callers ask an endpoint of two API workers steadily, on kept and on fresh connections and by
-streams, while other Bentos are deployed and gone back from. Two of the Bentos have another
-backbone. Every answer is judged.
+streams, while other Bentos are deployed and gone back from, by the command `eidolon rollback`. Two
+of the Bentos have another backbone. Every answer is judged.
 """
 
 from __future__ import annotations
@@ -85,9 +85,10 @@ async def exchanged(
             if number % 3 == 0:
                 before, live = live, live % len(tags) + 1
                 await loop.run_in_executor(None, standing.deploy, tags[live - 1], live)
+                await loop.run_in_executor(None, standing.promote, live)
             else:  # back, and forth again, so that every bundle gets its turn
                 before, live = live, before
-                await loop.run_in_executor(None, standing.go_back, live)
+                await loop.run_in_executor(None, standing.roll_back, live)
             moves.append(("back" if number % 3 else "deploy", live, began, standing.moved))
         await asyncio.sleep(SETTLE)
     report(callers.answers, moves, table)
@@ -113,7 +114,7 @@ def report(
     table.add_row("answers that mix bundles", str(mixed))
     table.add_row("until every request is answered by the new one, at most", f"{max(late):.3f} s")
     table.add_row(
-        "going back, from the command to the first answer: median, at most",
+        "`eidolon rollback`, from the command to the first answer: median, at most",
         f"{np.median(back):.2f} s, {max(back):.2f} s",
     )
     for one in wrong[:5]:
@@ -152,6 +153,8 @@ def main(
         ]
         standing.release("deploy", "--tag", built[0], "--version", "1")
         try:
+            standing.register(len(made))
+            standing.promote(1)
             standing.up()
             listed = httpx.get(f"{standing.url}/categories", trust_env=False).json()["categories"]
             names = [row["category"] for row in listed]

@@ -116,7 +116,7 @@ def deploy(
     ] = None,
 ) -> None:
     """Deploy the version with the alias `champion`: after `eidolon promote`, or to repair."""
-    from ops import swap
+    from ops import canary, swap
     from ops.cluster.workers import refuse_on_worker
 
     refuse_on_worker("deploy")
@@ -130,7 +130,8 @@ def deploy(
         except ReleaseError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
-    print(f"version {version} is deployed")
+    print(f"version {version} is deployed", flush=True)
+    canary.keep(print)  # going back ends a trial, too
 
 
 @app.command()
@@ -166,10 +167,8 @@ def canary(
 
     os.environ.update(added())
     if stop:
-        trial = module.current()
         module.stop(print)
-        if trial is not None:
-            rollout.keep_evidence(str(trial["version"]), print)
+        module.keep(print)
     elif version is None:
         print("\n".join(module.describe()) or "nothing is on trial")
     else:

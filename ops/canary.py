@@ -2,6 +2,7 @@
 
 The challenger is served in the place that is not live. In the mode `shadow` its memory of texts and
 its journal are its own, so that it draws for itself, and nothing that nobody asked is recorded.
+Whatever ends a trial, what was seen is kept on its version in MLflow.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components import config
-from components.errors import EidolonError
-from components.files import read_json, write_json
+from components.errors import EidolonError, TransientError
+from components.files import read_json, text_of, write_json, write_text
 from components.monitoring import journal
-from ops import release, swap
+from ops import release, swap, webhook
 from ops.comparison import Seen, summary
 from ops.environment import HOME
 from ops.lock import one_at_a_time
-from ops.places import CANARY
+from ops.places import CANARY, TRIALS, end_trial
 from ops.stage import Log
 
 Mode = Literal["shadow", "answer"]
+TOLD = TRIALS / "told.txt"  # when the trial began whose withdrawal was told last
 
 
 def start(tag: str, version: str, share: float, mode: Mode, log: Log) -> dict[str, Any]:
     """Put the Bento ``tag`` of ``version`` on trial for a ``share`` of the searches (`shadow`) or
     of the callers (`answer`), from 0 to 1. Returns the content of the trial's file.
 
-    The evidence of an earlier trial of this version is removed. Raises :class:`EidolonError` where
-    `make up` does not run or the version is live, and :class:`ReleaseError` when the challenger
-    does not start.
+    The evidence of an earlier trial of this version is kept in MLflow, and removed here. Raises
+    :class:`EidolonError` where `make up` does not run or the version is live, and
+    :class:`ReleaseError` when the challenger does not start.
     """
     if not swap.runs():
         raise EidolonError("a trial needs the endpoint of `make up`: start that first")
@@ -46,7 +48,8 @@ def start(tag: str, version: str, share: float, mode: Mode, log: Log) -> dict[st
         place = swap.aside(tag, int(version), log, apart=mode == "shadow")
         here = place.held
         assert here is not None
-        for file in (_records(version), _withdrawn(version)):
+        keep(log)
+        for file in (_records(version), _ended(version)):
             file.unlink(missing_ok=True)
         trial = {
             "bento": tag,
@@ -72,12 +75,46 @@ def stop(log: Log) -> None:
         if trial is None:
             log("nothing is on trial")
             return
-        if trial["withdrawn"] is not None:
-            write_json(_withdrawn(str(trial["version"])), {"withdrawn": trial["withdrawn"]})
-        CANARY.unlink(missing_ok=True)
+        end_trial()
         if swap.runs():
             swap.settle(log)
         log(f"the trial of version {trial['version']} has ended")
+
+
+def keep(log: Log) -> None:
+    """Keep in MLflow, beside the gate's verdict, what trials that have ended have shown. Where that
+    fails it is logged, and the next call tries again."""
+    for file in sorted(TRIALS.glob("*.json")):
+        try:
+            _keep(file, log)
+        except (EidolonError, TransientError) as error:
+            log(f"what the trial of version {file.stem} has shown is not in MLflow yet: {error}")
+
+
+def _keep(file: Path, log: Log) -> None:
+    ended, version = read_json(file, "delete it"), file.stem
+    if ended.get("kept"):
+        return
+    from components.lifecycle import registry, trial  # load mlflow
+
+    seen = evidence(version)
+    if seen["compared"] and registry.exists(version):
+        trial.keep(version, seen)
+        log(f"version {version} keeps the evidence of its trial: `eidolon lineage {version}`")
+    write_json(file, ended | {"kept": True})
+
+
+def tell(log: Log) -> None:
+    """Tell people, once for each trial, that the challenger was withdrawn. The proxy, which
+    withdraws it, does not have the webhook's address."""
+    trial = current()
+    if trial is None or trial["withdrawn"] is None or text_of(TOLD) == trial["since"]:
+        return
+    write_text(TOLD, trial["since"])
+    told = f"version {trial['version']} is on trial no more, it is withdrawn: {trial['withdrawn']}"
+    log(told)
+    facts = {key: trial[key] for key in ("version", "withdrawn")}
+    webhook.tell(f"Eidolon: {told}", facts, log)
 
 
 def current() -> dict[str, Any] | None:
@@ -122,15 +159,15 @@ def evidence(version: str) -> dict[str, Any]:
     if trial is not None and str(trial["version"]) == version:
         withdrawn = trial["withdrawn"]
     else:
-        kept = _withdrawn(version)
-        withdrawn = read_json(kept, "delete it")["withdrawn"] if kept.exists() else None
+        ended = _ended(version)
+        withdrawn = read_json(ended, "delete it")["withdrawn"] if ended.exists() else None
     feedback = {side: dict(counts) for side, counts in marks.items()}
     return summary(seen) | {"withdrawn": withdrawn, "feedback": feedback}
 
 
 def _records(version: str) -> Path:
-    return HOME / "canary" / f"{version}.jsonl"
+    return TRIALS / f"{version}.jsonl"
 
 
-def _withdrawn(version: str) -> Path:
-    return HOME / "canary" / f"{version}.json"
+def _ended(version: str) -> Path:
+    return TRIALS / f"{version}.json"

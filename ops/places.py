@@ -26,6 +26,7 @@ from ops.environment import HOME
 NAMES = ("a", "b")
 MARK = "EIDOLON_PLACE"  # an environment variable that every process of a place inherits
 CANARY = HOME / "canary.json"  # which place has a challenger on trial: see ops.canary
+TRIALS = HOME / "canary"  # what was seen in trials, and the files of those that have ended
 _LOOK = 5.0  # seconds for one question
 
 
@@ -114,6 +115,15 @@ class Place:
 def places() -> list[Place]:
     """Both places."""
     return [Place(name) for name in NAMES]
+
+
+def end_trial() -> None:
+    """Send nobody to the challenger any more. The file of the trial goes to where
+    :func:`ops.canary.keep` finds it. Raises :class:`EidolonError` when it is damaged."""
+    if CANARY.exists():
+        version = read_json(CANARY, "delete it")["version"]
+        TRIALS.mkdir(mode=0o700, exist_ok=True)
+        CANARY.replace(TRIALS / f"{version}.json")
 
 
 def health(url: str) -> dict[str, Any] | None:

@@ -69,12 +69,14 @@ def gate(version: str, log: Log) -> dict[str, Any]:
             log,
         )
     from components.collection import versions
+    from components.lifecycle import trial
     from components.lifecycle.judging import judge  # loads torch
 
     versions.fetch_manifest()  # it tells which categories people gave pictures of
     with _contenders(version, champion, log) as (challenger, before, best):
         verdict = judge(challenger, before, best, config.load(), VERDICT)
     registry.store_verdict(version, VERDICT, verdict)
+    trial.show(version)
     log(f"the verdict: {(VERDICT / 'index.html').absolute().as_uri()}")
     if not verdict.passed:
         raise _refused(version, f"version {version} is not promoted: {verdict.reason}", log)
@@ -162,17 +164,6 @@ def _was_champion(version: str) -> str | None:
             if now is None or before is None or now.follows(before, lost):
                 return number
     return None
-
-
-def keep_evidence(version: str, log: Log) -> None:
-    """Keep what a trial beside the champion has shown on ``version`` in MLflow, beside the gate's
-    verdict."""
-    from components.lifecycle import trial
-
-    evidence = canary.evidence(version)
-    if evidence["compared"]:
-        trial.keep(version, evidence)
-        log(f"version {version} keeps the evidence of its trial: `eidolon lineage {version}`")
 
 
 def submit(passed: dict[str, Any], log: Log) -> None:
@@ -298,7 +289,7 @@ def stays_live(passed: dict[str, Any], log: Log) -> bool:
 
 
 def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:
-    """Let the endpoint serve what :func:`follow` built.
+    """Let the endpoint serve what :func:`follow` built. A trial ends, and its evidence is kept.
 
     Raises :class:`NothingToDo` when another version has become the champion meanwhile.
     """
@@ -307,7 +298,10 @@ def switch(built: dict[str, Any], log: Log) -> dict[str, Any]:
     def wanted() -> bool:
         return registry.version_of(registry.CHAMPION) == built["version"]
 
-    moved = swap.deploy(built["tag"], built["version"], log, wanted)
+    try:
+        moved = swap.deploy(built["tag"], built["version"], log, wanted)
+    finally:
+        canary.keep(log)
     if moved is None:
         raise NothingToDo(f"version {built['version']} is not the champion any more")
     return moved

@@ -22,7 +22,7 @@ from components.locks import BusyError
 from ops import release
 from ops.environment import HOME, environment, ports
 from ops.lock import one_at_a_time
-from ops.places import CANARY, NAMES, Place, health, places, program
+from ops.places import NAMES, Place, end_trial, health, places, program
 from ops.proxy import status_socket
 from ops.release import ReleaseError
 from ops.services import ENDPOINT, Supervisor
@@ -118,7 +118,7 @@ def prepare() -> str | None:
         digest = (Place(name).held or {}).get("digest")
         for place in places():
             place.empty()
-        CANARY.unlink(missing_ok=True)
+        end_trial()
         if before is None:
             return None
         place = Place(name)
@@ -158,7 +158,7 @@ def aside(tag: str, version: int, log: Log, *, apart: bool = False) -> Place:
         if (here.get("bento"), here.get("apart")) != (tag, apart):
             _stop(place, log)
             place.hold(tag, version, apart=apart)
-        CANARY.unlink(missing_ok=True)
+        end_trial()
         Supervisor().start(name)
         log(f"starting {tag} in place {place.name}")
         _wait_ready(place)
@@ -193,7 +193,7 @@ def _move(place: Place, log: Log) -> dict[str, Any]:
     """Point to ``place``, and wait until the endpoint answers from it. If it does not, point to
     what was there before."""
     before = release.deployed()
-    CANARY.unlink(missing_ok=True)  # what was on trial is live now, or was compared with another
+    end_trial()  # what was on trial is live now, or was compared with another
     value = _point(place)
     deadline = time.monotonic() + ANSWERING
     while time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from components.errors import EidolonError
 from components.files import write_text
 from components.ports import obstacle
 from components.variables import masked
-from ops import release, swap
+from ops import canary, release, swap
 from ops.airflow import Airflow
 from ops.cluster import stores
 from ops.cluster.settings import rehearsed
@@ -90,6 +90,7 @@ def up(console: Console) -> None:
                 log = LOGS / "airflow-dag-processor.log"
                 raise UpError(f"Airflow does not read the DAG retrain: see {log}")
             time.sleep(1)
+    canary.keep(lambda line: console.print(line, highlight=False))  # of a trial before
     console.print("\n".join(addresses(env, deployed)), highlight=False)
 
 

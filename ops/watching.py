@@ -1,7 +1,9 @@
-"""Tells Airflow when the endpoint does not serve the champion.
+"""Tells Airflow when the endpoint does not serve the champion, and people when a challenger was
+withdrawn from its trial.
 
 The alias `champion` may be moved in MLflow's pages or by its API. A webhook could be lost, and is
-sent by a server only. So Airflow's triggerer asks every few seconds.
+sent by a server only. So Airflow's triggerer asks every few seconds. It may know the address of the
+webhook for people, which the proxy that withdraws a challenger must not.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -33,11 +35,8 @@ class ChampionMoved(BaseEventTrigger):
         """Ask again and again. A registry that is away is no reason to end."""
         announced: dict[str, float] = {}
         while True:
-            try:
-                version = await asyncio.to_thread(not_served)
-            except Exception as error:  # of a registry, a disk, a network: the next look may do
-                log.warning("cannot tell whether the champion is served: %s", error)
-                version = None
+            await _looked("whether a challenger was withdrawn", tell_withdrawn)
+            version = await _looked("whether the champion is served", not_served)
             now = time.monotonic()
             if version is None:
                 announced = {}
@@ -45,6 +44,21 @@ class ChampionMoved(BaseEventTrigger):
                 announced = {version: now}
                 yield TriggerEvent({"version": version})
             await asyncio.sleep(SECONDS)
+
+
+async def _looked(what: str, look: Callable[[], str | None]) -> str | None:
+    try:
+        return await asyncio.to_thread(look)
+    except Exception as error:  # of a registry, a disk, a network: the next look may do
+        log.warning("cannot tell %s: %s", what, error)
+        return None
+
+
+def tell_withdrawn() -> None:
+    """Tell people that the challenger on trial was withdrawn, if it was and they do not know."""
+    from ops import canary
+
+    canary.tell(log.info)
 
 
 def not_served() -> str | None:

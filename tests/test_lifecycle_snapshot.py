@@ -121,8 +121,14 @@ def test_only_the_latest_snapshots_are_kept(clone: Path, monkeypatch: pytest.Mon
     dvc.run("repro", "dataset")
     for number in range(4):
         snapshot.take(f"run {number}", snapshot.begin())
-    assert len(list(snapshot.FOLDER.iterdir())) <= 3
-    assert snapshot.of("run 0") is None and snapshot.of("run 3") is not None
+    assert len(list(snapshot.FOLDER.glob("[!.]*"))) <= 3
+    assert snapshot.of("run 3") is not None
+    for task in (partial(steps.stage, "plan"), partial(steps.imagine, 0), rollout.register):
+        with pytest.raises(EidolonError, match=r"older than the last 2, .*: start a new run"):
+            task("run 0", print)
+    assert not (clone / "data" / "plan").exists()  # no stage has run
+    snapshot.take("run 0", snapshot.begin())  # its first task is repeated
+    steps.stage("plan", "run 0", print)
 
 
 def test_a_version_s_lineage_is_of_what_it_was_trained_on(

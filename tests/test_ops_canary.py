@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.serving", "tests.swapping"]
 pytestmark = pytest.mark.slow
 CANARY = "__import__('ops.canary').canary"
+REGISTRY = """
+from components.lifecycle import registry
+client = registry.client()
+client.create_registered_model(registry.MODEL)
+for number in range(1, 6):
+    run = client.create_run("0")
+    client.create_model_version(registry.MODEL, "/nowhere", run.info.run_id)
+registry.set_alias(registry.CHAMPION, "5")
+"""
+"""Five versions; the fifth is the champion."""
+SWITCH = "from ops import rollout; rollout.switch({{'tag': {!r}, 'version': {!r}}}, print)"
+KEPT = "from components.lifecycle import registry; print(registry.registered('4').tags['trial'])"
 
 
 def start(endpoint: Endpoint, version: str, mode: str) -> None:
@@ -41,6 +54,13 @@ def evidence(endpoint: Endpoint, version: str, least: int) -> dict[str, Any]:
             return found
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
+
+
+def in_mlflow(endpoint: Endpoint) -> str:
+    """What MLflow has of the trial of version 4. It is removed there, for the next look."""
+    done = endpoint.shell(sys.executable, "-c", f"{KEPT}; registry.untag('4', 'trial')")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
 
 
 def journal(endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -97,3 +117,32 @@ def test_a_deployment_ends_the_trial_of_another(endpoint: Endpoint) -> None:
         "from ops import canary; canary.start('eidolon:x', '5', 0.1, 'shadow', print)"
     )
     assert refused.returncode != 0 and "version 5 is live" in refused.stderr
+
+
+def test_whatever_ends_a_trial_its_evidence_is_kept(endpoint: Endpoint) -> None:
+    """A deployment of another version, `make down`, and going to the challenger itself."""
+    made = endpoint.shell(sys.executable, "-c", REGISTRY)
+    assert made.returncode == 0, made.stderr
+    begin(endpoint, "shadow")
+    done = endpoint.shell(sys.executable, "-c", SWITCH.format(endpoint.tags["5"], "5"))
+    assert done.returncode == 0 and "version 4 keeps the evidence" in done.stdout, done.stderr
+    assert endpoint.version() == 5 and in_mlflow(endpoint).startswith("1 searches")
+
+    begin(endpoint, "shadow")
+    endpoint.ops("down")
+    endpoint.up()
+    endpoint.wait_for("5")
+    assert "version 4 keeps the evidence" in endpoint.ops("canary", "--stop").stdout
+    assert in_mlflow(endpoint).startswith("1 searches")
+
+    begin(endpoint, "answer")
+    done = endpoint.ops("deploy", "--version", "4")
+    assert "version 4 keeps the evidence" in done.stdout, done.stdout + done.stderr
+    assert endpoint.version() == 4 and in_mlflow(endpoint).startswith("1 searches")
+
+
+def begin(endpoint: Endpoint, mode: str) -> None:
+    """Put version 4 on trial, and compare one search."""
+    start(endpoint, "4", mode)
+    search(endpoint, NAMES[0])
+    assert evidence(endpoint, "4", 1)["compared"] == 1

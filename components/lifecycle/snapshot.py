@@ -19,7 +19,15 @@ from typing import Any
 
 from components import config, yaml_text
 from components.errors import EidolonError, TransientError
-from components.files import file_name, folder_aside, read_json, sha256, text_of, write_json
+from components.files import (
+    append_line,
+    file_name,
+    folder_aside,
+    read_json,
+    sha256,
+    text_of,
+    write_json,
+)
 from components.objects import shared
 from components.paths import FEEDBACK, HOME, PICTURES, POINTER, SOURCE
 from components.versioning import dvc
@@ -27,6 +35,7 @@ from components.versioning.lock import dataset_hash, was_read
 
 FOLDER = HOME / "snapshots"
 KEPT = 20  # the snapshots of the latest runs
+GONE = ".gone"  # the file in the folder that names the runs whose snapshots were here
 PINS = "pins.json"
 
 HERE = {
@@ -116,8 +125,8 @@ def of(run: str) -> Snapshot | None:
     """The snapshot of the run ``run``. ``None`` where its first stage did not run in this clone,
     which then has its data from DVC's shared cache or remote, and machines share no snapshots.
 
-    Raises :class:`EidolonError` when it is damaged, and :class:`TransientError` when it lies in
-    shared objects that cannot be reached.
+    Raises :class:`EidolonError` when it is damaged, or was removed here because the run is too old,
+    and :class:`TransientError` when it lies in shared objects that cannot be reached.
     """
     place = _place(run)
     if place.is_dir():
@@ -128,6 +137,10 @@ def of(run: str) -> Snapshot | None:
     objects = shared()
     data = None if objects is None else objects.read(_key(run))
     if data is None:
+        if place.name in (text_of(FOLDER / GONE) or "").splitlines():
+            raise EidolonError(
+                f"the run {run} is older than the last {KEPT}, so what it is of is gone: {_AGAIN}"
+            )
         return None
     try:
         content = json.loads(data)
@@ -169,4 +182,5 @@ def _key(run: str) -> str:
 def _prune() -> None:
     found = sorted(FOLDER.glob("[!.]*"), key=lambda place: place.stat().st_mtime)
     for place in found[: max(0, len(found) - KEPT)]:
+        append_line(FOLDER / GONE, place.name)
         shutil.rmtree(place, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -27,16 +28,24 @@ def keep(version: str, evidence: Mapping[str, Any]) -> None:
     """Keep ``evidence`` (:func:`ops.canary.evidence`) on ``version``: as :data:`FIGURES`, as a
     section of the verdict's page, which replaces that of an earlier trial, and as a sentence in the
     tag `trial`."""
-    client, found = registry.client(), registry.registered(version)
-    client.log_dict(found.run_id, dict(evidence), FIGURES)
-    try:
-        page = registry.artifacts(found, PAGE)[PAGE]
-    except registry.MissingArtifactError:  # no gate has judged this version
-        pass
-    else:
-        body, end, _ = _SECTION.sub("", page).rpartition("</html>")
-        client.log_text(found.run_id, f"{body}{section(evidence)}{end}\n", PAGE)
+    found = registry.registered(version)
+    registry.client().log_dict(found.run_id, dict(evidence), FIGURES)
+    show(version)
     registry.tag(version, registry.TRIAL, sentence(evidence))
+
+
+@registry.reached()
+def show(version: str) -> None:
+    """Put what is kept of a trial of ``version`` on the verdict's page: the page of a new verdict
+    lacks it. Nothing happens where there is no page, or was no trial."""
+    found = registry.registered(version)
+    try:
+        kept = registry.artifacts(found, PAGE, FIGURES)
+    except registry.MissingArtifactError:
+        return
+    body, end, _ = _SECTION.sub("", kept[PAGE]).rpartition("</html>")
+    shown = section(json.loads(kept[FIGURES]))
+    registry.client().log_text(found.run_id, f"{body}{shown}{end}\n", PAGE)
 
 
 def sentence(evidence: Mapping[str, Any]) -> str:
