@@ -9,9 +9,8 @@ from components import config
 from components.errors import EidolonError, TransientError
 from components.files import scratch
 from components.paths import FEATURES, FEEDBACK, MONITOR, TEXTS
-from ops import webhook
+from ops import services, webhook
 from ops.environment import DOWNLOADS, HOME
-from ops.services import ENDPOINT, LOGS
 from ops.stage import Log
 from ops.steps import NothingToDo
 
@@ -83,7 +82,7 @@ def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
             log(f"the champion is not compared with the kept marks: {error}")
     return Seen(
         folder=HOME / "journal",
-        logs=sorted(LOGS.glob(f"{ENDPOINT}.log*")),
+        logs=services.logs_of_requests(),
         bundle=bundle,
         champion=version,
         made=champion.created,

@@ -54,7 +54,7 @@ class Marked(BaseModel):
 
 
 class _Request(BaseModel):
-    """A line of the endpoint's log that tells of one request."""
+    """A line of the endpoint's logs that tells of one request."""
 
     time: AwareDatetime
     route: str
