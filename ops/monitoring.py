@@ -14,6 +14,8 @@ from ops.environment import DOWNLOADS, HOME
 from ops.stage import Log
 from ops.steps import NothingToDo
 
+_WORDS = {"new": "new alarm", "standing": "alarm still stands", "resolved": "alarm is resolved"}
+
 
 def observe(log: Log) -> dict[str, Any]:
     """Look at the logs of the service and at today's gallery, and compare them with the champion.
@@ -31,6 +33,7 @@ def observe(log: Log) -> dict[str, Any]:
         raise NothingToDo("no version is the champion yet, so there is nothing to compare with")
     with scratch(DOWNLOADS) as folder:
         report, judged = monitor(params, _seen(params, champion, folder, log))
+    changes = report.changes(page.alarming(MONITOR))
     at = page.write(report, MONITOR)
     for note in report.notes:
         log(note)
@@ -47,6 +50,7 @@ def observe(log: Log) -> dict[str, Any]:
     return {
         "summary": report.summary,
         "alarms": report.alarms,
+        **changes,
         "retrain": report.retrain,
         "champion": report.champion,
         "page": at.as_posix(),
@@ -117,12 +121,14 @@ def _keep(judged: Any, log: Log) -> None:
 
 
 def notify(found: dict[str, Any], log: Log) -> None:
-    """Log the alarms of what :func:`observe` found, and send them to the webhook, if there is one
-    and there are any. A webhook that fails is logged, and fails nothing."""
-    for alarm in found["alarms"]:
-        log(f"alarm: {alarm}")
-    if found["alarms"]:
-        webhook.tell(_text(found), found, log)
+    """Log the alarms of what :func:`observe` found and those that are resolved, and send them to
+    the webhook, if there is one and there are any. A webhook that fails is logged, and fails
+    nothing."""
+    lines = [f"{word}: {one}" for key, word in _WORDS.items() for one in found[key]]
+    for line in lines:
+        log(line)
+    if lines:
+        webhook.tell(_text(found, lines), found, log)
 
 
 def wanted(found: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def wanted(found: dict[str, Any]) -> dict[str, Any]:
     return {key: found[key] for key in ("champion", "alarms", "mlflow")}
 
 
-def _text(found: dict[str, Any]) -> str:
+def _text(found: dict[str, Any], lines: list[str]) -> str:
     """The message for people, as Slack, Mattermost and Teams show `text`."""
-    lines = [f"Eidolon, version {found['champion']}: {found['summary']}", *found["alarms"]]
-    return "\n• ".join(lines) + (f"\n{found['mlflow']}" if found["mlflow"] else "")
+    head = f"Eidolon, version {found['champion']}: {found['summary']}"
+    return "\n• ".join([head, *lines]) + (f"\n{found['mlflow']}" if found["mlflow"] else "")
