@@ -51,8 +51,29 @@ def noted() -> Noted:
     return _current.get() or Noted(_new_id())
 
 
+def begun(given: str) -> Noted:
+    """The notes of a new request. Its id is the one that the caller has ``given``, if that is
+    one."""
+    return Noted(given if _ID.fullmatch(given) else _new_id())
+
+
+def tell(method: str, route: str, status: int, seconds: float, notes: Noted) -> None:
+    """Log a request that was answered."""
+    fields = {
+        "request": notes.request,
+        "method": method,
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "key": notes.key,
+        "degraded": notes.degraded,
+        "bundle": notes.bundle,
+    }
+    log.log(logging.ERROR if status >= 500 else logging.INFO, "", extra={"fields": fields})
+
+
 def start() -> None:
-    """Write all lines of this logger to stdout as JSON. Call it once in a worker."""
+    """Write all lines of this logger to stdout as JSON. Call it once in a process."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Json())
     log.addHandler(handler)
@@ -76,7 +97,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        notes = Noted(given if _ID.fullmatch(given) else _new_id())
+        notes = begun(given)
         status, began = 500, time.monotonic()
 
         async def identified(message: Message) -> None:
@@ -101,16 +122,7 @@ class RequestLog:
         metrics().answered(route, status)
         if route in QUIET and status < 400:
             return
-        fields = {
-            "method": scope["method"],
-            "route": route,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-            "key": notes.key,
-            "degraded": notes.degraded,
-            "bundle": notes.bundle,
-        }
-        log.log(logging.ERROR if status >= 500 else logging.INFO, "", extra={"fields": fields})
+        tell(scope["method"], route, status, seconds, notes)
 
     def _route(self, path: str) -> str:
         if path in self._fixed or path in QUIET:

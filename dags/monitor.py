@@ -33,8 +33,9 @@ def observe() -> dict[str, Any]:
 
 
 @task(
-    doc_md="""Logs each alarm: the figure, its limit, and what to do. Sends them to the address in
-the variable `EIDOLON_WEBHOOK`, if there is one. A webhook that does not answer fails nothing.""",
+    doc_md="""Logs each alarm: the figure, its limit, and what to do. Says which are new since the
+last look, which still stand, and which are resolved. Sends them to the address in the variable
+`EIDOLON_WEBHOOK`, if there is one. A webhook that does not answer fails nothing.""",
 )
 def notify(found: Given) -> None:
     """Tell about the alarms, in the log and by the webhook."""

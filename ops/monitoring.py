@@ -9,11 +9,12 @@ from components import config
 from components.errors import EidolonError, TransientError
 from components.files import scratch
 from components.paths import FEATURES, FEEDBACK, MONITOR, TEXTS
-from ops import webhook
+from ops import services, webhook
 from ops.environment import DOWNLOADS, HOME
-from ops.services import ENDPOINT, LOGS
 from ops.stage import Log
 from ops.steps import NothingToDo
+
+_WORDS = {"new": "new alarm", "standing": "alarm still stands", "resolved": "alarm is resolved"}
 
 
 def observe(log: Log) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def observe(log: Log) -> dict[str, Any]:
         raise NothingToDo("no version is the champion yet, so there is nothing to compare with")
     with scratch(DOWNLOADS) as folder:
         report, judged = monitor(params, _seen(params, champion, folder, log))
+    changes = report.changes(page.alarming(MONITOR))
     at = page.write(report, MONITOR)
     for note in report.notes:
         log(note)
@@ -48,6 +50,7 @@ def observe(log: Log) -> dict[str, Any]:
     return {
         "summary": report.summary,
         "alarms": report.alarms,
+        **changes,
         "retrain": report.retrain,
         "champion": report.champion,
         "page": at.as_posix(),
@@ -83,7 +86,7 @@ def _seen(params: config.Params, version: str, folder: Path, log: Log) -> Any:
             log(f"the champion is not compared with the kept marks: {error}")
     return Seen(
         folder=HOME / "journal",
-        logs=sorted(LOGS.glob(f"{ENDPOINT}.log*")),
+        logs=services.logs_of_requests(),
         bundle=bundle,
         champion=version,
         made=champion.created,
@@ -118,12 +121,14 @@ def _keep(judged: Any, log: Log) -> None:
 
 
 def notify(found: dict[str, Any], log: Log) -> None:
-    """Log the alarms of what :func:`observe` found, and send them to the webhook, if there is one
-    and there are any. A webhook that fails is logged, and fails nothing."""
-    for alarm in found["alarms"]:
-        log(f"alarm: {alarm}")
-    if found["alarms"]:
-        webhook.tell(_text(found), found, log)
+    """Log the alarms of what :func:`observe` found and those that are resolved, and send them to
+    the webhook, if there is one and there are any. A webhook that fails is logged, and fails
+    nothing."""
+    lines = [f"{word}: {one}" for key, word in _WORDS.items() for one in found[key]]
+    for line in lines:
+        log(line)
+    if lines:
+        webhook.tell(_text(found, lines), found, log)
 
 
 def wanted(found: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def wanted(found: dict[str, Any]) -> dict[str, Any]:
     return {key: found[key] for key in ("champion", "alarms", "mlflow")}
 
 
-def _text(found: dict[str, Any]) -> str:
+def _text(found: dict[str, Any], lines: list[str]) -> str:
     """The message for people, as Slack, Mattermost and Teams show `text`."""
-    lines = [f"Eidolon, version {found['champion']}: {found['summary']}", *found["alarms"]]
-    return "\n• ".join(lines) + (f"\n{found['mlflow']}" if found["mlflow"] else "")
+    head = f"Eidolon, version {found['champion']}: {found['summary']}"
+    return "\n• ".join([head, *lines]) + (f"\n{found['mlflow']}" if found["mlflow"] else "")

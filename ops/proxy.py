@@ -9,6 +9,7 @@ Bento behind it decides, as it does when it is served alone.
 - Every request has a connection of its own to the Bento, so none is lost to one that just closed.
 - The caller's address is appended to `X-Forwarded-For`. A Bento's server believes that header from
   this machine only (uvicorn's `forwarded_allow_ips`), and it listens to this machine only.
+- What it refuses itself it logs as the Bento logs a request, so that the monitor counts it.
 - How many requests are in flight to which port can be asked at a socket that only the owner may
   open, so that nobody stops a Bento that still answers.
 """
@@ -31,10 +32,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from bento import logs
 from ops.comparison import Reply
 from ops.environment import HOME, ports
 from ops.sockets import socket_file
-from ops.trial import Copy, Trial
+from ops.trial import SEARCH, Copy, Trial
 from ops.watched import Watched
 
 PATIENCE = 8.0  # seconds for which a request waits for a Bento that does not listen
@@ -48,6 +50,7 @@ _OF_THE_CONNECTION = {  # RFC 9110, section 7.6.1: headers that are not the mess
     *("te", "trailer", "transfer-encoding", "upgrade", "expect"),
 }
 _FORWARDED = "x-forwarded-for"
+_ROUTES = (SEARCH, f"{SEARCH}/stream", *logs.QUIET)  # by name in the log; a prefix may precede them
 _OURS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")  # aiohttp would add them
 
 log = logging.getLogger("eidolon.proxy")
@@ -56,6 +59,14 @@ log = logging.getLogger("eidolon.proxy")
 def status_socket() -> Path:
     """Where the proxy tells how many requests are in flight."""
     return socket_file("proxy")
+
+
+class RefusedError(Exception):
+    """No Bento answers a request, so the proxy does, with ``status``."""
+
+    def __init__(self, message: str, status: int = 503) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Proxy:
@@ -96,18 +107,31 @@ class Proxy:
             yield
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Forward one request."""
-        until = time.monotonic() + PATIENCE
+        """Forward one request, or refuse and log it."""
+        began = time.monotonic()
+        try:
+            return await self._sent(request, began + PATIENCE)
+        except RefusedError as error:
+            notes = logs.begun(request.headers.get(logs.HEADER, ""))
+            seconds = time.monotonic() - began
+            logs.tell(request.method, _route(request.path), error.status, seconds, notes)
+            return _refusal(error, notes.request)
+
+    async def _sent(self, request: web.Request, until: float) -> web.StreamResponse:
+        """The answer of a Bento. Raises :class:`RefusedError` when none has answered by ``until``,
+        or one broke off."""
         while True:
             pointer = self.pointer.value()
             if pointer is None:
-                return refusal("nothing is deployed yet: `make run` trains and deploys a version")
+                raise RefusedError(
+                    "nothing is deployed yet: `make run` trains and deploys a version"
+                )
             if live := pointer.get("port"):
                 answered = await self._answered(request, live)
                 if answered is not None:
                     return answered
             if time.monotonic() > until:
-                return refusal("the service is starting, or being started again: try again")
+                raise RefusedError("the service is starting, or being started again: try again")
             await asyncio.sleep(PAUSE)
 
     async def _answered(self, request: web.Request, live: int) -> web.StreamResponse | None:
@@ -165,7 +189,7 @@ class Proxy:
     ) -> web.StreamResponse | None:
         """The answer of the Bento at ``port``; ``None`` if it may be asked again, because it has
         not got the request, or got one that changes nothing and has no body. Body and answer are
-        kept in ``copy``."""
+        kept in ``copy``. Raises :class:`RefusedError` when it broke off any other request."""
         body = _body_of(request, copy) if request.can_read_body else None
         response: web.StreamResponse | None = None
         try:
@@ -187,7 +211,7 @@ class Proxy:
             if body is None and request.method in ("GET", "HEAD"):
                 return None
             log.warning("the Bento at port %d broke off: %s", port, error or type(error).__name__)
-            return refusal("the service broke off before it answered: try again", 502)
+            raise RefusedError("the service broke off before it answered: try again", 502) from None
 
 
 async def _body_of(request: web.Request, copy: Copy | None) -> AsyncIterator[bytes]:
@@ -244,10 +268,14 @@ def passed(headers: Any) -> CIMultiDict[str]:
     return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in left_out)
 
 
-def refusal(message: str, status: int = 503) -> web.Response:
-    """An error in the service's form, which asks the caller to come again."""
-    later = {"Retry-After": str(RETRY_SECONDS)}
-    return web.json_response({"error": message}, status=status, headers=later)
+def _route(path: str) -> str:
+    return next((route for route in _ROUTES if path.endswith(route)), logs.OTHER)
+
+
+def _refusal(error: RefusedError, request: str) -> web.Response:
+    """The error in the service's form, which asks the caller to come again."""
+    headers = {"Retry-After": str(RETRY_SECONDS), logs.HEADER: request}
+    return web.json_response({"error": str(error)}, status=error.status, headers=headers)
 
 
 async def _without_server(request: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -285,6 +313,7 @@ async def run(proxy: Proxy, port: int, socket: Path) -> None:
 def main() -> None:
     """Serve on the endpoint's port."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.start()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # callers' malformed requests
     proxy = Proxy(HOME / "deployed.json")
     asyncio.run(run(proxy, ports(os.environ).endpoint, status_socket()))

@@ -205,6 +205,13 @@ def _serving(env: dict[str, str], port: int) -> list[Service]:
     return [proxy, *bentos]
 
 
+def logs_of_requests() -> list[Path]:
+    """The logs that have a line for each request of the endpoint, rotated ones too: the Bentos',
+    and the proxy's for what it refused itself."""
+    names = (ENDPOINT, *map(program, NAMES))
+    return sorted(file for name in names for file in LOGS.glob(f"{name}.log*"))
+
+
 def configuration(
     listed: list[Service], live: str | None = None, first: Collection[str] | None = None
 ) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from starlette.types import Message
 
 from bento import logs
 from bento.logs import HEADER, RequestLog, noted
+from tests.requestlines import logged
 
 SECRET = "what+nobody+may+read"
 
@@ -43,15 +43,9 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
 
 @pytest.fixture
 def lines(counts: Counts) -> Iterator[io.StringIO]:
-    """What the logger of the service writes, as it is set up in a worker."""
-    log, before = logs.log, (logs.log.propagate, logs.log.level)
-    logs.start()
-    (handler,) = log.handlers
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(io.StringIO())
-    yield handler.stream
-    log.removeHandler(handler)
-    log.propagate, log.level = before
+    """What the logger of the service writes."""
+    with logged() as lines:
+        yield lines
 
 
 def search(request: Request) -> Response:

@@ -204,6 +204,13 @@ def test_each_figure_of_the_answers_has_its_alarm(tmp_path: Path) -> None:
     assert report.metrics()["latency_p95"] == pytest.approx(90, rel=0.01)
 
 
+def test_age_alone_asks_for_no_retraining(tmp_path: Path) -> None:
+    """The same data would give the same version, as old as before."""
+    report = look(tmp_path, made=NOW - timedelta(days=100), newest=NOW - timedelta(days=200))
+    assert {one.name for one in report.figures if one.alarming} == {"champion_days", "data_days"}
+    assert not report.retrain
+
+
 def test_the_gallery_is_compared_in_both_spaces(tmp_path: Path) -> None:
     def after(vectors: Array, names: list[str]) -> Any:
         table = pd.DataFrame({"category": names})

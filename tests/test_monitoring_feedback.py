@@ -17,10 +17,12 @@ from components.imagining.memory import Drawn, Memory
 from components.imagining.recipes import address_of, recipe_of, wanted
 from components.index.gallery import Gallery
 from components.learning.aggregator import Aggregator
-from components.monitoring import feedback
+from components.monitoring import feedback, journal
 from components.monitoring.agreement import Ranker, agreement, remembered
+from components.monitoring.answers import precision
 from components.monitoring.feedback import Judged, Marks
 from components.monitoring.journal import Answered, Marked
+from components.monitoring.tally import tally
 from components.vectors import Array
 from tests.toy import ROOT
 
@@ -168,3 +170,38 @@ def test_pictures_of_texts_come_from_the_memory_of_the_service(tmp_path: Path) -
     found = imagined("moon")
     assert found is not None and found.shape == (dim,)
     assert imagined("sun") is None
+
+
+def recorded(folder: Path, *answers: Answered) -> list[Answered]:
+    """What the monitor reads of ``answers``, which the service wrote in this order."""
+    lines = "".join(f"{one.model_dump_json()}\n" for one in answers)
+    (folder / journal.file_name("queries", NOW.date())).write_text(lines)
+    return list(journal.answered(folder, NOW.date(), journal.Passed()))
+
+
+def of_version(version: int, seconds: int, one: Answered) -> Answered:
+    at = NOW + timedelta(seconds=seconds)
+    return one.model_copy(update={"bundle": version, "time": at})
+
+
+def test_a_mark_belongs_to_the_challenger_that_answered_and_not_to_who_was_asked_again(
+    tmp_path: Path,
+) -> None:
+    """In the trial `--answer` both write to one journal, with one id."""
+    seen = of_version(2, 0, answer("red star", ["gallery/a.png", "gallery/b.png"]))
+    again = of_version(1, 2, answer("red star", ["gallery/c.png"]))
+    later = of_version(2, 3, answer("blue ring", ["gallery/d.png"], "r2"))
+    read = recorded(tmp_path, seen, again, later)
+    assert read == [seen, later]
+    marks = Marks.of([mark("gallery/b.png", True, 1)])
+    assert tally(marks.beside(read), 10, 0).days[NOW.date()].queries == 2
+    (found,) = marks.last()
+    assert (found.picture, found.rank, found.right) == ("gallery/b.png", 2, True)
+    limits = config.load(ROOT / "params.yaml").monitor
+    assert precision(limits, [found]).value == 1.0
+
+
+def test_a_caller_who_uses_an_id_and_a_query_again_is_counted_each_time(tmp_path: Path) -> None:
+    asked = answer("health probe", ["gallery/a.png"])
+    minutes = [of_version(1 if n < 5 else 2, 600 * n, asked) for n in range(10)]
+    assert recorded(tmp_path, *minutes) == minutes

@@ -16,12 +16,15 @@ from tests.hooks import SECRET, Hook, receiving
 FOUND: dict[str, Any] = {
     "summary": "1 alarm, and a retraining is asked for",
     "alarms": ["Too much is too high: do less."],
+    "new": ["Too much is too high: do less."],
+    "standing": [],
+    "resolved": [],
     "retrain": True,
     "champion": "7",
     "page": "reports/monitor/index.html",
     "mlflow": "sqlite:///x experiment eidolon-monitor, run 5",
 }
-CALM = FOUND | {"alarms": [], "retrain": False}
+CALM = FOUND | {"summary": "no alarm", "alarms": [], "new": [], "retrain": False}
 
 
 @pytest.fixture
@@ -41,16 +44,26 @@ def told(found: dict[str, Any] = FOUND) -> list[str]:
 
 def test_alarms_are_logged_and_sent_once(hook: Hook) -> None:
     alarm, sent = told()
-    assert alarm == "alarm: Too much is too high: do less."
+    assert alarm == "new alarm: Too much is too high: do less."
     assert sent == "the webhook at 127.0.0.1 was told"
     (body,) = hook.got
     assert body["text"].startswith("Eidolon, version 7: 1 alarm")
-    assert "\n• Too much is too high" in body["text"]
+    assert "\n• new alarm: Too much is too high" in body["text"]
     assert {key: body[key] for key in FOUND} == FOUND
 
 
 def test_without_alarms_nothing_is_sent(hook: Hook) -> None:
     assert told(CALM) == [] and hook.got == []
+
+
+def test_an_alarm_that_stands_and_one_that_is_resolved_are_sent_as_such(hook: Hook) -> None:
+    told(FOUND | {"new": [], "standing": FOUND["alarms"]})
+    told(CALM | {"resolved": ["Too much is 1, and the limit is 2."]})
+    stands, resolved = hook.got
+    assert "\n• alarm still stands: Too much" in stands["text"] and stands["new"] == []
+    assert resolved["text"].startswith(
+        "Eidolon, version 7: no alarm\n• alarm is resolved: Too much"
+    )
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

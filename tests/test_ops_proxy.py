@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from components.monitoring import journal
 from components.ports import free_port
 from ops import proxy as module
 from tests.fronting import Front, bento
+from tests.requestlines import logged
 
 PIECE = 64 * 1024
 
@@ -317,3 +320,26 @@ def test_the_status_tells_where_requests_go(front: Front, tmp_path: Path) -> Non
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(scene())
+
+
+def test_a_refusal_is_logged_as_a_bento_logs_a_request(front: Front, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with front.client() as client:
+            for path in ("/some/where/search", "/images/secret", "/readyz"):
+                reply = await client.post(f"{front.url}{path}", headers={"X-Request-ID": "mine"})
+                assert reply.headers["X-Request-ID"] == "mine"
+            async with bento(mirror) as port:
+                front.point(port)
+                await client.post(f"{front.url}/search")
+
+    with logged() as lines:
+        asyncio.run(scene())
+    file = tmp_path / "endpoint.log"
+    file.write_text(lines.getvalue())
+    written = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [line["route"] for line in written] == ["/search", "other", "/readyz"]
+    assert {(line["status"], line["request"], line["level"]) for line in written} == {
+        (503, "mine", "error")
+    }
+    today = datetime.now(UTC).date()
+    assert list(journal.statuses([file], today)) == [(today, 503)]

@@ -70,7 +70,7 @@ class Monitor(Section):
         " champion are more than this share of its own."
     )
     max_champion_days: int = Field(
-        ge=1, description="Alarm, and retrain, when the champion is older than this many days."
+        ge=1, description="Alarm when the champion is older than this many days."
     )
     max_data_days: int = Field(
         ge=1, description="Alarm when the newest pictures are older than this many days."

@@ -100,8 +100,8 @@ def errors(limits: config.Monitor, seen: Seen, since: date) -> Figure:
         limits.max_errors,
         count=count,
         least=limits.min_queries,
-        remedy="the endpoint's log has each of them",
-        note="" if count else "the endpoint's log has no searches",
+        remedy="the logs of the Bentos and of the proxy have each of them",
+        note="" if count else "the endpoint's logs have no searches",
     )
 
 

@@ -41,7 +41,7 @@ class Marks:
     """Marks that wait for the queries that they belong to.
 
     Callers may choose the id of a request, and use one again. So a mark belongs to the last answer
-    with its id that was given before the mark.
+    with its id that a caller got before the mark.
     """
 
     by_request: dict[str, list[Marked]]

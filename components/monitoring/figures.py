@@ -86,9 +86,19 @@ class Figure:
     @property
     def sentence(self) -> str:
         """The alarm: the figure, its limit, and what to do."""
-        interval = f" ({self.interval})" if self.interval else ""
         return (
-            f"{self.title} is {self.written(self.value)}{interval},"
-            f" {self.worse} the limit of {self.written(self.limit)} (`{self.setting}`):"
-            f" {self.remedy}."
+            f"{self._measured}, {self.worse} the limit of {self.written(self.limit)}"
+            f" (`{self.setting}`): {self.remedy}."
         )
+
+    @property
+    def relief(self) -> str:
+        """What to say of a figure that alarmed before, and no longer does."""
+        if not self.concluded:
+            return f"{self.title}: nothing can be concluded now (`{self.setting}`)."
+        return f"{self._measured}, and the limit is {self.written(self.limit)} (`{self.setting}`)."
+
+    @property
+    def _measured(self) -> str:
+        interval = f" ({self.interval})" if self.interval else ""
+        return f"{self.title} is {self.written(self.value)}{interval}"

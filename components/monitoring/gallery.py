@@ -67,8 +67,8 @@ def ages(limits: config.Monitor, seen: Seen) -> Iterator[Figure]:
         "monitor.max_champion_days",
         limits.max_champion_days,
         kind="days",
-        remedy="retrain",
-        retrain=True,
+        remedy="retrain with new pictures or other parameters, or raise the limit: the same data"
+        " gives the same version",
     )
     yield Figure(
         "data_days",

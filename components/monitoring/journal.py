@@ -12,13 +12,15 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 HITS = 10  # of an answer, that are recorded
+_AGAIN = timedelta(minutes=3)  # within which a trial has the second answer to a search
+_REMEMBERED = 10_000  # answers among which the first one is looked for
 _FILE = re.compile(r"(queries|feedback)-(\d{4}-\d\d-\d\d)\.jsonl")
 _LONGEST = 1 << 20  # bytes of a line; a longer one is damaged
 
@@ -54,7 +56,7 @@ class Marked(BaseModel):
 
 
 class _Request(BaseModel):
-    """A line of the endpoint's log that tells of one request."""
+    """A line of the endpoint's logs that tells of one request."""
 
     time: AwareDatetime
     route: str
@@ -92,8 +94,9 @@ def read(folder: Path, name: Name, since: date) -> Iterator[dict[str, Any]]:
 
 
 def answered(folder: Path, since: date, passed: Passed) -> Iterator[Answered]:
-    """The answers from the day ``since`` on, oldest first. Damaged lines are counted."""
-    return _checked(Answered, _records(folder, "queries", since), passed)
+    """The answers that callers got from the day ``since`` on, oldest first. Damaged lines are
+    counted."""
+    return _asked_once(_checked(Answered, _records(folder, "queries", since), passed))
 
 
 def marked(folder: Path, since: date, passed: Passed) -> Iterator[Marked]:
@@ -116,6 +119,24 @@ def statuses(logs: Iterable[Path], since: date) -> Iterator[tuple[date, int]]:
                     found = _Request.model_validate(record)
                     if _day(found.time) >= since:
                         yield _day(found.time), found.status
+
+
+def _asked_once(answers: Iterable[Answered]) -> Iterator[Answered]:
+    """Leave out what a trial asked again of another version: nobody saw that answer.
+
+    It has the id and the query of an earlier answer. A caller may use an id and a query again too,
+    but the same version answers that, unless another one was deployed meanwhile.
+    """
+    seen: dict[tuple[str, str], tuple[datetime, int]] = {}  # the latest ones, oldest first
+    for one in answers:
+        asked = one.request, one.query
+        time, bundle = seen.pop(asked, (one.time, one.bundle))
+        if bundle != one.bundle and one.time <= time + _AGAIN:
+            continue
+        seen[asked] = one.time, one.bundle
+        if len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
+        yield one
 
 
 def _day(time: datetime) -> date:

@@ -11,7 +11,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.files import folder_aside, write_json
+from components.files import folder_aside, read_json, write_json
 from components.monitoring import plots
 from components.monitoring.figures import Figure
 from components.monitoring.report import Report
@@ -53,6 +53,18 @@ def write(report: Report, out: Path) -> Path:
         write_json(aside / "report.json", report.as_json())
         (aside / "index.html").write_text(render(report), encoding="utf-8")
     return out / "index.html"
+
+
+def alarming(out: Path) -> frozenset[str]:
+    """The names of the figures that alarm in the report in the folder ``out``; none without one.
+
+    Raises :class:`EidolonError` when it is damaged.
+    """
+    file = out / "report.json"
+    if not file.exists():
+        return frozenset()
+    figures = read_json(file, "delete it")["figures"]
+    return frozenset(figure["name"] for figure in figures if figure["state"] == "alarm")
 
 
 def render(report: Report) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -38,6 +38,17 @@ class Report:
     def alarms(self) -> list[str]:
         """A sentence for each figure that is beyond its limit."""
         return [figure.sentence for figure in self.figures if figure.alarming]
+
+    def changes(self, before: Collection[str]) -> dict[str, list[str]]:
+        """A sentence for each alarm beside ``before``, the names of the figures that alarmed at the
+        last look: those that are ``new``, that still ``stand``, and that are ``resolved``."""
+        now = [figure for figure in self.figures if figure.alarming]
+        gone = [one for one in self.figures if one.name in before and not one.alarming]
+        return {
+            "new": [one.sentence for one in now if one.name not in before],
+            "standing": [one.sentence for one in now if one.name in before],
+            "resolved": [one.relief for one in gone],
+        }
 
     @property
     def retrain(self) -> bool:
