@@ -1,7 +1,8 @@
 """Gets the imagined pictures of a text: from the memory on disk, or from the Imaginer.
 
 Looking up never waits for drawing. Equal pictures that are asked for at once are drawn once. Only
-so many texts may wait; a further one, and any while the Imaginer is away, is answered without.
+so many texts may wait to be drawn; a further one, and any while the Imaginer is away, is answered
+without. What nobody waits for any more is not drawn.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -54,6 +56,15 @@ class DegradedError(Exception):
         self.why = why
 
 
+@dataclass(eq=False)
+class _Drawing:
+    """Pictures that are being drawn together, and how many searches are ``waiting`` for them."""
+
+    addresses: list[str]
+    task: asyncio.Task[dict[str, Seen]]
+    waiting: int = 0
+
+
 class Imagination:
     """The pictures of texts, for all searches of one process."""
 
@@ -80,7 +91,7 @@ class Imagination:
         self._models = all_of(models)
         self._most = -(-serve.waiting_texts // serve.api_workers)
         self._waiting = 0
-        self._drawing: dict[str, asyncio.Task[dict[str, Seen]]] = {}
+        self._drawing: dict[str, _Drawing] = {}
         self._up = False
         self._lost_now = asyncio.Event()
 
@@ -106,9 +117,8 @@ class Imagination:
             self._metrics.found("memory")
             return
         self._metrics.found("shared" if self._drawing.keys() >= set(missing) else "drawn")
-        with self._place():
-            async for arrived in self._arriving({a: of[a] for a in missing}, until):
-                yield [(of[address], one) for address, one in arrived.items() if address in of]
+        async for arrived in self._arriving({a: of[a] for a in missing}, until):
+            yield [(of[address], one) for address, one in arrived.items() if address in of]
 
     def _addresses(self, wanted: Sequence[Wanted]) -> list[str]:
         """The addresses of pictures. Raises :class:`DegradedError` before the Imaginer has said
@@ -117,53 +127,93 @@ class Imagination:
             raise DegradedError("unavailable")
         return [address_of(recipe_of(w.prompt, w.seed, self._identity)) for w in wanted]
 
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of the places of texts that wait. Raises :class:`DegradedError` if all are taken."""
+    def _take(self) -> None:
+        """Take one of the places of texts that wait. Raises :class:`DegradedError` if there is
+        none."""
         if not self._up:
             raise DegradedError("unavailable")
         if self._waiting >= self._most:
             raise DegradedError("saturated")
         self._waiting += 1
         self._metrics.waiting(self._waiting)
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            self._metrics.waiting(self._waiting)
+
+    def _release(self, _: object = None) -> None:
+        self._waiting -= 1
+        self._metrics.waiting(self._waiting)
 
     async def _arriving(
         self, missing: dict[str, Wanted], until: float
     ) -> AsyncIterator[dict[str, Seen]]:
-        tasks = {self._drawing[a] for a in missing if a in self._drawing}
-        new = [address for address in missing if address not in self._drawing]
-        size = self._serve.drawing_batch
-        for i in range(0, len(new), size):
-            group = new[i : i + size]
-            orders = [
-                Order(prompt=missing[a].prompt, seed=missing[a].seed, address=a, until=until)
-                for a in group
-            ]
-            task = asyncio.create_task(self._draw(orders))
-            tasks.add(task)
-            for address in group:
-                self._drawing[address] = task
-            task.add_done_callback(partial(self._finished, group))
-        failed: DegradedError | None = None
-        # shielded: others may wait for the same pictures, and the memory keeps them anyway
-        for next_done in asyncio.as_completed([asyncio.shield(task) for task in tasks]):
-            try:
-                yield await next_done
-            except DegradedError as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
+        """What others have ordered already is waited for. The rest is ordered, and needs a place.
 
-    def _finished(self, group: list[str], task: asyncio.Task[dict[str, Seen]]) -> None:
-        for address in group:
-            self._drawing.pop(address, None)
-        if not task.cancelled():
-            task.exception()  # so that asyncio does not complain when nobody waits any more
+        Raises :class:`DegradedError` when some cannot be had, after all others have arrived.
+        """
+        joined = [address for address in missing if address in self._drawing]
+        failed: list[DegradedError] = []
+        try:
+            self._begin({a: want for a, want in missing.items() if a not in joined}, until)
+        except DegradedError as error:
+            failed.append(error)
+        arrived: set[str] = set()
+        async for found in self._waited({self._drawing[a] for a in missing if a in self._drawing}):
+            if isinstance(found, DegradedError):
+                failed.append(found)
+            else:
+                arrived.update(found)
+                yield found
+        again = {address: missing[address] for address in joined if address not in arrived}
+        if again and time.time() < until and any(error.why == "slow" for error in failed):
+            # it was too slow for those who had ordered it, and there is time left here
+            failed = [error for error in failed if error.why != "slow"]
+            async for more in self._arriving(again, until):
+                yield more
+        if failed:
+            raise failed[0]
+
+    def _begin(self, wanted: dict[str, Wanted], until: float) -> None:
+        """Begin to draw. Raises :class:`DegradedError` if there is no place."""
+        if not wanted:
+            return
+        self._take()
+        orders = [
+            Order(prompt=want.prompt, seed=want.seed, address=address, until=until)
+            for address, want in wanted.items()
+        ]
+        size, tasks = self._serve.drawing_batch, []
+        for i in range(0, len(orders), size):
+            group = orders[i : i + size]
+            task = asyncio.create_task(self._draw(group))
+            drawing = _Drawing([order.address for order in group], task)
+            self._drawing.update(dict.fromkeys(drawing.addresses, drawing))
+            task.add_done_callback(partial(self._forget, drawing))
+            tasks.append(task)
+        asyncio.gather(*tasks, return_exceptions=True).add_done_callback(self._release)
+
+    async def _waited(
+        self, drawings: set[_Drawing]
+    ) -> AsyncIterator[dict[str, Seen] | DegradedError]:
+        """What becomes of the drawings, in the order in which they end. One for which nobody waits
+        any more is given up."""
+        for one in drawings:
+            one.waiting += 1
+        try:
+            # shielded: others may wait for the same pictures
+            for ended in asyncio.as_completed([asyncio.shield(one.task) for one in drawings]):
+                try:
+                    yield await ended
+                except DegradedError as error:
+                    yield error
+        finally:
+            for one in drawings:
+                one.waiting -= 1
+                if not one.waiting:
+                    self._forget(one)
+                    one.task.cancel()
+
+    def _forget(self, drawing: _Drawing, _: object = None) -> None:
+        for address in drawing.addresses:
+            if self._drawing.get(address) is drawing:
+                del self._drawing[address]
 
     async def _draw(self, orders: list[Order]) -> dict[str, Seen]:
         """What the Imaginer draws, which is then remembered."""
@@ -181,10 +231,13 @@ class Imagination:
     async def encode(self, png: str) -> np.ndarray:
         """The vector (d_vision,) of a picture, given as PNG in base64. Raises
         :class:`DegradedError`."""
-        with self._place():
+        self._take()
+        try:
             values = await self._call(
                 self._remote.encode(png=png, models=self._models), self._serve.imagine_seconds
             )
+        finally:
+            self._release()
         return np.array(values, dtype=np.float32)
 
     async def _call(self, answer: Awaitable[T], patience: float) -> T:

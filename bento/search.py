@@ -11,44 +11,27 @@ from urllib.parse import quote
 
 import numpy as np
 
-from bento.imagination import Compute, DegradedError, Imagination
+from bento.candidates import DROPPED, Candidate, Candidates, MissingError
+from bento.imagination import Compute, Imagination
 from bento.journal import Journal
 from bento.logs import noted
 from bento.metrics import metrics
-from bento.tracing import span
+from bento.tracing import open_span, span
 from components import config
 from components.api import messages
-from components.api.messages import Answer, BundleName, Degraded, Imagined, Query, Timings
-from components.features.queries import of_name
-from components.imagining.memory import Seen
-from components.imagining.recipes import Wanted
-from components.imagining.seeds import seed_of
-from components.kinds import BOTH, CLASS, DESCRIPTION
-from components.names import fill
-from components.serving.fitness import Fitness
-from components.serving.known import known_query
+from components.api.messages import (
+    Answer,
+    BundleName,
+    Degraded,
+    Imagined,
+    Missing,
+    Query,
+    Timings,
+)
 from components.serving.retriever import Asked, How, Ranking, Retriever, ScoredPicture
-from components.vectors import Array
 
-DROPPED = "was dropped"
 DISAGREES = "shows the text too poorly, as do the others"
 Step = tuple[Literal["text", "imagined", "fused"], Answer | Imagined]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The ``k``-th picture that was imagined for the query, and its address relative to the page.
-
-    ``why`` says why the picture is not used, and is empty if it is.
-    """
-
-    k: int
-    address: str
-    picture: str
-    seed: int
-    vision: Array
-    agreement: float | None
-    why: str
 
 
 @dataclass
@@ -104,12 +87,15 @@ class Search:
         journal: Journal,
         serve: config.Serve,
         compute: Compute,
+        encode: Compute,
     ) -> None:
-        """``compute`` runs blocking work beside the event loop."""
-        self._retriever, self._imagination = retriever, imagination
-        self._generator, self._served, self._compute = generator, served, compute
-        self._journal, self._patience = journal, serve.imagine_seconds
-        self._fitness = Fitness(validate, generator.size, retriever.bundle.text)
+        """``compute`` runs blocking work beside the event loop, and ``encode`` beside that what
+        needs the text encoder."""
+        self._retriever, self._served, self._compute = retriever, served, compute
+        self._journal, self._encode = journal, encode
+        self._candidates = Candidates(
+            retriever.bundle, imagination, generator, validate, serve, served.picture
+        )
 
     async def steps(self, query: Query, first: bool = True) -> AsyncIterator[Step]:
         """The steps of the answer; the last one is `fused`, whatever happens to the generator.
@@ -119,23 +105,22 @@ class Search:
         """
         clock = Clock()
         with span("text"), clock.step("text"):
-            asked: Asked = await self._compute(
-                self._retriever.ask_by, query.query, query.kind, query.description
-            )
+            asked = await self._ask(query)
             how = await self._how(query, asked)
         by_text = await self._by_text(asked, how, clock) if first else None
         if by_text is not None:
             yield "text", self._answer(asked, by_text, clock)
         found: list[Candidate] = []
-        degraded: Degraded | None = None
+        missing: Missing | None = None
         if (mode := self._mode(query, asked)) != "text":
-            with clock.step("imagine"):  # no span: a stream goes on in another task
+            with open_span("imagine"), clock.step("imagine"):
                 try:
-                    async for candidate in self._candidates(asked, query):
+                    async for candidate in self._candidates.of(asked, query):
                         found.append(candidate)
                         yield "imagined", self._imagined(candidate)
-                except DegradedError as error:
-                    degraded = error.why
+                except MissingError as error:
+                    missing = error.missing
+        degraded: Degraded | None = missing.why if missing else None
         found.sort(key=lambda one: one.k)
         used = [one for one in found if not one.why]
         if query.mode == "auto" and self._disagree(asked, used):
@@ -147,12 +132,13 @@ class Search:
                 aggregated, shares = await self._compute(self._retriever.aggregate, vision)
                 ranking = await self._compute(self._retriever.rank, asked, aggregated, how)
             mode = "image" if mode == "image" else "fused"
-            answer = self._answer(asked, ranking, clock, found, shares, mode=mode)
+            answer = self._answer(asked, ranking, clock, found, shares, mode=mode, missing=missing)
         else:
-            if mode != "text" and not any(one.why == DROPPED for one in found):
+            given_up = found and all(one.why == DROPPED for one in found)  # the caller wants none
+            if mode != "text" and not given_up:
                 degraded = degraded or "unfit"
             ranking = by_text or await self._by_text(asked, how, clock)
-            answer = self._answer(asked, ranking, clock, found, degraded=degraded)
+            answer = self._answer(asked, ranking, clock, found, degraded=degraded, missing=missing)
         await self._note(answer)
         yield "fused", answer
 
@@ -184,12 +170,18 @@ class Search:
             metrics().judged(answer.imagined)
         await self._compute(self._journal.answered, answer)
 
+    async def _ask(self, query: Query) -> Asked:
+        text, own = query.query, query.description
+        embeds = await self._compute(self._retriever.embeds, text, own)
+        run = self._encode if embeds else self._compute
+        asked: Asked = await run(self._retriever.ask_by, text, query.kind, own)
+        return asked
+
     async def _how(self, query: Query, asked: Asked) -> How:
         texts = [text for text in (query.exclude, asked.excluded) if text is not None]
         excluded = None
         if texts:
-            found: Asked = await self._compute(self._retriever.ask, " ".join(texts))
-            excluded = found.vector
+            excluded = await self._encode(self._retriever.exclusion, texts)
         weight = 1.0 if query.mode == "image" else query.weight
         return How(query.k, query.offset, weight, query.filter, query.group, excluded)
 
@@ -199,81 +191,6 @@ class Search:
         words = " ".join([asked.words, *(asked.descriptions if asked.own else ())]).split()
         nonsense = asked.unknown and len(asked.unknown) == len(words)
         return "text" if nonsense else "fused"
-
-    async def _candidates(self, asked: Asked, query: Query) -> AsyncIterator[Candidate]:
-        """The imagined pictures as they arrive. Raises :class:`DegradedError` when some cannot be
-        had."""
-        known = self._known(asked, query)
-        for candidate in known:
-            yield candidate
-        count = query.images or self._generator.images_per_category
-        if asked.row is not None and not asked.own and query.seed is None and query.images is None:
-            count = len(known)  # fewer where some were not fit: validation said so
-        base = self._generator.seed if query.seed is None else query.seed
-        wanted = []
-        for k in range(len(known), count):
-            text, prompt = self._prompt(asked, k, count)
-            wanted.append(Wanted(text, k, prompt, seed_of(prompt, k, base)))
-        if not wanted:
-            return
-        again = []
-        until = time.time() + self._patience
-        async for group in self._imagination.pictures(wanted, until):
-            for want, seen in group:
-                candidate = self._judged(want, seen, asked, query)
-                if candidate.why in ("", DROPPED):
-                    yield candidate
-                else:
-                    again.append(want.again(base))
-        if again:
-            async for group in self._imagination.pictures(again, until):
-                for want, seen in group:
-                    yield self._judged(want, seen, asked, query)
-
-    def _prompt(self, asked: Asked, k: int, count: int) -> tuple[str, str]:
-        """The text that the ``k``-th of ``count`` pictures is imagined for, and its prompt: a
-        description or the name, or for both, descriptions for the last half."""
-        if asked.kind == DESCRIPTION or (asked.kind == BOTH and k >= of_name(count)):
-            text = asked.descriptions[k % len(asked.descriptions)]
-            return text, fill(self._generator.description_prompt, text)
-        name = asked.words
-        if asked.row is not None:
-            name = self._retriever.bundle.categories["category"][asked.row]
-        return name, self._generator.prompt_for(name)
-
-    def _known(self, asked: Asked, query: Query) -> list[Candidate]:
-        """The pictures of a known category, from the bundle; none if another seed is asked for."""
-        if asked.row is None or query.seed is not None:
-            return []
-        known = known_query(self._retriever.bundle, asked.row, CLASS if asked.own else asked.kind)
-        assert known is not None  # or else it could not be asked for
-        count = query.images or self._generator.images_per_category
-        most = of_name(count) if asked.own else query.images
-        return [
-            Candidate(
-                k=k,
-                address=one.address,
-                picture=self._served.picture(one.path),
-                seed=one.seed,
-                vision=one.vision,
-                agreement=one.agreement,
-                why=DROPPED if one.address in query.drop else "",
-            )
-            for k, one in enumerate(known.pictures[:most])
-        ]
-
-    def _judged(self, want: Wanted, seen: Seen, asked: Asked, query: Query) -> Candidate:
-        agreement = self._fitness.agreement(seen, asked.vector)
-        why = self._fitness.objection(seen, agreement)
-        return Candidate(
-            k=want.k,
-            address=seen.address,
-            picture=f"images/{seen.address}",
-            seed=want.seed,
-            vision=seen.vision,
-            agreement=agreement if np.isfinite(agreement) else None,
-            why=DROPPED if seen.address in query.drop else why,
-        )
 
     def _answer(
         self,
@@ -285,6 +202,7 @@ class Search:
         *,
         mode: messages.Mode = "text",
         degraded: Degraded | None = None,
+        missing: Missing | None = None,
     ) -> Answer:
         """An answer from a ranking. ``shares`` are those of the pictures ``found`` that are used,
         in the same order."""
@@ -306,6 +224,7 @@ class Search:
             suggestion=asked.suggestion,
             truncated=asked.truncated,
             degraded=degraded,
+            missing=missing,
             timings=clock.timings(),
             bundle=self._served.bundle,
             models=self._served.models,

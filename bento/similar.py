@@ -11,6 +11,7 @@ from bento.bodies import json_body
 from bento.guard import refusal
 from bento.imagination import DegradedError
 from bento.logs import noted
+from bento.tracing import span
 from bento.uploads import decoded, received
 from bento.worker import Worker
 from components.api.messages import Similar, SimilarAnswer
@@ -37,9 +38,11 @@ async def similar(request: Request, worker: Worker, max_pixels: int) -> Response
 
 async def _by_upload(request: Request, worker: Worker, max_pixels: int) -> Response:
     upload = await received(request)
-    png = await worker.beside(_prepared, upload.data, max_pixels)
+    with span("decode"):
+        png = await worker.encoding(_prepared, upload.data, max_pixels)
     try:
-        vector = await worker.imagination.encode(png)
+        with span("encode"):
+            vector = await worker.imagination.encode(png)
     except DegradedError:
         return refusal(503, _AWAY)
     return await _answer(worker, vector, How(k=upload.k, offset=upload.offset), None)

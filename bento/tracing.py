@@ -56,6 +56,22 @@ def span(name: str, **attributes: str | bool | int | float) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def open_span(name: str) -> Iterator[None]:
+    """The same for a block that yields, and so may go on in another task. The steps in it are
+    traced beside it, not below it."""
+    from opentelemetry import trace
+
+    if not trace.get_current_span().is_recording():
+        yield
+        return
+    opened = trace.get_tracer("eidolon").start_span(name)
+    try:
+        yield
+    finally:
+        opened.end()
+
+
 def _share(text: str) -> float:
     try:
         share = float(text)

@@ -32,8 +32,8 @@ log = logging.getLogger("bentoml.eidolon")
 class Beside:
     """Runs blocking work beside the event loop: one piece at a time, so that each has a core."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def __call__(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns for the ``arguments``, or the exception that it raises."""
@@ -43,7 +43,11 @@ class Beside:
 
 @dataclass(frozen=True)
 class Worker:
-    """The parts that answer requests."""
+    """The parts that answer requests.
+
+    ``encoding`` runs what takes long: encoding texts and decoding uploads. ``beside`` runs all
+    else, so that known queries do not wait for that.
+    """
 
     served: Served
     bundle: Bundle
@@ -53,6 +57,7 @@ class Worker:
     search: Search
     journal: Journal
     beside: Beside
+    encoding: Beside
 
 
 def worker(remote: Remote) -> Worker:
@@ -67,7 +72,8 @@ def worker(remote: Remote) -> Worker:
     models = bundle.info["models"]
     digest = sha256(bundle.folder / "bundle.json")[:12]
     served = Served(BundleName(version=found.pins.version, digest=digest), models)
-    retriever, beside = Retriever(bundle, found.encoders), Beside()
+    retriever = Retriever(bundle, found.encoders)
+    beside, encoding = Beside("rank"), Beside("encode")
     memory = Memory(
         eidolon_home() / "texts.sqlite",
         f"{models['vision']} {models['clip']}",
@@ -77,9 +83,9 @@ def worker(remote: Remote) -> Worker:
     validate = config.Validate.model_validate(bundle.info["validate"])
     journal = Journal(eidolon_home() / "journal", serve.journal_days)
     search = Search(
-        retriever, imagination, found.generator, validate, served, journal, serve, beside
+        retriever, imagination, found.generator, validate, served, journal, serve, beside, encoding
     )
     metrics().serves(served.bundle)
     gc.freeze()  # what was loaded stays: collecting it again and again held answers up for 0.3 s
     log.info("bundle %s, code %s, library %s", served.bundle, __file__, config.__file__)
-    return Worker(served, bundle, retriever, imagination, memory, search, journal, beside)
+    return Worker(served, bundle, retriever, imagination, memory, search, journal, beside, encoding)

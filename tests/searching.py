@@ -28,14 +28,15 @@ from components.serving.retriever import Retriever
 
 
 class _Remote:
-    """The Imaginer, reached by a call."""
+    """The Imaginer, reached by a call. ``spoils`` may raise instead, or change what it delivers."""
 
     def __init__(self, params: config.Params) -> None:
         self._work = Imaginer(params.generator, params.encoders)
+        self.spoils: Callable[[list[Delivered]], list[Delivered]] = list
 
     async def draw(self, *, orders: list[Order], models: str) -> list[Delivered]:
         found = self._work.draw(orders)
-        return [messages._delivered(one) for one in found]
+        return self.spoils([messages._delivered(one) for one in found])
 
     async def about(self) -> dict[str, str]:
         return {"dtype": "float32"}
@@ -58,9 +59,9 @@ class Searching:
         served = Served(BundleName(version=1, digest=digest), models)
         retriever, journal = Retriever(bundle, params.encoders), Journal(folder, 0)
         memory = Memory(Path(tempfile.mkdtemp()) / "texts.sqlite", "encoders", 2**30)
-        generator, remote = params.generator, _Remote(params)
+        generator, self.remote = params.generator, _Remote(params)
         imagination = Imagination(
-            remote, memory, generator, models, params.serve, _beside, metrics()
+            self.remote, memory, generator, models, params.serve, _beside, metrics()
         )
         search = Search(
             retriever,
@@ -71,10 +72,11 @@ class Searching:
             journal,
             params.serve,
             _beside,
+            _beside,
         )
         beside: Any = _beside
         self.worker = Worker(
-            served, bundle, retriever, imagination, memory, search, journal, beside
+            served, bundle, retriever, imagination, memory, search, journal, beside, beside
         )
 
     def __call__(self, query: str, k: int = 3, **options: Any) -> dict[str, Any]:

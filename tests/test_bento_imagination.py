@@ -122,11 +122,63 @@ def test_what_was_drawn_once_is_remembered(tmp_path: Path) -> None:
 
 def test_equal_texts_at_once_are_drawn_once(tmp_path: Path) -> None:
     async def work() -> None:
-        scene = Scene(tmp_path, waiting_texts=20)
+        scene = Scene(tmp_path, waiting_texts=1)  # they need one place together
         await scene.begin()
         found = await asyncio.gather(*(scene.get("fox") for _ in range(10)))
         assert all(len(one) == 3 for one in found)
         assert len(scene.remote.drawn) == 3
+        assert len(await scene.get("hare")) == 3  # the place is free again
+
+    run(work)
+
+
+def test_one_who_joins_late_has_as_much_time_as_any_other(tmp_path: Path) -> None:
+    async def work() -> None:
+        scene = Scene(tmp_path)
+        await scene.begin()
+        began, gate = asyncio.Event(), asyncio.Event()
+
+        async def wait(_: list[Order]) -> None:
+            began.set()
+            await gate.wait()
+
+        scene.remote.does, scene.patience = wait, 0.3
+        first = asyncio.create_task(scene.why("fox"))
+        await began.wait()
+        scene.patience = 30
+        later = asyncio.create_task(scene.get("fox"))
+        assert await first == "slow"
+        gate.set()
+        assert len(await later) == 3
+
+    run(work)
+
+
+def test_what_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
+    async def work() -> None:
+        scene = Scene(tmp_path, waiting_texts=1)
+        await scene.begin()
+        began, gate = asyncio.Event(), asyncio.Event()
+
+        async def wait(_: list[Order]) -> None:
+            began.set()
+            await gate.wait()
+
+        scene.remote.does = wait
+        one, other = (asyncio.create_task(scene.get("fox")) for _ in range(2))
+        await began.wait()
+        one.cancel()
+        await asyncio.sleep(0.01)
+        assert await scene.why("hare") == "saturated"  # the other still waits
+        other.cancel()
+        await asyncio.gather(one, other, return_exceptions=True)
+        await asyncio.sleep(0.01)
+        scene.remote.does = None
+        assert len(await scene.get("hare")) == 3
+        gate.set()
+        await asyncio.sleep(0.01)
+        assert len(scene.remote.drawn) == 3
+        assert len(await scene.get("fox")) == 3
 
     run(work)
 

@@ -15,7 +15,7 @@ from components.datasets.oxford102_names import NAMES
 from components.errors import EidolonError
 from components.lifecycle import registry
 from components.lifecycle.admission import admit, check_vocabulary
-from components.models.vocabulary import out_of_vocabulary
+from components.models.vocabulary import Vocabulary, out_of_vocabulary
 from components.paths import DATASET, LOCK
 from ops import rollout
 from tests import toy
@@ -120,7 +120,9 @@ def test_the_embedded_models_know_emblems_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(toy.ROOT)
     params = config.load(PROFILES / "embedded.yaml")
     assert len(out_of_vocabulary(Path("zoo/models/clip/tokenizer.json"), NAMES)) == 99
-    check_vocabulary(params, [*toy.NAMES, "crimson disc", "wolf", "42", "猫"])
+    known = Vocabulary(Path("zoo/models/clip/tokenizer.json"))
+    assert known.unknown("红 a ж 3 é x2 b- 42 red 猫") == ["红", "ж", "é", "猫"]
+    check_vocabulary(params, [*toy.NAMES, "crimson disc", "wolf", "42"])
     with pytest.raises(
         EidolonError, match=r"8 of 8 categories \('red fox', 'sea otter', 'wolf', …"
     ):

@@ -138,7 +138,18 @@ def test_an_excluded_text_keeps_what_was_asked_for() -> None:
         ("a ring that is not\nblue", "a ring", "blue"),
         ("Birds EXCEPT for gulls", "Birds", "gulls"),
         ("a star with no pattern", "a star", "pattern"),
+        ("a star, not red", "a star", "red"),
+        ("red star not striped", "red star", "striped"),
+        ("a ring NOT in blue ", "a ring", "in blue"),
+        ("Who, me, not him", "Who, me", "him"),
         ("forget me not", "forget me not", None),
+        ("forget me not flowers", "forget me not flowers", None),
+        ("striped or not striped", "striped or not striped", None),
+        ("a do not enter sign", "a do not enter sign", None),
+        ("a touch-me-not plant", "a touch-me-not plant", None),
+        ("red, not only red", "red, not only red", None),
+        ("not red", "not red", None),
+        ("waste not want not", "waste not want not", None),
         ("without stripes", "without stripes", None),
         ("star without", "star without", None),
         ("star without !", "star without !", None),
@@ -154,6 +165,23 @@ def test_a_query_is_split_at_words_that_exclude(
 def test_any_query_is_split_into_parts_of_itself(query: str) -> None:
     wanted, excluded = parted(query)
     assert wanted in query and (excluded is None or excluded in query)
+
+
+def test_a_wrong_text_to_exclude_is_named(retriever: Retriever) -> None:
+    for text in ("", " ", "x" * 301):
+        with pytest.raises(QueryError, match="a text to `exclude` has 1 to 300 characters"):
+            retriever.exclusion([text])
+    name = retriever.bundle.categories["category"][0]
+    assert np.array_equal(retriever.exclusion([name]), retriever.bundle.text[0])
+    assert np.array_equal(retriever.exclusion(["a", "moon"]), retriever.embed("a moon"))
+
+
+def test_only_the_mere_name_of_a_category_needs_no_encoder(retriever: Retriever) -> None:
+    name = retriever.bundle.categories["category"][0]
+    assert not retriever.embeds(f" {name.upper()}", None)
+    assert not retriever.embeds(f"{name} without dots", None)
+    assert retriever.embeds(name, "a red thing") and retriever.embeds("a moon", None)
+    assert retriever.embeds("a " * 5000, None)  # long, and quickly seen
 
 
 def test_the_name_of_a_category_excludes_nothing(retriever: Retriever) -> None:

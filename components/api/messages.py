@@ -171,6 +171,13 @@ class Imagined(BaseModel):
     why: str | None = Field(description="why it was not used")
 
 
+class Missing(BaseModel):
+    """Imagined pictures that could not be had."""
+
+    count: int = Field(description="how many of those that were asked for")
+    why: Degraded
+
+
 class BundleName(BaseModel):
     """The bundle that answered."""
 
@@ -222,6 +229,11 @@ class Answer(BaseModel):
     )
     truncated: bool = Field(description="whether the text was too long for the text encoder")
     degraded: Degraded | None = Field(description="why it was ranked by text alone, if it was")
+    missing: Missing | None = Field(
+        default=None,
+        description="imagined pictures that could not be had, if any: those not drawn, and those"
+        " unfit and not drawn again",
+    )
     timings: Timings
     bundle: BundleName
     models: dict[str, str]

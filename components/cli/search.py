@@ -175,6 +175,8 @@ def _notes(answer: Answer) -> Iterator[str]:
     """What a person should know beside the pictures."""
     if answer.degraded:
         yield f"ranked by text alone: {_WHY[answer.degraded]}"
+    elif answer.missing:
+        yield f"{answer.missing.count} imagined pictures are missing: {_WHY[answer.missing.why]}"
     if not answer.relevant:
         yield f"nothing in the gallery seems to fit (confidence {answer.confidence:.2f})"
     if answer.unknown_words:

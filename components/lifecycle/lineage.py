@@ -254,7 +254,7 @@ def _imagined(answer: Answer, kept: dict[str, str]) -> list[Imagined]:
     For a known category these are its accepted pictures. For any other text they follow from the
     answer's seeds and the generator's prompt.
     """
-    wanted = answer.query if answer.excluded is None else parted(answer.query)[0]
+    wanted = answer.query if answer.excluded is None else parted(names.plain(answer.query))[0]
     words, folded = names.query_text(wanted), names.fold(wanted)
     path = "lineage/dataset.csv"
     dataset = manifest.kept(kept[path], ("category",), path)

@@ -20,7 +20,8 @@ class Vocabulary:
 
     A tokenizer has whole words, or large parts of them, for what its model was trained on. Of the
     102 flower names of Oxford-102, this finds none with OpenAI's CLIP, and 99 with the embedded
-    models. Symbols such as emoji count as letters, and punctuation and digits do not.
+    models. Symbols such as emoji count as letters, and punctuation and digits do not. A single
+    letter is unknown when the tokenizer has only parts of it, as of a script that it never saw.
     """
 
     def __init__(self, file: Path) -> None:
@@ -39,10 +40,17 @@ class Vocabulary:
     def _knows(self, word: str) -> bool:
         letters = sum(character.isalpha() for character in word)
         symbols = sum(unicodedata.category(character) == "So" for character in word)
-        pieces = len(self._tokenizer.encode(word.lower(), add_special_tokens=False).ids)
+        pieces = self._pieces(word)
         if symbols:
             return letters + 2 * symbols >= 2 * pieces
-        return letters < 2 or letters >= 2 * pieces
+        if letters < 2:
+            return all(
+                self._pieces(one) == 1 for one in word if one.isalpha() and not one.isascii()
+            )
+        return letters >= 2 * pieces
+
+    def _pieces(self, word: str) -> int:
+        return len(self._tokenizer.encode(word.lower(), add_special_tokens=False).ids)
 
 
 def out_of_vocabulary(file: Path, texts: Sequence[str]) -> list[str]:

@@ -24,12 +24,24 @@ _NOT = re.compile(
 )
 
 
-def parted(query: str) -> tuple[str, str | None]:
-    """What ``query`` asks for, and what it excludes; ``None`` for nothing.
+_MERE_NOT = re.compile(
+    r"^(?P<wanted>(?:.*[\s,;])?"
+    r"(?!(?:me|or|and|if|why|whether|do|does|did|is|are|was|were|be|can|could|will|would|should|must"
+    r"|may|has|have|had)\s)\S*\w)(?:\s*[,;]\s*|\s+)not\s+"
+    r"(?!(?:only|just|yet|so|very|to)\b)(?!.*\bnot\b)(?P<excluded>\w\S*(?:\s+\S+){0,2})\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A mere "not" with at most three words after it, as in "a star, not red". It is left alone after
+words that it belongs to, as in "forget me not", "or not", "do not"."""
 
-    It knows English words, and not a mere "not", which is in names such as "forget me not".
+
+def parted(query: str) -> tuple[str, str | None]:
+    """What ``query`` asks for, and what it excludes; ``None`` for nothing. It knows English words.
+
+    The time grows with the square of the length: give no text of more than a few hundred
+    characters.
     """
-    found = _NOT.match(query)
+    found = _NOT.match(query) or _MERE_NOT.match(query)
     return (found["wanted"], found["excluded"]) if found else (query, None)
 
 

@@ -22,14 +22,14 @@ from components.index.gallery import Hubness
 from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
 from components.models.vocabulary import Vocabulary
-from components.serving.exclusion import STRENGTH, beyond, parted
+from components.serving.exclusion import STRENGTH, beyond
 from components.serving.known import known_query, texts_of
 from components.serving.loading import Bundle
 from components.serving.near_duplicates import DEEPEST, Group, NearDuplicates
 from components.serving.spelling import Spelling
+from components.serving.words import split, words_of
 from components.vectors import Array
 
-MAX_QUERY = 300  # characters
 DIGITS = 6  # decimals of a score in an answer
 _SHOWN = ("path", "category", "split", "source")
 _HIDDEN = ("path", "dhash")
@@ -117,7 +117,11 @@ class Ranking:
 
 
 class Retriever:
-    """Searches a bundle, with the text encoder that it was made with."""
+    """Searches a bundle, with the text encoder that it was made with.
+
+    One thread may use the text encoder (where :meth:`embeds` says so, and :meth:`exclusion`) while
+    another does all else.
+    """
 
     def __init__(self, bundle: Bundle, encoders: config.Encoders) -> None:
         self.bundle = bundle
@@ -129,6 +133,8 @@ class Retriever:
         known = bundle.categories["category"]
         self._spelling = Spelling(known)
         self._known = {names.fold(name): row for row, name in enumerate(known)}
+        texts = [names.query_text(name) for name in known]
+        self._too_long = [self._truncates(text, self._templates) for text in texts]
         self._rows = {path: row for row, path in enumerate(bundle.pictures["path"])}
         self._categories = Known(bundle.text, bundle.aggregated)
         self._index = engines.load(bundle.folder, bundle.gallery.clip, bundle.gallery.vision)
@@ -145,7 +151,7 @@ class Retriever:
 
         Raises :class:`QueryError` for a text that is empty or too long.
         """
-        words = _words(query, "query")
+        words = words_of(query, "query")
         row = self._known.get(names.fold(query))
         return Asked(
             query=query,
@@ -153,7 +159,9 @@ class Retriever:
             row=row,
             vector=self.embed(words) if row is None else self.bundle.text[row],
             unknown=self._unknown(words) if row is None else (),
-            truncated=self._truncates(words, self._templates),
+            truncated=self._truncates(words, self._templates)
+            if row is None
+            else self._too_long[row],
             suggestion=None if row is not None else self._spelling.suggest(words),
         )
 
@@ -165,9 +173,8 @@ class Retriever:
         Raises :class:`QueryError` for a text that is empty or too long, and where there is no
         description.
         """
-        wanted, excluded = parted(query)
-        if names.fold(query) in self._known:
-            wanted, excluded = query, None
+        words_of(query, "query")
+        wanted, excluded = split(query, self._known)
         asked = replace(self.ask(wanted), query=query, excluded=excluded)
         if excluded is not None and asked.suggestion is not None:
             asked = replace(asked, suggestion=f"{asked.suggestion} without {excluded}")
@@ -183,9 +190,22 @@ class Retriever:
         texts = tuple(texts_of(self.bundle, asked.row))
         return replace(asked, vector=known.text, kind=kind, descriptions=texts)
 
+    def embeds(self, query: str, description: str | None) -> bool:
+        """Whether :meth:`ask_by` needs the text encoder: not for the mere name of a category."""
+        return (
+            description is not None or names.fold(split(query, self._known)[0]) not in self._known
+        )
+
+    def exclusion(self, texts: Sequence[str]) -> Array:
+        """The text embedding (d_clip,) of what the pictures must not show. Raises
+        :class:`QueryError` for a text that is empty or too long."""
+        words = " ".join(words_of(text, "text to `exclude`") for text in texts)
+        row = self._known.get(names.fold(words))
+        return self.embed(words) if row is None else self.bundle.text[row]
+
     def _with(self, asked: Asked, description: str) -> Asked:
         """``asked`` together with a ``description`` of what is meant."""
-        words = _words(description, "description")
+        words = words_of(description, "description")
         vector = self._clip.describe([words], self._of_descriptions)[0]
         return replace(
             asked,
@@ -322,15 +342,6 @@ class Retriever:
                 raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")
             found.append(int(code))
         return found
-
-
-def _words(text: str, what: str) -> str:
-    """What the models get for ``text``. Raises :class:`QueryError` for one that is empty or too
-    long."""
-    words = names.query_text(text)
-    if not words or len(words) > MAX_QUERY:
-        raise QueryError(f"a {what} has 1 to {MAX_QUERY} characters")
-    return words
 
 
 def _clean(score: np.floating) -> float:
