@@ -19,14 +19,18 @@ import httpx
 import psutil
 import pytest
 import yaml
+from playwright.sync_api import Browser, expect
 
 from benchmarks import bad, faults
 from bento import search as search_module
 from bento import server
 from components.files import sha256, write_json
+from tests.pages import answered, opened
+from tests.pages import search as search_on
 from tests.serving import Built
 from tests.toy import NAMES
 
+pytest_plugins = ["tests.pages"]
 pytestmark = pytest.mark.slow
 
 KNOWN = NAMES[0]
@@ -103,6 +107,19 @@ def test_black_pictures_alone_leave_the_text(client: httpx.Client) -> None:
     assert {one["why"] for one in answer["imagined"]} == {"is blank"}
     assert (answer["mode"], answer["degraded"]) == ("text", "unfit")
     assert answer["hits"] == by_text(client, "a pitch black thing")
+
+
+def test_the_page_says_that_no_picture_was_fit(
+    browser: Browser, faulty: str, client: httpx.Client, complaints: list[str]
+) -> None:
+    asked = "a pitch black thing, on the page"
+    with opened(browser, faulty, complaints) as page:
+        search_on(page, asked)
+        answered(page, asked)
+        expect(page.locator("#notices")).to_contain_text("No imagined picture was fit to use")
+        expect(page.locator("#imagined .left-out").first).to_contain_text("is blank")
+        expect(page.locator("#hits > li")).to_have_count(24)
+    assert complaints == []
 
 
 def test_pictures_that_show_a_text_poorly_leave_the_text(client: httpx.Client) -> None:

@@ -194,6 +194,18 @@ def test_a_shared_address_asks_for_the_same(page: Page, served: Served) -> None:
         expect(page.get_by_role("button", name=f"Remove {chip}")).to_be_visible()
 
 
+def test_any_filter_and_any_page_survive_an_address(page: Page) -> None:
+    roundtrip = """async (state) => {
+        const { DEFAULTS, read, write } = await import("./address.js");
+        return read(write({ ...DEFAULTS, ...state }));
+    }"""
+    given = {"filter": {"a:b%3A": ["c:d", "e"], "ü %": [":"]}, "page": 4167}
+    read = page.evaluate(roundtrip, given)
+    assert {name: read[name] for name in given} == given
+    assert page.evaluate(roundtrip, {"page": 83, "group": True})["page"] == 83
+    assert page.evaluate(roundtrip, {"page": 84, "group": True})["page"] == 1
+
+
 @pytest.mark.parametrize("rest", ["", "&k=", "&k=13", "&k=-1e9", "&page=0&weight=2&images=99"])
 def test_an_address_that_makes_no_sense_gives_the_default(
     page: Page, served: Served, rest: str

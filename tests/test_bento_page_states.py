@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from tests.pages import answer, answered, refuses, search, streams
+from tests.pages import FREE, answer, answered, refuses, search, streams
 from tests.toy import NAMES
 
 if TYPE_CHECKING:
@@ -109,32 +109,6 @@ def test_a_busy_service_says_how_long_to_wait(page: Page, status: int) -> None:
     answered(page, NAMES[0])
 
 
-def test_a_service_with_keys_asks_for_one(page: Page) -> None:
-    def guard(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open sesame":
-            route.continue_()
-        else:
-            route.fulfill(status=401, json={"error": "this service asks for an API key"})
-
-    for address in ("search/stream", "images/**", "bundle", "categories"):
-        page.route(f"**/{address}*", guard)
-    page.reload()
-    key = page.get_by_label("This service asks for a key.")
-    for given in ("guess", "open sesame"):
-        expect(key).to_be_focused()
-        key.fill(given)
-        page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("Nothing searched yet")
-    search(page, NAMES[0])
-    answered(page, NAMES[0])
-    first = page.locator("#hits img").first
-    page.wait_for_function("(i) => i.naturalWidth > 0", arg=first.element_handle())
-    assert (first.get_attribute("src") or "").startswith("blob:")
-    page.reload()  # the tab keeps it
-    answered(page, NAMES[0])
-    expect(key).to_be_hidden()
-
-
 def test_nothing_relevant_dims_the_hits(page: Page, served: Served) -> None:
     full = answer(page, served, NAMES[0], k=24) | {"relevant": False, "confidence": 0.02}
     streams(page, ("text", full), ("fused", full), ("done", {}))
@@ -185,3 +159,51 @@ def test_near_duplicates_are_counted(page: Page, served: Served) -> None:
     expect(page.locator("#hits .count").nth(1)).to_be_hidden()
     group = page.get_by_role("button", name="Group near-duplicates")
     expect(group).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(
+    ("page_number", "hits", "said", "more"),
+    [(1, 24, "Page 1", True), (5, 7, "Page 5 of 5", False), (83, 24, "Page 83 of 83", False)],
+)
+def test_groups_of_near_duplicates_have_no_more_pages_than_there_are(
+    page: Page, served: Served, page_number: int, hits: int, said: str, more: bool
+) -> None:
+    full = answer(page, served, NAMES[0], k=24) | {"total": 3840}
+    full["hits"] = full["hits"][:hits]
+    streams(page, ("text", full), ("fused", full), ("done", {}))
+    page.goto(f"{served.url}/?q={NAMES[0]}&group=1&page={page_number}")
+    expect(page.locator("#page")).to_have_text(said)
+    expect(page.get_by_role("button", name="Next")).to_be_enabled(enabled=more)
+
+
+def test_pictures_that_never_arrive_are_said_not_to(page: Page, served: Served) -> None:
+    full = answer(page, served, FREE, k=24)
+    first = full["imagined"][:1]
+    streams(page, ("text", full), ("imagined", first[0]), ("fused", full | {"imagined": first}))
+    search(page, FREE)
+    never = page.locator("#imagined > li").filter(has_text="not drawn")
+    expect(never).to_have_count(1)
+    expect(page.locator("#imagined img")).to_have_count(1)
+    streams(page, ("text", full), ("imagined", first[0]))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("broke off")
+    expect(never).to_have_count(1)
+    page.unroute("**/search/stream")
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    answered(page, FREE)
+    expect(page.locator("#imagined img")).to_have_count(2)
+    expect(never).to_have_count(0)
+
+
+def test_a_picture_from_beyond_the_ranks_by_words_that_are_loaded(
+    page: Page, served: Served
+) -> None:
+    text = answer(page, served, FREE, mode="text", k=24)
+    fused = answer(page, served, FREE, k=24)
+    hit = fused["hits"][0]
+    text["hits"] = [one for one in text["hits"] if one["id"] != hit["id"]][:12]
+    streams(page, ("text", text), ("fused", fused | {"hits": [hit]}), ("done", {}))
+    page.goto(f"{served.url}/?q={FREE}&k=12")
+    move = page.locator("#hits .move")
+    expect(move).to_contain_text("from 13+")
+    expect(move).to_have_attribute("title", "up from beyond 12, against words alone")

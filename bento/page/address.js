@@ -8,7 +8,22 @@ export const COUNTS = [12, 24, 60];
 export const MODES = ["auto", "text", "image", "fused"];
 export const KINDS = ["class", "description", "both"];
 export const MOST_IMAGES = 16;
-const MOST_PAGES = 1000; // the service passes over 100,000 pictures at most
+const DEEPEST = 100_000; // so many pictures the service passes over at most
+const DEEPEST_GROUPED = 2000; // and so many it groups
+
+// The pages that the service can give.
+export const mostPages = ({ k, group }) => (group ? Math.floor(DEEPEST_GROUPED / k) : Math.floor(DEEPEST / k) + 1);
+
+// A column in an address ends at the first colon, so its own ones are encoded.
+const encoded = (column) => column.replace(/[%:]/g, encodeURIComponent);
+
+function decoded(column) {
+  try {
+    return decodeURIComponent(column);
+  } catch {
+    return column; // typed by hand
+  }
+}
 
 function number(text, least, most, whole = true) {
   const value = text === null || text.trim() === "" ? NaN : Number(text);
@@ -22,14 +37,16 @@ export function read(search) {
   const filter = {};
   for (const one of given.getAll("filter")) {
     const [, column, value] = one.match(/^([^:]+):(.+)$/s) ?? [];
-    if (column) (filter[column] ??= []).push(value);
+    if (column) (filter[decoded(column)] ??= []).push(value);
   }
-  const k = number(given.get("k"), 1, 1000);
+  const asked = number(given.get("k"), 1, 1000);
+  const k = COUNTS.includes(asked) ? asked : DEFAULTS.k;
+  const group = given.has("group");
   return {
     q: text("q"),
     like: text("like"),
-    k: COUNTS.includes(k) ? k : DEFAULTS.k,
-    page: number(given.get("page"), 1, MOST_PAGES) ?? 1,
+    k,
+    page: number(given.get("page"), 1, mostPages({ k, group })) ?? 1,
     mode: MODES.includes(text("mode")) ? text("mode") : "auto",
     weight: number(given.get("weight"), 0, 1, false),
     images: number(given.get("images"), 1, MOST_IMAGES),
@@ -39,7 +56,7 @@ export function read(search) {
     kind: KINDS.includes(text("kind")) ? text("kind") : "class",
     description: text("description"),
     filter,
-    group: given.has("group"),
+    group,
     compare: given.has("compare"),
   };
 }
@@ -50,7 +67,7 @@ export function write(state) {
     const value = state[name];
     if (name === "filter") {
       for (const [column, values] of Object.entries(value)) {
-        for (const one of values) given.append("filter", `${column}:${one}`);
+        for (const one of values) given.append("filter", `${encoded(column)}:${one}`);
       }
     } else if (name === "drop") value.forEach((id) => given.append("drop", id));
     else if (value !== usual) given.set(name, value === true ? "1" : value);
@@ -59,13 +76,22 @@ export function write(state) {
   return text ? `?${text}` : location.pathname;
 }
 
-// The search as the service takes it.
+const which = ({ k, page, filter, group }) => ({ k, ...(page > 1 && { offset: (page - 1) * k }),
+  ...(group && { group }), ...(Object.keys(filter).length && { filter }) });
+
+// A search by a picture of the person's own as the service takes it.
+export function form(state, file) {
+  const asked = new FormData();
+  asked.set("image", file, file.name || "picture");
+  for (const [name, value] of Object.entries(which(state))) asked.set(name, JSON.stringify(value));
+  return asked;
+}
+
+// Any other search as the service takes it.
 export function body(state) {
-  const { q, k, page, mode, weight, images, seed, drop, exclude, kind, description, filter, group, like } = state;
-  const common = { k, ...(page > 1 && { offset: (page - 1) * k }), ...(group && { group }),
-    ...(Object.keys(filter).length && { filter }) };
-  if (like) return { id: like, ...common };
-  return { query: q, ...common, ...(mode !== "auto" && { mode }),
+  const { q, mode, weight, images, seed, drop, exclude, kind, description, like } = state;
+  if (like) return { id: like, ...which(state) };
+  return { query: q, ...which(state), ...(mode !== "auto" && { mode }),
     ...(weight !== null && { weight }), ...(images !== null && { images }),
     ...(seed !== null && { seed }), ...(drop.length && { drop }), ...(exclude && { exclude }),
     ...(description ? { description } : kind !== "class" && { kind }) };

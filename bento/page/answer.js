@@ -1,10 +1,11 @@
 // Shows an answer: hits or comparison, imagined pictures, notices and pages.
 
+import { mostPages } from "./address.js";
 import { at, number } from "./dom.js";
 import { showBalance } from "./balance.js";
 import { showCompared } from "./compare.js";
 import { answering } from "./feedback.js";
-import { showHits } from "./hits.js";
+import { ranksOf, showHits } from "./hits.js";
 import { showImagined } from "./imagined.js";
 import { say, showConfidence, showNotices } from "./notices.js";
 import { go, keep, state } from "./state.js";
@@ -14,10 +15,17 @@ let fused = null;
 
 export const forget = () => { text = fused = null; };
 
+// How many pages there are. Nobody counts groups of near-duplicates: `known` is false until the last page.
+function pagesOf(answer) {
+  if (state.group && answer.hits.length < state.k) return { pages: state.page, known: true };
+  const pages = Math.max(1, Math.min(Math.ceil(answer.total / state.k), mostPages(state)));
+  return { pages, known: !state.group || state.page >= pages };
+}
+
 function showPages(answer) {
-  const pages = Math.max(1, Math.ceil(answer.total / state.k));
+  const { pages, known } = pagesOf(answer);
   at("pages").hidden = pages === 1 && state.page === 1;
-  at("page").textContent = `Page ${number(state.page)} of ${number(pages)}`;
+  at("page").textContent = `Page ${number(state.page)}${known ? ` of ${number(pages)}` : ""}`;
   at("before").disabled = state.page <= 1;
   at("after").disabled = state.page >= pages;
 }
@@ -29,7 +37,7 @@ function showEither(answer, final) {
   at("hits").hidden = compared;
   at("compare").hidden = !before;
   if (compared) showCompared(before, answer);
-  else showHits(answer, before && new Map(before.hits.map((hit) => [hit.id, hit.rank])));
+  else showHits(answer, before && ranksOf(before));
 }
 
 function show(answer, final, subject) {

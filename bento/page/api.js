@@ -12,6 +12,8 @@ export class Refusal extends Error {
 
 export const keepKey = (key) => sessionStorage.setItem(KEPT, key);
 
+export const forgetKey = () => sessionStorage.removeItem(KEPT);
+
 export const hasKey = () => sessionStorage.getItem(KEPT) !== null;
 
 async function ask(address, options = {}) {
@@ -41,26 +43,9 @@ export function post(address, body, signal) {
   });
 }
 
-const blobs = new Map(); // address: object URL. An <img> sends no key, so the page fetches them.
-
-async function withKey(address) {
-  if (!blobs.has(address)) {
-    const fetched = ask(address).then(async (r) => URL.createObjectURL(await r.blob()));
-    blobs.set(address, fetched);
-    fetched.catch(() => blobs.delete(address));
-  }
-  return blobs.get(address);
-}
-
-// Show the picture at `address` in `image`.
-export async function load(image, address) {
-  if (image.dataset.address === address) return;
-  image.dataset.address = address;
-  const source = hasKey() ? await withKey(address).catch(() => "") : address;
-  if (image.dataset.address === address) image.src = source;
-}
-
-// The picture at `address`, in a new tab: with a key, a plain link could not be followed.
-export async function open(address) {
-  window.open(hasKey() ? await withKey(address) : address, "_blank", "noopener");
+// The address at which the browser itself finds what is at `address`. Neither an <img> nor a link
+// sends a key, so with one the page fetches it.
+export async function reachable(address) {
+  if (!hasKey() || address.startsWith("blob:")) return address;
+  return URL.createObjectURL(await (await ask(address)).blob());
 }

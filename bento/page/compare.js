@@ -2,7 +2,7 @@
 
 import { at, button, calm, make } from "./dom.js";
 import { showHit } from "./details.js";
-import { moveOf } from "./hits.js";
+import { moveOf, ranksOf } from "./hits.js";
 import { picture } from "./picture.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -39,7 +39,7 @@ function lines(before, after, rows) {
 const column = (title, rows) => make("section", { aria: { label: title } }, make("h3", {}, title), make("ol", {}, ...rows));
 
 export function showCompared(text, fused) {
-  const ranks = new Map(text.hits.map((hit) => [hit.id, hit.rank]));
+  const ranks = ranksOf(text);
   const rows = Math.max(text.hits.length, fused.hits.length, 1);
   at("columns").style.setProperty("--rows", rows);
   at("columns").replaceChildren(

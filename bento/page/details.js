@@ -1,12 +1,12 @@
 // The details of one hit: large, with its scores, its metadata and where it comes from.
 
-import { open } from "./api.js";
 import { bar, button, icon, make, number } from "./dom.js";
 import { closeDialog, openDialog } from "./dialog.js";
 import { markButtons } from "./feedback.js";
 import { bundle } from "./lineage.js";
 import { picture } from "./picture.js";
 import { like } from "./state.js";
+import { carryKey, open } from "./tab.js";
 
 const SCORES = [
   ["fused", "score", "fused score: what ranks"],
@@ -39,13 +39,13 @@ function links(hit) {
     ? [button({}, () => open(original(hit.picture)), icon("picture"), "Open the original")] : [];
   return make("p", { className: "actions" },
     button({ className: "go" }, () => { closeDialog(); like(hit.id); }, icon("similar"), "More like this"),
-    ...large, make("a", { href: "bundle" }, "The bundle’s lineage as JSON"), ...more);
+    ...large, carryKey(make("a", { href: "bundle" }, "The bundle’s lineage as JSON")), ...more);
 }
 
 // Open the details of `hit`; `card` is its place in the list, where the focus goes back to.
 export function showHit(hit, answer, card) {
   const { version, digest } = answer.bundle;
-  const marks = markButtons(hit.id, `picture ${hit.rank}, ${hit.category},`);
+  const marks = markButtons(hit.id, () => `picture ${hit.rank}, ${hit.category},`);
   const content = make("div", { className: "details" },
     make("div", { className: "large" }, picture(hit.picture, `Picture of ${hit.category}`)),
     make("div", {},

@@ -13,9 +13,10 @@ export function answering(request, subject) {
 
 const named = (id) => `${answer.subject}\n${id}`;
 
-// Two buttons for the picture `id`; `show` brings them up to date with the marks.
+// Two buttons for the picture `id`, which is called `label()` now. `show` brings them up to date. The
+// last mark of a picture counts.
 export function markButtons(id, label) {
-  const box = make("span", { className: "marks", role: "group", aria: { label: `Is ${label} what you asked for?` } });
+  const box = make("span", { className: "marks", role: "group" });
   const both = [true, false].map((right) => {
     const name = right ? "right" : "wrong";
     const node = iconButton(name, right ? "Right: this is what I asked for" : "Wrong: this is not what I asked for", () => mark(right));
@@ -23,7 +24,10 @@ export function markButtons(id, label) {
     return node;
   });
   box.append(...both);
-  box.show = () => [true, false].forEach((right, i) => both[i].setAttribute("aria-pressed", String(marks.get(named(id)) === right)));
+  box.show = () => {
+    box.setAttribute("aria-label", `Is ${label()} what you asked for?`);
+    [true, false].forEach((right, i) => both[i].setAttribute("aria-pressed", String(marks.get(named(id)) === right)));
+  };
   const mark = async (right) => {
     const name = named(id);
     const before = marks.get(name);
@@ -31,7 +35,7 @@ export function markButtons(id, label) {
     box.show();
     try {
       await post("feedback", { request: answer.request, id, right });
-      say(`Thank you: ${label} is marked as ${right ? "right" : "wrong"}.`);
+      say(`Thank you: ${label()} is marked as ${right ? "right" : "wrong"}.`);
     } catch (error) {
       if (before === undefined) marks.delete(name);
       else marks.set(name, before);

@@ -7,15 +7,25 @@ import { markButtons } from "./feedback.js";
 import { rearrange } from "./flip.js";
 import { roving } from "./keyboard.js";
 import { picture } from "./picture.js";
-import { like } from "./state.js";
+import { like, state } from "./state.js";
 
 let cards = new Map();
+
+// The rank by id, on the page that is loaded.
+export const ranksOf = (answer) => new Map(answer.hits.map((hit) => [hit.id, hit.rank]));
+
+// Where a picture comes from that is not among the loaded ranks `before`.
+function fromBeyond(before) {
+  if (state.group) return ["new", "new", "new"]; // its group may have had another picture
+  if (state.page > 1) return ["new", "moved", "from another page"];
+  return ["new", `↑ from ${before.size + 1}+`, `up from beyond ${before.size}`];
+}
 
 // How far a picture moved from `before` (ranks by id) to its rank.
 export function moveOf(hit, before) {
   const old = before.get(hit.id);
   const steps = old - hit.rank;
-  const [kind, text, said] = old === undefined ? ["new", "new", "new"]
+  const [kind, text, said] = old === undefined ? fromBeyond(before)
     : steps > 0 ? ["up", `↑${steps}`, `up ${steps}`]
       : steps < 0 ? ["down", `↓${-steps}`, `down ${-steps}`] : ["same", "", ""];
   return make("span", { className: `move ${kind}`, title: said && `${said}, against words alone` },
@@ -49,12 +59,13 @@ function card(id) {
   const acts = make("div", { className: "acts" });
   node.append(opener, name, source, bars, acts);
   node.update = (hit, answer, before) => {
-    if (!shown.hit) {
+    const first = !shown.hit;
+    Object.assign(shown, { hit, answer });
+    if (first) {
       image.append(picture(hit.picture, ""));
-      acts.append(markButtons(hit.id, `picture ${hit.rank}, ${hit.category},`),
+      acts.append(markButtons(hit.id, () => `picture ${shown.hit.rank}, ${shown.hit.category},`),
         iconButton("similar", "More like this", () => like(shown.hit.id)));
     }
-    Object.assign(shown, { hit, answer });
     opener.setAttribute("aria-label", `${hit.rank}. ${hit.category}: open`);
     name.replaceChildren(make("span", { className: "rank" }, number(hit.rank)),
       make("span", { className: "category", title: hit.id }, hit.category), ...(before ? [moveOf(hit, before)] : []));
@@ -69,7 +80,7 @@ function card(id) {
   return node;
 }
 
-// Show the hits of `answer`; `before`: their ranks by text alone, to show how they moved.
+// Show the hits of `answer`; `before`: the ranks by text alone, to show how they moved.
 export function showHits(answer, before) {
   const kept = new Map(answer.hits.map((hit) => [hit.id, cards.get(hit.id) ?? card(hit.id)]));
   for (const hit of answer.hits) kept.get(hit.id).update(hit, answer, before);

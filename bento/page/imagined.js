@@ -5,12 +5,15 @@ import { closeDialog, openDialog } from "./dialog.js";
 import { facts } from "./details.js";
 import { MOST_IMAGES } from "./address.js";
 import { markButtons } from "./feedback.js";
+import { bundle } from "./lineage.js";
 import { picture } from "./picture.js";
 import { go, state } from "./state.js";
 
 let items = new Map(); // by id
 
 const dream = () => make("li", { className: "waiting", aria: { label: "not yet drawn" } }, make("span", { className: "dream" }));
+
+const never = () => make("li", { className: "never" }, make("span", { className: "frame" }), make("p", { className: "worth" }, "not drawn"));
 
 const leaveOut = (id) => go({ drop: [...state.drop, id] }, { quiet: true });
 const useAgain = (id) => go({ drop: state.drop.filter((one) => one !== id) }, { quiet: true });
@@ -22,7 +25,8 @@ function redraw(id) {
 }
 
 export const oneMore = () => go({ images: Math.min(MOST_IMAGES, (state.images ?? items.size) + 1) }, { quiet: true });
-export const allAgain = () => go({ seed: ((state.seed ?? 0) + 1) % 2 ** 31, drop: [] });
+const seed = () => state.seed ?? bundle().generator?.seed ?? 0;
+export const allAgain = () => go({ seed: (seed() + 1) % 2 ** 31, drop: [] });
 
 function actions(one, wide) {
   const act = (name, label, done) => wide
@@ -41,7 +45,7 @@ function details(one, place, node) {
   openDialog(`Imagined picture ${place}`, [make("div", { className: "details" },
     make("div", { className: "large" }, picture(one.picture, `Imagined picture ${place}`)),
     make("div", {},
-      make("p", { className: "place" }, one.why ? reason(one) : "Used to rank", markButtons(one.id, `imagined picture ${place}`)),
+      make("p", { className: "place" }, one.why ? reason(one) : "Used to rank", markButtons(one.id, () => `imagined picture ${place}`)),
       facts([
         ["share of attention", one.weight === null ? "" : percent(one.weight)],
         ["agreement", one.agreement === null ? "" : `${one.agreement.toFixed(1)} standard deviations nearer to its text than to the categories’ names`],
@@ -80,6 +84,7 @@ export function expectPictures(count) {
 
 // One more place, where a picture is drawn while the others stay.
 export function expectMore(count) {
+  for (const one of at("imagined").querySelectorAll(".never")) one.remove();
   const missing = count - at("imagined").children.length;
   at("imagined").append(...Array.from({ length: Math.max(0, missing) }, dream));
 }
@@ -93,13 +98,25 @@ export function arrived(one) {
   else at("imagined").append(node);
 }
 
+// What is still waited for never comes.
+export function giveUp() {
+  for (const one of at("imagined").querySelectorAll(".waiting")) one.replaceWith(never());
+  at("imagination").hidden = !items.size;
+}
+
+// How many pictures were asked for and are not in the answer. A known category has its own number.
+function missing(answer) {
+  const own = answer.known && state.images === null && state.seed === null;
+  return own ? 0 : Math.max(0, (state.images ?? bundle().images ?? 0) - answer.imagined.length);
+}
+
 // All imagined pictures of an answer, with their shares.
 export function showImagined(answer) {
   const most = Math.max(...answer.imagined.map((one) => one.weight ?? 0), 0.01);
   const focused = at("imagined").contains(document.activeElement);
   const nodes = answer.imagined.map((one, i) => [one.id, item(one, i + 1, most)]);
   items = new Map(nodes);
-  at("imagined").replaceChildren(...items.values());
+  at("imagined").replaceChildren(...items.values(), ...Array.from({ length: missing(answer) }, never));
   if (focused) at("imagined").querySelector("button")?.focus();
   at("one-more").disabled = full();
   at("imagination").hidden = answer.mode === "text" && !answer.imagined.length;

@@ -1,6 +1,6 @@
 // What the page says: the status, errors with a way out, and what to know about an answer.
 
-import { keepKey } from "./api.js";
+import { forgetKey, hasKey, keepKey } from "./api.js";
 import { at, button, make, percent } from "./dom.js";
 import { go, newWords } from "./state.js";
 
@@ -59,6 +59,8 @@ function askForKey(again) {
   clearError();
   say("");
   at("key").hidden = false;
+  at("key-wrong").textContent = hasKey() ? "The service does not know this key." : "";
+  forgetKey();
   at("key-value").focus();
   at("key").onsubmit = (event) => {
     event.preventDefault();

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { at, button, icon, make, number } from "./dom.js";
-import { go, state } from "./state.js";
+import { go, ownPicture, state } from "./state.js";
 
 const MODES = { text: "words alone", image: "imagination alone", fused: "words and imagination, always" };
 const KINDS = { description: "by the bundle’s descriptions", both: "by name and descriptions" };
@@ -37,13 +37,20 @@ export function showOptions() {
   for (const [column, values] of Object.entries(state.filter)) {
     for (const one of values) chips.push(chip(`${column}: ${one}`, { filter: without(column, one) }));
   }
+  if (!state.like && !ownPicture()) chips.push(...ofWords());
+  at("chips").replaceChildren(...chips);
+}
+
+// The chips of what counts in a search by words alone.
+function ofWords() {
+  const chips = [];
   if (state.exclude) chips.push(chip(`not: ${state.exclude}`, { exclude: "" }));
   if (state.description) chips.push(chip(`that is: ${state.description}`, { description: "", drop: [] }));
   else if (state.kind !== "class") chips.push(chip(KINDS[state.kind], { kind: "class", drop: [] }));
   if (state.mode !== "auto") chips.push(chip(`ranked by ${MODES[state.mode]}`, { mode: "auto" }));
   if (state.images !== null) chips.push(chip(`${state.images} imagined pictures`, { images: null, drop: [] }));
   if (state.seed !== null) chips.push(chip(`seed ${state.seed}`, { seed: null, drop: [] }));
-  at("chips").replaceChildren(...chips);
+  return chips;
 }
 
 function suggest() {

@@ -12,7 +12,8 @@ import { loadBundle } from "./lineage.js";
 import { clearError, refused, say, showError } from "./notices.js";
 import { listen as listenOptions, offer, showOptions } from "./options.js";
 import { search, stop } from "./search.js";
-import { go, newWords, onChange, ownPicture, recall, state } from "./state.js";
+import { go, isPictureGone, newWords, onChange, ownPicture, recall, state } from "./state.js";
+import { carryKey } from "./tab.js";
 import { listen as listenUpload, showAsked } from "./upload.js";
 
 let ready = false; // once the bundle is known, `start` follows what was asked until then
@@ -32,7 +33,8 @@ function welcome() {
   stop();
   clearError();
   at("answer").hidden = true;
-  say("Nothing searched yet: type a description, take an example, or drop a picture.");
+  say(isPictureGone() ? "This was a search by a picture of yours. The page no longer has it: choose it again."
+    : "Nothing searched yet: type a description, take an example, or drop a picture.");
 }
 
 function follow(quiet) {
@@ -40,6 +42,8 @@ function follow(quiet) {
   document.title = state.q ? `${state.q} · Eidolon` : "Eidolon";
   document.body.classList.toggle("fresh", !asked);
   document.body.classList.toggle("by-picture", asked && !state.q);
+  at("share").disabled = Boolean(ownPicture());
+  at("share").title = ownPicture() ? "A search by a picture of yours has no link" : "";
   showAsked();
   showOptions();
   if (asked) search(quiet);
@@ -86,6 +90,7 @@ at("reword").addEventListener("click", reword);
 at("one-more").addEventListener("click", oneMore);
 at("all-again").addEventListener("click", allAgain);
 at("share").addEventListener("click", share);
+carryKey(at("bundle"));
 for (const listen of [listenAnswer, listenBalance, listenCompare, listenDialog, listenKeyboard, listenOptions, listenUpload]) listen();
 onChange(changed);
 start();

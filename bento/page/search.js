@@ -1,11 +1,11 @@
 // Runs a search, and shows what comes as it comes. A newer search ends the older one.
 
-import { body } from "./address.js";
+import { body, form } from "./address.js";
 import { forget, showFused, showSimilar, showText } from "./answer.js";
 import { Refusal, post } from "./api.js";
 import { at } from "./dom.js";
 import { clearHits } from "./hits.js";
-import { arrived, arrivedCount, expectMore, expectPictures } from "./imagined.js";
+import { arrived, arrivedCount, expectMore, expectPictures, giveUp } from "./imagined.js";
 import { bundle } from "./lineage.js";
 import { clearError, refused, say, showError } from "./notices.js";
 import { ownPicture, state } from "./state.js";
@@ -65,14 +65,7 @@ async function byWords(quiet, signal, again) {
 async function byPicture(signal) {
   const began = performance.now();
   const own = ownPicture();
-  let asked = body(state);
-  if (own) {
-    asked = new FormData();
-    asked.set("image", own, own.name || "picture");
-    asked.set("k", state.k);
-    asked.set("offset", (state.page - 1) * state.k);
-  }
-  const answer = await (await post("similar", asked, signal)).json();
+  const answer = await (await post("similar", own ? form(state, own) : body(state), signal)).json();
   showSimilar(answer, (performance.now() - began) / 1000);
 }
 
@@ -88,8 +81,7 @@ export async function search(quiet) {
     await (state.q ? byWords(quiet, signal, again) : byPicture(signal));
   } catch (error) {
     if (signal.aborted) return;
-    for (const one of at("imagined").querySelectorAll(".waiting")) one.remove();
-    at("imagination").hidden = !at("imagined").children.length;
+    giveUp();
     if (!(error instanceof Refusal)) {
       showError("The connection broke off before all pictures were imagined.", again);
     } else refused(error, again);

@@ -4,6 +4,7 @@ import { DEFAULTS, read, write } from "./address.js";
 
 export const state = { ...DEFAULTS };
 const pictures = []; // pictures of the person's own: the history holds their number, no address can
+const visit = performance.timeOrigin; // a reload loses the pictures, and begins with other numbers
 let search = () => {};
 
 // `search(quiet)` answers every change.
@@ -12,7 +13,10 @@ export function onChange(answer) {
   addEventListener("popstate", restore);
 }
 
-export const ownPicture = () => pictures[history.state?.picture] ?? null;
+export const ownPicture = () => (history.state?.visit === visit ? pictures[history.state.picture] : null);
+
+// Whether this was a search by a picture of the person's own that the page no longer has.
+export const isPictureGone = () => Boolean(history.state) && !ownPicture();
 
 // Take the search from the address.
 export const recall = () => Object.assign(state, read(location.search));
@@ -33,7 +37,7 @@ export function keep(changes) {
 export function go(changes, { quiet = false, replace = false, picture = null } = {}) {
   Object.assign(state, changes);
   const other = "q" in changes; // another subject, no longer the picture
-  const kept = picture ? { picture: pictures.push(picture) - 1 } : other ? null : history.state;
+  const kept = picture ? { visit, picture: pictures.push(picture) - 1 } : other ? null : history.state;
   history[replace ? "replaceState" : "pushState"](kept, "", write(state));
   search(quiet);
 }

@@ -7,9 +7,11 @@ import { go, newWords, ownPicture, state } from "./state.js";
 
 const LARGEST = 1024; // pixels of the longer side that are sent: the vision encoder sees fewer
 
-// The file, made smaller if it is large, as a JPEG.
+// The file, made smaller if it is large, as a JPEG. One that this browser cannot decode, such as a
+// phone's HEIC, stays as it is: the service may know it.
 async function smaller(file) {
-  const bitmap = await createImageBitmap(file);
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return file;
   const scale = LARGEST / Math.max(bitmap.width, bitmap.height);
   if (scale >= 1) return file;
   const canvas = make("canvas", { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
@@ -19,13 +21,10 @@ async function smaller(file) {
 }
 
 async function take(files) {
-  const file = [...files].find((one) => one.type.startsWith("image/"));
-  if (!file) return;
-  try {
-    go(newWords(""), { picture: await smaller(file) });
-  } catch {
-    showError("This file cannot be read as a picture.");
-  }
+  const all = [...files];
+  const file = all.find((one) => one.type.startsWith("image/")) ?? all.find((one) => !one.type); // a browser may not know the type
+  if (file) go(newWords(""), { picture: await smaller(file) });
+  else if (all.length) showError(`“${all[0].name}” is no picture.`);
 }
 
 // The picture that is searched with, inside the search box.
@@ -37,11 +36,16 @@ export function showAsked() {
   if (box.hidden) return;
   const image = own ? picture(URL.createObjectURL(own), `your picture ${own.name}`)
     : picture(`images/${state.like.split("/").map(encodeURIComponent).join("/")}`, `the picture ${state.like}`);
-  box.append(image, make("span", {}, own ? "like your picture" : "more like this"),
-    iconButton("wrong", "Remove the picture", () => {
-      go(newWords(""));
-      at("query").focus();
-    }));
+  const said = make("span", {}, own ? "like your picture" : "more like this");
+  if (own) image.addEventListener("error", () => {
+    image.remove();
+    said.className = "file";
+    said.textContent = said.title = `like ${own.name}`;
+  });
+  box.append(image, said, iconButton("wrong", "Remove the picture", () => {
+    go(newWords(""));
+    at("query").focus();
+  }));
 }
 
 const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
