@@ -20,6 +20,7 @@ _ADDED = {"source": "", "kind": "class"}
 """Columns that the manifests of older releases lack, and the value that they are read as."""
 
 _NUMBERS = ("seed", "attempt")
+"""Columns with integers. An owner's own column of a dataset is text, whatever its name is."""
 
 
 def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
@@ -29,7 +30,8 @@ def read(folder: Path, columns: tuple[str, ...], made_by: str) -> Manifest:
     that makes it again.
     """
     path = folder / "manifest.csv"
-    frame = _completed(tables.read(path, _required(columns), f"run `{made_by}`", _NUMBERS), columns)
+    found = tables.read(path, _required(columns), f"run `{made_by}`", _numbers(columns))
+    frame = _completed(found, columns)
     if frame.empty:
         raise EidolonError(f"{path} has no rows: run `{made_by}`")
     return Manifest(frame)
@@ -41,7 +43,7 @@ def kept(text: str, columns: tuple[str, ...], name: str) -> Manifest:
     Raises :class:`EidolonError` when it is damaged.
     """
     remedy = "name another version, or restore the registry's artifacts"
-    frame = tables.parse(text, _required(columns), name, remedy, _NUMBERS)
+    frame = tables.parse(text, _required(columns), name, remedy, _numbers(columns))
     return Manifest(_completed(frame, columns))
 
 
@@ -52,6 +54,10 @@ def write(folder: Path, frame: pd.DataFrame) -> None:
 
 def _required(columns: tuple[str, ...]) -> list[str]:
     return [column for column in columns if column not in _ADDED]
+
+
+def _numbers(columns: tuple[str, ...]) -> list[str]:
+    return [column for column in _NUMBERS if column in columns]
 
 
 def _completed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

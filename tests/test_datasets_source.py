@@ -60,6 +60,11 @@ def test_changes_of_the_source_are_noticed(clone: Path) -> None:
     changed = clone / "red_plain_star" / "0.png"
     Image.open(changed).rotate(90).save(changed)
     assert repro()
+    for place in ("north", "south"):
+        (clone / "metadata.csv").write_text(f"path,place\nred_plain_star/0.png,{place}\n")
+        assert repro() and place in (DATASET / "manifest.csv").read_text()
+        assert not repro()
+    (clone / "metadata.csv").unlink()
     (clone / "red_plain_star").rename(clone / "red_plain_moon")
     assert repro() and "red plain moon" in categories()
     shutil.rmtree(DATASET)  # as `make clean` does

@@ -7,7 +7,8 @@ data/dataset/manifest.csv                      a row for each picture:
                                                path, category, split and subset;
                                                sha256, the hash of the file;
                                                pixels and dhash, those of what it shows;
-                                               source, its owner's name for it
+                                               source, its owner's name for it;
+                                               any columns of its owner's metadata.csv
 data/dataset/descriptions.csv                  category and text of each description
 
 A picture that is a file is decoded as a check and then copied byte for byte. Encoding a benchmark's
@@ -30,7 +31,7 @@ import pandas as pd
 
 from components import config, descriptions, manifest, names
 from components.cache import Cache
-from components.datasets import cub200, emblems, folder, oxford102
+from components.datasets import cub200, emblems, folder, metadata, oxford102
 from components.datasets.adapter import Category, Drawing, Picture
 from components.datasets.described import described
 from components.datasets.kept_for_gate import kept_for_gate
@@ -46,7 +47,8 @@ from components.paths import DATASET, KNOWN, LEFT_OUT
 from components.progress import note, track
 
 Row = tuple[str, ...]
-"""The values of :data:`components.manifest.DATASET_COLUMNS` for one picture."""
+"""The values of :data:`components.manifest.DATASET_COLUMNS` for one picture, then those of the
+owner's own columns."""
 
 
 class Made(NamedTuple):
@@ -67,9 +69,10 @@ def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Ma
 
     Files of the source that the dataset does not use are listed in left_out.csv beside ``out``.
     ``known`` keeps what is known of pictures for the next time. Raises :class:`EidolonError` for an
-    incomplete source, two categories with the same name, and unreadable pictures. ``out`` then
-    stays as it was.
+    incomplete source, a metadata.csv with a fault, two categories with the same name, and
+    unreadable pictures. ``out`` then stays as it was.
     """
+    own = metadata.read(None if params.adapter == "emblems" else params.source)
     left_out = LeftOut(out.with_name(LEFT_OUT.name), skips_unreadable=params.leave_out_unreadable)
     pictures = _Pictures(known)
     try:
@@ -78,16 +81,18 @@ def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Ma
         rows: list[Row] = []
         with folder_aside(out) as root:
             for category in track(categories, "dataset", "pictures", weigh=_count):
-                rows += _written(category, root, pictures, owner_names, left_out)
+                rows += _written(category, root, pictures, owner_names, own, left_out)
             rows = without_removed(rows, root, left_out)
             left_out.check()
-            frame = pd.DataFrame(rows, columns=list(manifest.DATASET_COLUMNS))
+            frame = pd.DataFrame(rows, columns=[*manifest.DATASET_COLUMNS, *own.columns])
             manifest.write(root, frame)
             descriptions.write(root, described(frame["category"].unique().tolist(), params))
     finally:
         pictures.save()
     if sentence := left_out.sentence():
         note(f"dataset: {sentence}")
+    if unused := own.unused(picture for one in categories for picture, *_ in _places(one)):
+        note(f"dataset: {metadata.FILE} also has {unused} files that the dataset lacks")
     return Made(frame, pictures.new)
 
 
@@ -116,7 +121,12 @@ def _count(category: Category) -> int:
 
 
 def _written(
-    category: Category, root: Path, pictures: _Pictures, owner_names: OwnerNames, left_out: LeftOut
+    category: Category,
+    root: Path,
+    pictures: _Pictures,
+    owner_names: OwnerNames,
+    own: metadata.Metadata,
+    left_out: LeftOut,
 ) -> Iterator[Row]:
     """Write the pictures of ``category`` below ``root`` and yield their rows.
 
@@ -130,7 +140,8 @@ def _written(
             left_out.add(Path(str(picture)), UNREADABLE, str(error))
             continue
         path = file.relative_to(root).as_posix()
-        yield path, category.name, category.split, subset, *hashes, owner_names.of(picture)
+        row = path, category.name, category.split, subset, *hashes, owner_names.of(picture)
+        yield *row, *own.of(picture)
 
 
 def _places(category: Category) -> Iterator[tuple[Picture, str, Path]]:

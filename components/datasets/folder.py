@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components import config, names
-from components.datasets import splits
+from components.datasets import metadata, splits
 from components.datasets.adapter import Category, Split, number_of, wrong_with
 from components.datasets.left_out import LOOSE, NESTED, OTHER, UNREADABLE, LeftOut
 from components.errors import EidolonError
@@ -80,7 +80,7 @@ def _folders(source: Path, left_out: LeftOut) -> list[Path]:
             f"{source} has a folder {strange!r}, whose name is not UTF-8: rename the folder"
         )
     for path in entries:
-        if not path.is_dir():
+        if not path.is_dir() and path.name != metadata.FILE:
             left_out.add(path, LOOSE, f"{path} is not in a category's folder")
     return folders
 

@@ -19,7 +19,7 @@ def without_removed(
     """
     removed, kept = RemovedPictures.read(), []
     for row in rows:
-        of = dict(zip(DATASET_COLUMNS, row, strict=True))
+        of = dict(zip(DATASET_COLUMNS, row, strict=False))  # the owner's own columns follow
         entry = removed.find(of["sha256"], of["pixels"])
         if entry is None:
             kept.append(row)
