@@ -66,6 +66,7 @@ def answer(query: str, **changes: Any) -> dict[str, Any]:
         "suggestion": None,
         "truncated": False,
         "degraded": None,
+        "missing": None,
         "timings": {"text": 1.0, "imagine": 300.0, "rank": 1.0, "total": 302.0},
         "seeds": [7],
     }

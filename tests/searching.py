@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bento import imaginer as messages
-from bento.imagination import Imagination
+from bento.imagination import Compute, Imagination
 from bento.imaginer import Delivered
 from bento.journal import Journal
 from bento.metrics import metrics
@@ -50,9 +50,10 @@ async def _beside(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Searching:
-    """Searches the bundle in ``folder`` as version 1 of the registry."""
+    """Searches the bundle in ``folder`` as version 1 of the registry. ``encode`` runs what needs
+    the text encoder."""
 
-    def __init__(self, folder: Path, params: config.Params) -> None:
+    def __init__(self, folder: Path, params: config.Params, encode: Compute = _beside) -> None:
         bundle = load(folder)
         models = bundle.info["models"]
         digest = sha256(folder / "bundle.json")[:12]
@@ -72,7 +73,7 @@ class Searching:
             journal,
             params.serve,
             _beside,
-            _beside,
+            encode,
         )
         beside: Any = _beside
         self.worker = Worker(

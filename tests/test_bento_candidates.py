@@ -1,8 +1,13 @@
-"""The imagined pictures of an answer: which are new, and what is said of those that are missing."""
+"""The imagined pictures of an answer: which are new, and what is said of those that are missing.
+
+And a known category waits for nothing."""
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,6 +15,7 @@ import pytest
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from bento.imaginer import Delivered
+from bento.worker import Beside
 from components import config
 from components.paths import BUNDLE
 from tests.searching import Searching
@@ -105,3 +111,17 @@ def test_one_that_was_dropped_does_not_hide_that_the_others_are_unfit(search: Se
     assert (answer["mode"], answer["degraded"], answer["missing"]) == ("text", "unfit", None)
     nothing = asked(search, text, images=2, drop=ids)
     assert nothing["mode"] == "text" and nothing["degraded"] is None
+
+
+def test_a_category_does_not_wait_for_what_is_encoded(built_toy: Path) -> None:
+    params, encoding = config.load(built_toy / "params.yaml"), Beside("encode")
+    search, gate = Searching(built_toy / BUNDLE, params, encoding), Event()
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(asyncio.run, encoding(gate.wait))
+        try:
+            assert asked(search, KNOWN)["known"]
+            assert not busy.done()
+        finally:
+            gate.set()
+        busy.result()
+    assert not asked(search, "no category", mode="text")["known"]

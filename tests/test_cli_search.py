@@ -147,6 +147,13 @@ def test_what_a_person_should_know_is_said_beside_the_pictures(fake: Fake) -> No
     ]
 
 
+def test_pictures_that_are_missing_are_told(fake: Fake) -> None:
+    fake.changes = {"missing": {"count": 2, "why": "saturated"}}
+    done = run("search", "red star", "--url", fake.url)
+    told = "2 imagined pictures are missing: too many texts wait to be drawn"
+    assert done.stderr.splitlines() == [told]
+
+
 def test_similar_takes_an_id_or_a_file(fake: Fake, tmp_path: Path) -> None:
     done = run("similar", HIT["id"], "--k", "3", "--filter", "split=unseen", "--url", fake.url)
     assert done.stdout == f"1\t0.5000\tred star\t{HIT['id']}\n"
