@@ -28,7 +28,7 @@ HEADERS = {
     "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
 }
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FOR_EVER = {"Cache-Control": "max-age=31536000, immutable"}
 PNG = b"\x89PNG"
 SHOWN = 5  # known categories among the examples
 
