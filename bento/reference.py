@@ -82,10 +82,11 @@ def _searches(serve: config.Serve) -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {
-            "image": {"type": "string", "format": "binary"},
-            "k": {"type": "string"},
-            "offset": {"type": "string"},
+        "properties": {"image": {"type": "string", "format": "binary"}}
+        | {
+            name: {"type": "string", "description": "JSON, as in the other body"}
+            for name in Similar.model_fields
+            if name != "id"
         },
     }
     by_picture = _json(Similar) | {"multipart/form-data": {"schema": form}}

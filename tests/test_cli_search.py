@@ -152,9 +152,16 @@ def test_similar_takes_an_id_or_a_file(fake: Fake, tmp_path: Path) -> None:
     assert done.stdout == f"1\t0.5000\tred star\t{HIT['id']}\n"
     assert asked(fake)["id"] == HIT["id"] and asked(fake)["filter"] == {"split": ["unseen"]}
     (tmp_path / "mine.png").write_bytes(PICTURE)
-    done = run("similar", str(tmp_path / "mine.png"), "--json", "--url", fake.url)
+    more = ["--filter", "split=unseen", "--group", "--json", "--url", fake.url]
+    done = run("similar", str(tmp_path / "mine.png"), *more)
     assert json.loads(done.stdout)["total"] == 12
-    assert fake.asked[-1][2] == {"image": PICTURE, "k": "5", "offset": "0"}
+    assert fake.asked[-1][2] == {
+        "image": PICTURE,
+        "k": "5",
+        "offset": "0",
+        "filter": '{"split": ["unseen"]}',
+        "group": "true",
+    }
 
 
 @pytest.mark.parametrize(
