@@ -54,8 +54,8 @@ class Upload:
 
 
 async def received(request: Request) -> Upload:
-    """The form of a request: the file `image`, and perhaps `k`, `offset`, `filter` and `group`, each
-    as JSON.
+    """The form of a request: the file `image`, and perhaps `k`, `offset`, `filter` and `group` as
+    JSON.
 
     Raises :class:`QueryError` for anything else. The body must be bounded already
     (:class:`bento.guard.BodyGuard`).

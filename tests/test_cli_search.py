@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import termios
@@ -15,7 +16,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from components.api.messages import Answer
-from components.cli.search import KEY
+from components.cli.search import KEY, PORT
 from components.errors import EXIT_CODE, TRY_AGAIN
 from tests.answering import HIT, IMAGINED, PICTURE, Fake, answer, event, fake, server
 from tests.toy import ROOT
@@ -123,6 +124,17 @@ def test_the_key_comes_from_the_environment_alone(fake: Fake) -> None:
     run("search", "red star", "--url", fake.url, **{KEY: "secret"})
     assert fake.asked[0][1]["authorization"] == "Bearer secret"
     assert run("search", "red star", "--key", "secret", "--url", fake.url).returncode == 2
+
+
+def test_the_service_is_asked_where_make_serve_has_it(fake: Fake) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
+    for verb in ("search", "similar"):
+        told = run(verb, "red star", **{PORT: port}).stderr
+        assert told.startswith(f"error: nothing answers at http://127.0.0.1:{port} ")
+    wrong = run("search", "red star", **{PORT: "none"}).stderr
+    assert wrong.startswith("error: 'http://127.0.0.1:none' is no address")
+    assert run("search", "red star", "--url", fake.url, **{PORT: port}).returncode == 0
 
 
 def test_what_a_person_should_know_is_said_beside_the_pictures(fake: Fake) -> None:
