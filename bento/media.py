@@ -15,7 +15,10 @@ _STARTS = {
     b"II+\0": "image/tiff",
     b"MM\0+": "image/tiff",
 }
-KINDS = (*dict.fromkeys(_STARTS.values()), "image/webp", "image/avif", "image/heic")
+KINDS = (
+    *("image/png", "image/jpeg", "image/gif", "image/bmp", "image/tiff"),
+    *("image/webp", "image/avif", "image/heic"),
+)
 """The kinds of the formats in :mod:`components.images.decoding`."""
 
 
