@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bento.bodies import json_body
+from bento.guard import refusal
 from bento.metrics import metrics
 from bento.worker import Worker
 from components.api.messages import Feedback
@@ -13,8 +14,11 @@ from components.imagining.recipes import is_address
 
 
 async def feedback(request: Request, worker: Worker) -> Response:
-    """Take one mark. Raises :class:`QueryError` for one of no picture."""
+    """Take one mark, where there is a log for it. Raises :class:`QueryError` for one of no
+    picture."""
     mark = await json_body(request, Feedback)
+    if not worker.journal.on:
+        return refusal(404, "feedback is off: this service keeps no log (serve.journal_days is 0)")
     imagined = is_address(mark.id)
     if not imagined:
         worker.retriever.row_of(mark.id)

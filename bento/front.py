@@ -18,6 +18,14 @@ from components import config
 
 PROBES = ("/livez", "/readyz", "/health")
 """Addresses that tell whether the service is well. They need no key, and no name of the host."""
+REFERENCE = (
+    "/docs.json",
+    *(
+        f"/static_content/swagger-{name}"
+        for name in ("ui.css", "ui-bundle.js", "ui-standalone-preset.js", "initializer.js")
+    ),
+)
+"""What the page `/docs` loads: the OpenAPI text, and BentoML's files that show it."""
 
 
 class Prefix:
@@ -54,7 +62,7 @@ def guarded(service: Any, web: Web, serve: config.Serve) -> Any:
     if serve.origins:
         add(CORSMiddleware, **cross_origin(serve.origins))
     add(Origins, hosts=serve.hosts, origins=serve.origins, probes=PROBES)
-    public = [*PROBES, *web.pages, "/docs.json"]
+    public = [*PROBES, *REFERENCE, *web.pages]
     add(Keys, keys=keys_in(os.environ), public=public, per_minute=serve.requests_per_minute)
     add(
         BodyGuard,

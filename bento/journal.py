@@ -32,6 +32,7 @@ class Journal:
 
     def __init__(self, folder: Path, days: int) -> None:
         self._folder, self._days = folder, days
+        self.on = days > 0
         self._swept: date | None = None
         self._failing = False
 
@@ -60,7 +61,7 @@ class Journal:
         self._append("feedback", feedback.model_dump() | {"bundle": bundle})
 
     def _append(self, name: Name, record: dict[str, Any]) -> None:
-        if not self._days:
+        if not self.on:
             return
         now = datetime.now(UTC)
         line = json.dumps({"time": now.isoformat(timespec="milliseconds")} | record)

@@ -15,8 +15,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento.guard import refusal
 from bento.logs import noted
@@ -59,7 +59,8 @@ def keys_in(environment: Mapping[str, str]) -> dict[str, bytes]:
 class Keys:
     """Refuses who has no key (401), and who asks too often (429).
 
-    The name of the key, never the key, goes into the log.
+    The name of the key, never the key, goes into the log. What was answered to a key is marked
+    `private`, so that no cache between gives it to another caller.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Keys:
                 await _unknown(presented is None)(scope, receive, send)
                 return
             noted().key = caller = name
+            send = _privately(send)
         if self._allowance is not None and scope["method"] == "POST":
             wait = self._allowance.take(caller, time.monotonic())
             if wait > 0:
@@ -146,6 +148,18 @@ def _unknown(missing: bool) -> ASGIApp:
     challenge = 'Bearer realm="eidolon"' + ("" if missing else ', error="invalid_token"')
     remedy = "send the header Authorization: Bearer KEY"
     return refusal(401, f"{why}: {remedy}", {"WWW-Authenticate": challenge})
+
+
+def _privately(send: Send) -> Send:
+    """Send answers that only the caller's own cache may keep."""
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["cache-control"] = ", ".join(["private", *headers.getlist("cache-control")])
+        await send(message)
+
+    return marked
 
 
 def _address(scope: Scope) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from bento.logs import HEADER
+from bento.media import KINDS
 from components import config
 from components.api.messages import (
     Answer,
@@ -21,10 +23,11 @@ ERRORS = {
     400: "the body is no JSON, a field is missing, unknown, of the wrong type or out of its range",
     401: "the service has keys, and the request has none of them",
     403: "the request's `Host` or `Origin` is not one of those that the service allows",
-    404: "there is no such picture, or the server has no such address",
+    404: "there is no such picture or address, or feedback is off",
     408: "the body did not come within {serve.body_seconds:g} seconds",
     413: "the body exceeds 64 KiB, or an uploaded picture `serve.upload_bytes`",
-    415: "the request's `Content-Type` is not `application/json`",
+    415: "the request's `Content-Type` is not `application/json`, nor `multipart/form-data` for"
+    " `/similar`",
     429: "{serve.concurrent_requests} requests are being answered already, or a key asks too often:"
     " ask again, as for 503",
     500: "a fault of the service; its log says more",
@@ -42,6 +45,10 @@ PATHS = (
 
 ANYWHERE = (401, 403, 429, 500, 503, 504)
 BODY = (400, 408, 413, 415)
+HEADERS = {
+    HEADER: {"description": "the id of the answer", "schema": {"type": "string"}},
+    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}},
+}
 REFERENCE = "#/components/schemas/{model}"
 STREAM = {
     "schema": {"description": "server-sent events; the data of each is JSON"},
@@ -60,7 +67,9 @@ def openapi(version: int, serve: config.Serve, image: str) -> dict[str, Any]:
         *((model, "serialization") for model in (Answer, SimilarAnswer, BundleName, Failure)),
     ]
     _, schemas = models_json_schema(models, ref_template=REFERENCE)
-    schemas["$defs"]["Similar"]["example"] = {"id": image, "k": 20}
+    for model in (Similar, Feedback):
+        shown = schemas["$defs"][model.__name__]
+        shown["example"] = shown["example"] | {"id": image}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -68,11 +77,12 @@ def openapi(version: int, serve: config.Serve, image: str) -> dict[str, Any]:
             "description": "Text-to-image search through imagined pictures.",
             "version": str(version),
         },
-        "servers": [{"url": serve.path_prefix or "/"}],
+        "servers": [{"url": "./"}],  # beside this text, whatever prefix a proxy adds
         "security": [{}, {"key": []}],
         "paths": {**_searches(serve), **_reads(serve, image)},
         "components": {
             "schemas": schemas["$defs"],
+            "headers": HEADERS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -82,10 +92,11 @@ def _searches(serve: config.Serve) -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {
-            "image": {"type": "string", "format": "binary"},
-            "k": {"type": "string"},
-            "offset": {"type": "string"},
+        "properties": {"image": {"type": "string", "format": "binary"}}
+        | {
+            name: {"type": "string", "description": "JSON, as in the other body"}
+            for name in Similar.model_fields
+            if name != "id"
         },
     }
     by_picture = _json(Similar) | {"multipart/form-data": {"schema": form}}
@@ -104,8 +115,10 @@ def _searches(serve: config.Serve) -> dict[str, Any]:
             "post": {
                 "summary": "whether a picture in an answer is right",
                 "requestBody": {"required": True, "content": _json(Feedback)},
-                "responses": {"204": {"description": "it is noted"}}
-                | _failures(serve, *BODY, *ANYWHERE),
+                "responses": {
+                    "204": {"description": "it is noted", "headers": _headers(200)},
+                    **_failures(serve, 404, *BODY, *ANYWHERE),
+                },
             }
         },
     }
@@ -115,7 +128,7 @@ def _reads(serve: config.Serve, image: str) -> dict[str, Any]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     original = {"name": "original", "in": "query", "schema": {"type": "string", "enum": ["1"]}}
-    pictures = {"image/png": binary, "image/jpeg": binary}
+    pictures = dict.fromkeys([*KINDS, "application/octet-stream"], binary)
     names = _json(BundleName)
     probes = {
         "/livez": "whether the service lives",
@@ -169,14 +182,22 @@ def _post(
 
 
 def _answers(serve: config.Serve, content: dict[str, Any], *errors: int) -> dict[str, Any]:
-    return {"200": {"description": "the answer", "content": content}} | _failures(serve, *errors)
+    answer = {"description": "the answer", "headers": _headers(200), "content": content}
+    return {"200": answer} | _failures(serve, *errors)
 
 
 def _failures(serve: config.Serve, *errors: int) -> dict[str, Any]:
     return {
         str(status): {
             "description": ERRORS[status].format(serve=serve),
+            "headers": _headers(status),
             "content": _json(Failure),
         }
         for status in errors
     }
+
+
+def _headers(status: int) -> dict[str, Any]:
+    """The headers of an answer with this status."""
+    names = [HEADER, "Retry-After"] if status in (429, 503) else [HEADER]
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -28,7 +28,7 @@ async def similar(request: Request, worker: Worker, max_pixels: int) -> Response
 
     Raises :class:`QueryError` for a request that must be changed.
     """
-    if request.headers.get("content-type", "").startswith("multipart/"):
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return await _by_upload(request, worker, max_pixels)
     asked = await json_body(request, Similar)
     row = worker.retriever.row_of(asked.id)
@@ -45,7 +45,8 @@ async def _by_upload(request: Request, worker: Worker, max_pixels: int) -> Respo
             vector = await worker.imagination.encode(png)
     except DegradedError:
         return refusal(503, _AWAY)
-    return await _answer(worker, vector, How(k=upload.k, offset=upload.offset), None)
+    how = How(k=upload.k, offset=upload.offset, filter=upload.filter, group=upload.group)
+    return await _answer(worker, vector, how, None)
 
 
 def _prepared(data: bytes, max_pixels: int) -> str:

@@ -11,20 +11,22 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from components.api.messages import Count, Offset, what_is_wrong
+from bento.guard import MAX_BODY
+from components.api.messages import Count, Filter, Offset, what_is_wrong
 from components.errors import EidolonError, QueryError
 from components.images.decoding import TooManyPixelsError, decode
 
 MAX_SCANS = 100  # of a JPEG; encoders write about ten
 _IMAGE = "image"
-_FIELD_BYTES = 1024
 _PIECE = 64 * 1024  # bytes to parse before other requests have their turn
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])")
 _SOS, _EOI = 0xDA, 0xD9
@@ -35,19 +37,25 @@ class _Fields(BaseModel):
 
     k: Count = 20
     offset: Offset = 0
+    filter: Filter = {}
+    group: bool = False
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The bytes of a file, how many similar pictures to return, and how many to pass over."""
+    """The bytes of a file, which of the similar pictures to return, and among which: as for a
+    picture of the gallery (:class:`Similar`)."""
 
     data: bytes
     k: int
     offset: int
+    filter: dict[str, str | list[str]]
+    group: bool
 
 
 async def received(request: Request) -> Upload:
-    """The form of a request: the file `image`, and perhaps the texts `k` and `offset`.
+    """The form of a request: the file `image`, and perhaps `k`, `offset`, `filter` and `group` as
+    JSON.
 
     Raises :class:`QueryError` for anything else. The body must be bounded already
     (:class:`bento.guard.BodyGuard`).
@@ -58,7 +66,7 @@ async def received(request: Request) -> Upload:
         _pieces(body),
         max_files=1,
         max_fields=len(_Fields.model_fields) + 1,
-        max_part_size=_FIELD_BYTES,
+        max_part_size=MAX_BODY,
     )
     parser.spool_max_size = len(body) + 1  # so that no file is spooled to a disk
     try:
@@ -111,14 +119,18 @@ async def _checked(form: FormData) -> Upload:
     if data is None:
         raise QueryError("image: the form has no file of this name")
     try:
-        fields = _Fields.model_validate({name: _number(text) for name, text in texts.items()})
+        fields = _Fields.model_validate({name: _value(text) for name, text in texts.items()})
     except ValidationError as error:
         raise QueryError(what_is_wrong(error.errors()[:1])) from None
-    return Upload(data, fields.k, fields.offset)
+    return Upload(data, **dict(fields))
 
 
-def _number(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else text
+def _value(text: str) -> Any:
+    """What the JSON ``text`` says, or else the text itself, for the errors to come."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return text
 
 
 def _scans(data: bytes) -> int:

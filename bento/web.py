@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from bento.guard import refusal
+from bento.media import kind_of
 from bento.metrics import scraped
 from bento.reference import PATHS, openapi
 from components import config
@@ -28,8 +29,7 @@ HEADERS = {
     "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
 }
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-PNG = b"\x89PNG"
+FOR_EVER = {"Cache-Control": "max-age=31536000, immutable"}
 SHOWN = 5  # known categories among the examples
 
 
@@ -120,10 +120,9 @@ class Web:
             data = None
         if data is None:
             return refusal(404, "there is no such picture, or no longer")
-        kind = "image/png" if data.startswith(PNG) else "image/jpeg"
         return Response(
             data,
-            media_type=kind,
+            media_type=kind_of(data),
             headers=HEADERS | (FOR_EVER if fixed else {"Cache-Control": "no-cache"}),
         )
 

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -84,7 +84,7 @@ class Fake:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], Any]] = []
         self.fails: Response | None = None
-        self.stream: list[str] | None = None
+        self.stream: Sequence[str | bytes] | None = None
         self.changes: dict[str, Any] = {}
         paths = ("search", "search/stream", "similar", "feedback", "bundle", "categories")
         routes = [
@@ -102,7 +102,7 @@ class Fake:
             async with request.form() as form:
                 upload = form["image"]
                 assert not isinstance(upload, str)
-                body = {"image": await upload.read(), "k": form["k"], "offset": form["offset"]}
+                body = dict(form) | {"image": await upload.read()}
         elif kind:
             body = await request.json()
         self.asked.append((path, dict(request.headers), body))

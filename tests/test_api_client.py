@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_an_event_may_have_lines_of_data_and_unknown_fields(
     assert [one.data for one in client.stream("red star")] == [{"a": 1}]
 
 
+ODD = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1eh ★"  # characters that str.splitlines splits at
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_text_of_a_stream_may_hold_any_character(fake: Fake, client: Client, size: int) -> None:
+    text = json.dumps({"query": ODD}, ensure_ascii=False)
+    whole = f"event: fused\ndata: {text}\n\nevent: done\ndata: {{}}\n\n".encode()
+    fake.stream = [whole[at : at + size] for at in range(0, len(whole), size)]
+    assert [one.data for one in client.stream("red star")] == [{"query": ODD}]
+
+
 def test_similar_by_an_id(fake: Fake, client: Client) -> None:
     found = client.similar("gallery/red_star/0001.png", k=3, group=True)
     assert found.hits[0].id == HIT["id"]
@@ -99,8 +111,15 @@ def test_similar_by_an_id(fake: Fake, client: Client) -> None:
 
 def test_similar_by_a_file(fake: Fake, client: Client, tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(PICTURE)
-    assert client.similar(picture=tmp_path / "mine.png", k=3).total == 12
-    assert fake.asked[0][2] == {"image": PICTURE, "k": "3", "offset": "0"}
+    found = client.similar(picture=tmp_path / "mine.png", k=3, filter={"split": "unseen"})
+    assert found.total == 12
+    assert fake.asked[0][2] == {
+        "image": PICTURE,
+        "k": "3",
+        "offset": "0",
+        "filter": '{"split": "unseen"}',
+        "group": "false",
+    }
 
 
 def test_the_other_requests(fake: Fake, client: Client) -> None:
@@ -135,7 +154,7 @@ def test_a_wrong_option_is_a_sentence_and_not_sent(
 
 
 def test_a_search_by_a_picture_needs_one(client: Client, tmp_path: Path) -> None:
-    for wrong in ({}, {"id": "a", "picture": tmp_path}, {"picture": tmp_path, "group": True}):
+    for wrong in ({}, {"id": "a", "picture": tmp_path}):
         with pytest.raises(EidolonError):
             client.similar(**wrong)  # type: ignore[arg-type]
 

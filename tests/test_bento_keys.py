@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from bentoml._internal import server
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -18,9 +20,11 @@ from starlette.testclient import TestClient
 
 from bento import keys as module
 from bento import logs
+from bento.front import REFERENCE
 from bento.guard import OneMessage
 from bento.keys import VARIABLE, Allowance, Keys, keys_in
 from bento.logs import RequestLog, noted
+from bento.web import FOR_EVER, PAGE
 from components.errors import EidolonError
 from components.variables import of_endpoint
 
@@ -33,7 +37,8 @@ PROTECTED += ("/bundle", "/categories", "/schema.json", "/nothing", "/docs/", "/
 
 async def who(request: Request) -> Response:
     """Who asks, as the log sees it."""
-    return JSONResponse({"caller": noted().key})
+    kept = FOR_EVER if request.url.path == "/images/x.png" else {}
+    return JSONResponse({"caller": noted().key}, headers=kept)
 
 
 class Counts:
@@ -71,6 +76,22 @@ def test_what_a_page_needs_to_ask_for_a_key_needs_none(path: str) -> None:
     assert client().get(path).status_code == 200
     assert client().head(path).status_code != 401
     assert client().post(path).status_code == 401
+
+
+def test_what_the_reference_loads_needs_no_key() -> None:
+    loaded = re.findall(r'(?:href|src)="(static_content/[^"]+)"', (PAGE / "docs.html").read_text())
+    assert {f"/{address}" for address in loaded} | {"/docs.json"} == set(REFERENCE)
+    assert all((Path(server.__file__).parent / address).is_file() for address in loaded)
+
+
+@pytest.mark.parametrize("path", PROTECTED)
+def test_what_needs_a_key_is_kept_by_no_cache_for_others(path: str) -> None:
+    answer = client().get(path, headers={"X-API-Key": ALICE})
+    kept = answer.headers["cache-control"].split(", ")
+    assert kept[0] == "private" and "public" not in kept
+    assert ("immutable" in kept) == (path == "/images/x.png")
+    for open_to_all in (client().get("/"), client({}).get(path)):
+        assert "private" not in open_to_all.headers.get("cache-control", "")
 
 
 def test_without_keys_nothing_needs_one() -> None:

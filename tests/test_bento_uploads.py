@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import socket
 import tempfile
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from bento.guard import BodyGuard, OneMessage, refusal
+from bento.similar import similar as by_picture
 from bento.uploads import MAX_SCANS, decoded, received
 from components.errors import QueryError
 from components.images.encoding import encode
@@ -34,9 +37,8 @@ async def similar(request: Request) -> Response:
         image = decoded(upload.data, PIXELS)
     except QueryError as error:
         return refusal(400, str(error))
-    return JSONResponse(
-        {"k": upload.k, "offset": upload.offset, "size": image.size, "mode": image.mode}
-    )
+    asked = {k: v for k, v in vars(upload).items() if k != "data"}
+    return JSONResponse(asked | {"size": image.size, "mode": image.mode})
 
 
 APP = Starlette(routes=[Route("/similar", similar, methods=["POST"])])
@@ -62,9 +64,18 @@ def refused(response: Any) -> str:
 
 
 def test_a_picture_and_its_fields_are_read() -> None:
-    answer = send(picture(), k="7", offset="3")
-    assert answer.json() == {"k": 7, "offset": 3, "size": [8, 6], "mode": "RGB"}
-    assert send(picture()).json()["k"] == 20
+    wanted = {"split": "unseen", "category": ["red star", "é" * 2000]}
+    answer = send(picture(), k="7", offset="3", filter=json.dumps(wanted), group="true")
+    assert answer.json() == {
+        "k": 7,
+        "offset": 3,
+        "filter": wanted,
+        "group": True,
+        "size": [8, 6],
+        "mode": "RGB",
+    }
+    usual = send(picture()).json()
+    assert (usual["k"], usual["offset"], usual["filter"], usual["group"]) == (20, 0, {}, False)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"])
@@ -152,15 +163,32 @@ def test_what_follows_a_jpeg_counts_for_nothing() -> None:
         ({"k": "٣"}, "k: "),
         ({"k": ""}, "k: "),
         ({"k": "9" * 1000}, "k: "),
-        ({"k": "9" * 2000}, "the form cannot be read: "),
+        ({"k": "9" * 60_000}, "k: "),
+        ({"k": "9" * 70_000}, "the form cannot be read: "),
+        ({"filter": "split"}, "filter: "),
+        ({"filter": '["split"]'}, "filter: "),
+        ({"filter": '{"split": 3}'}, "filter.split."),
+        ({"filter": '{"\\ud800": "a"}'}, "filter: "),
+        ({"filter": "[" * 60_000}, "filter: "),
+        ({"group": "perhaps"}, "group: "),
         ({"offset": "100001"}, "offset: "),
         ({"top": "3"}, "top: "),
-        ({"k": "1", "offset": "1", "a": "1", "b": "1"}, "the form cannot be read: "),
+        (dict.fromkeys("abcdef", "1"), "the form cannot be read: "),
         ({"k": ["1", "2"]}, "k: "),
     ],
 )
 def test_a_bad_field_is_one_sentence(fields: dict[str, Any], about: str) -> None:
     assert refused(send(picture(), **fields)).startswith(about)
+
+
+def test_a_form_may_be_named_in_capitals() -> None:
+    async def route(request: Request) -> Response:
+        return await by_picture(request, SimpleNamespace(), PIXELS)  # type: ignore[arg-type]
+
+    guarded = BodyGuard(Starlette(routes=[Route("/", route, methods=["POST"])]), uploads=["/"])
+    headers = {"Content-Type": "Multipart/Form-Data; boundary=b"}
+    with pytest.raises(QueryError, match="image: the form has no file"):
+        TestClient(guarded).post("/", content=b"--b--\r\n", headers=headers)
 
 
 @pytest.mark.parametrize("name", ["k", "url", "image2"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import termios
@@ -15,7 +16,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from components.api.messages import Answer
-from components.cli.search import KEY
+from components.cli.search import KEY, PORT
 from components.errors import EXIT_CODE, TRY_AGAIN
 from tests.answering import HIT, IMAGINED, PICTURE, Fake, answer, event, fake, server
 from tests.toy import ROOT
@@ -125,6 +126,17 @@ def test_the_key_comes_from_the_environment_alone(fake: Fake) -> None:
     assert run("search", "red star", "--key", "secret", "--url", fake.url).returncode == 2
 
 
+def test_the_service_is_asked_where_make_serve_has_it(fake: Fake) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
+    for verb in ("search", "similar"):
+        told = run(verb, "red star", **{PORT: port}).stderr
+        assert told.startswith(f"error: nothing answers at http://127.0.0.1:{port} ")
+    wrong = run("search", "red star", **{PORT: "none"}).stderr
+    assert wrong.startswith("error: 'http://127.0.0.1:none' is no address")
+    assert run("search", "red star", "--url", fake.url, **{PORT: port}).returncode == 0
+
+
 def test_what_a_person_should_know_is_said_beside_the_pictures(fake: Fake) -> None:
     fake.changes = {
         "degraded": "slow",
@@ -159,9 +171,16 @@ def test_similar_takes_an_id_or_a_file(fake: Fake, tmp_path: Path) -> None:
     assert done.stdout == f"1\t0.5000\tred star\t{HIT['id']}\n"
     assert asked(fake)["id"] == HIT["id"] and asked(fake)["filter"] == {"split": ["unseen"]}
     (tmp_path / "mine.png").write_bytes(PICTURE)
-    done = run("similar", str(tmp_path / "mine.png"), "--json", "--url", fake.url)
+    more = ["--filter", "split=unseen", "--group", "--json", "--url", fake.url]
+    done = run("similar", str(tmp_path / "mine.png"), *more)
     assert json.loads(done.stdout)["total"] == 12
-    assert fake.asked[-1][2] == {"image": PICTURE, "k": "5", "offset": "0"}
+    assert fake.asked[-1][2] == {
+        "image": PICTURE,
+        "k": "5",
+        "offset": "0",
+        "filter": '{"split": ["unseen"]}',
+        "group": "true",
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from components.index import engines, qdrant
 from components.index.server import Server
 from components.paths import BUNDLE
 from components.serving import loading
+from components.serving import retriever as module
 from components.serving.exclusion import beyond, parted
 from components.serving.near_duplicates import NearDuplicates
 from components.serving.retriever import How, Retriever
@@ -106,8 +107,27 @@ def test_near_duplicates_are_one_hit(retriever: Retriever, built_toy: Path) -> N
     assert [(group.row, group.count) for group in twice] == [(3, 3), (5, 2), (8, 1)]
     page = retriever.rank(retriever.ask("star"), None, How(k=4, offset=2, group=True))
     assert [hit.rank for hit in page.hits] == [3, 4, 5, 6]
-    with pytest.raises(QueryError, match="with group, offset and k reach 2000"):
-        retriever.rank(retriever.ask("star"), None, How(k=1000, offset=1001, group=True))
+    assert page.total == len(rows)
+    with pytest.raises(QueryError, match="with group, offset is less than 2000, not 2000"):
+        retriever.rank(retriever.ask("star"), None, How(k=1, offset=2000, group=True))
+
+
+def test_the_pages_of_groups_end_where_total_says(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a gallery that is larger than what is grouped."""
+    monkeypatch.setattr(module, "DEEPEST", 10)
+    for k in (3, 10, 24):
+        pages = [
+            retriever.rank(retriever.ask("star"), None, How(k, offset, group=True))
+            for offset in range(0, 10, k)
+        ]
+        assert {page.total for page in pages} == {10}
+        assert [hit.rank for page in pages for hit in page.hits] == list(range(1, 11))
+    few, total = retriever.similar(
+        retriever.bundle.gallery.vision[0], How(filter={"category": NAMES[0]}, group=True)
+    )
+    assert len(few) == total == 4
 
 
 def test_filters_name_what_there_is(retriever: Retriever) -> None:

@@ -97,7 +97,7 @@ class Client:
             if response.is_error:
                 response.read()
             self._check(response)
-            for name, text in _events(response.iter_lines()):
+            for name, text in _events(_lines(response.iter_bytes())):
                 if name == "done":
                     return
                 if name == "error":
@@ -116,20 +116,18 @@ class Client:
         group: bool = False,
     ) -> SimilarAnswer:
         """The pictures most similar to that with this ``id`` in the gallery, or to the file
-        ``picture``. For a file there is no ``filter`` and no ``group``."""
+        ``picture``."""
         if (id is None) == (picture is None):
             raise EidolonError("give either the id of a hit or the file of a picture")
+        how = {"k": k, "offset": offset, "filter": filter or {}, "group": group}
         if picture is None:
-            fields = {"id": id, "k": k, "offset": offset, "filter": filter or {}, "group": group}
-            body = _checked(Similar, fields).model_dump()
+            body = _checked(Similar, {"id": id} | how).model_dump()
             response = self._ask("POST", "similar", json=body)
-        elif filter or group:
-            raise EidolonError("a search by a file has no filter and no groups: leave them out")
         else:
             response = self._ask(
                 "POST",
                 "similar",
-                data={"k": str(k), "offset": str(offset)},
+                data={name: json.dumps(value) for name, value in how.items()},
                 files={"image": (picture.name, picture.read_bytes())},
             )
         return self._read(SimilarAnswer, response)
@@ -224,6 +222,16 @@ def _checked(model: type[T], fields: Any) -> T:
 
 def _query(query: str, options: Options) -> dict[str, Any]:
     return _checked(Query, {"query": query, **options}).model_dump(exclude_none=True)
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[str]:
+    """The whole lines of a stream. Only a line feed ends one: a text in JSON may hold other
+    characters that Python takes for the end of a line."""
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode(errors="replace")
 
 
 def _events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,11 @@ MAX_IMAGES = 16
 MAX_VALUES = 100  # values of one filter, and pictures to drop
 MAX_LISTED = 2000  # characters of a name, an id or a filter's value
 
-Text = Annotated[str, Field(strict=True, max_length=10_000)]
+MAX_TEXT = 300  # characters of a text, without those that make no difference
+
+Text = Annotated[
+    str, Field(strict=True, max_length=10_000, json_schema_extra={"maxLength": MAX_TEXT})
+]
 Listed = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_LISTED)]
 Count = Annotated[
     int, Field(strict=True, ge=1, le=MAX_HITS, description="how many pictures to return")
@@ -40,6 +44,10 @@ Filter = Annotated[
         " `split`, `source` or any other column of `/bundle`'s `columns`",
     ),
 ]
+TOTAL = (
+    "how many hits there are over all pages: the pictures that pass the filter, or with `group`,"
+    " the groups among the best 2,000 of them"
+)
 Mode = Literal["auto", "text", "image", "fused"]
 Degraded = Literal["saturated", "slow", "unavailable", "failed", "unfit", "disagreeing"]
 
@@ -217,7 +225,7 @@ class Answer(BaseModel):
         description="λ, the image score's share of the fused score",
     )
     hits: list[Hit]
-    total: int = Field(description="how many pictures pass the filter")
+    total: int = Field(description=TOTAL)
     imagined: list[Imagined]
     confidence: float = Field(description="from 0 to 1: that the gallery has what was asked for")
     relevant: bool = Field(description="false: nothing in the gallery seems to fit")
@@ -245,7 +253,7 @@ class SimilarAnswer(BaseModel):
 
     request: str
     hits: list[Hit]
-    total: int = Field(description="how many pictures pass the filter")
+    total: int = Field(description=TOTAL)
     bundle: BundleName
     models: dict[str, str]
 

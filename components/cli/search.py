@@ -19,13 +19,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.api.client import URL, Client, Options
+from components.api.client import Client, Options
 from components.api.messages import Answer, Event, Hit, Imagined
 from components.errors import EidolonError, TransientError
 from components.progress import note
 
 PANEL = "Search"
 KEY = "EIDOLON_API_KEY"  # a variable, because others can see the arguments of a process
+PORT = "EIDOLON_PORT"  # of `make serve`
 verbs = typer.Typer()
 
 _WIDTH = 10  # columns of a thumbnail
@@ -46,7 +47,12 @@ Filters = Annotated[
 ]
 Group = Annotated[bool, typer.Option("--group", help="show near-duplicates as one picture")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the answer as JSON")]
-Address = Annotated[str, typer.Option(help="where the service is")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="where the service is; on this machine at EIDOLON_PORT, or 3000, if not given"
+    ),
+]
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -78,7 +84,7 @@ def search(
     filters: Filters = None,
     group: Group = False,
     as_json: AsJson = False,
-    url: Address = URL,
+    url: Address = None,
 ) -> None:
     """Search the served gallery by a text. An API key is taken from EIDOLON_API_KEY."""
     options: Any = {
@@ -95,7 +101,7 @@ def search(
         "filter": _filter(filters),
         "group": group,
     }
-    with Client(url, os.environ.get(KEY)) as client:
+    with _client(url) as client:
         answer = _followed(client, query, options)
         if as_json:
             print(answer.model_dump_json(indent=2, by_alias=True))
@@ -115,11 +121,11 @@ def similar(
     filters: Filters = None,
     group: Group = False,
     as_json: AsJson = False,
-    url: Address = URL,
+    url: Address = None,
 ) -> None:
     """Search the served gallery by a picture. An API key is taken from EIDOLON_API_KEY."""
     file = Path(picture) if Path(picture).is_file() else None
-    with Client(url, os.environ.get(KEY)) as client:
+    with _client(url) as client:
         answer = client.similar(
             None if file else picture,
             picture=file,
@@ -132,6 +138,12 @@ def similar(
             print(answer.model_dump_json(indent=2))
             return
         _show(client, f"similar to {picture}", answer.hits)
+
+
+def _client(url: str | None) -> Client:
+    """A client of the service at ``url``, or else where `make serve` serves."""
+    here = f"http://127.0.0.1:{os.environ.get(PORT, 3000)}"
+    return Client(url or here, os.environ.get(KEY))
 
 
 def _filter(given: Sequence[str] | None) -> dict[str, str | list[str]]:

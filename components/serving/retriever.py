@@ -105,9 +105,9 @@ class ScoredPicture:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The pictures of one page. ``total`` counts the pictures that pass the filter. ``confidence``
-    is how likely it is that the gallery, whatever the filter, has what was asked for, and
-    ``relevant`` whether that is likely enough."""
+    """The pictures of one page. ``total`` counts those of all pages. ``confidence`` is how likely
+    it is that the gallery, whatever the filter, has what was asked for, and ``relevant`` whether
+    that is likely enough."""
 
     fusion_weight: float
     hits: list[ScoredPicture]
@@ -261,7 +261,7 @@ class Retriever:
         self, vector: Array, how: How, but: int | None = None
     ) -> tuple[list[ScoredPicture], int]:
         """The pictures most similar to ``vector`` (d_vision,), without that of the row ``but``, and
-        how many pass the filter."""
+        how many all pages have."""
         nothing = np.zeros((1, self.bundle.gallery.clip.shape[1]), dtype=np.float32)
         hits, total, _ = self._page(Questions(nothing, vector[None], 1.0), how, but)
         return hits, total
@@ -280,18 +280,21 @@ class Retriever:
         hubness: Hubness | None = None,
         streams: int = 0,
     ) -> tuple[list[ScoredPicture], int, Found]:
-        """One page of one query, how many pictures pass the filter, and what was found."""
+        """One page of one query, how many hits all pages have, and what was found. These are the
+        pictures that pass the filter, or the groups among the best of them."""
         among = self._among(how.filter, but)
-        total = len(self.bundle.pictures) if among is None else len(among)
         last = how.offset + how.k
-        if how.group and last > DEEPEST:
-            raise QueryError(f"with group, offset and k reach {DEEPEST} pictures, not {last}")
+        if how.group and how.offset >= DEEPEST:
+            raise QueryError(f"with group, offset is less than {DEEPEST}, not {how.offset}")
         deep = DEEPEST if how.group else last
         (found,) = self._index.search(asked, deep, among, hubness, streams)
         rows = found.rows.tolist()
-        groups = (
-            self._near_duplicates.groups(rows) if how.group else [Group(row, 1) for row in rows]
-        )
+        if how.group:
+            groups = self._near_duplicates.groups(rows)
+            total = len(groups)
+        else:
+            groups = [Group(row, 1) for row in rows]
+            total = len(self.bundle.pictures) if among is None else len(among)
         place = {row: index for index, row in enumerate(rows)}
         page = list(enumerate(groups, 1))[how.offset : last]
         hits = [self._hit(rank, group, found, place[group.row]) for rank, group in page]
