@@ -7,8 +7,7 @@ follows the champion. Each step can be tried again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +17,7 @@ from components.files import scratch
 from components.lifecycle import snapshot
 from components.paths import BUNDLE, VERDICT
 from ops import approval, canary, pages, release, swap, webhook
+from ops.contending import contenders
 from ops.environment import DOWNLOADS
 from ops.stage import Log
 from ops.steps import NothingToDo
@@ -73,7 +73,7 @@ def gate(version: str, log: Log) -> dict[str, Any]:
     from components.lifecycle.judging import judge  # loads torch
 
     versions.fetch_manifest()  # it tells which categories people gave pictures of
-    with _contenders(version, champion, log) as (challenger, before, best):
+    with contenders(version, champion, log) as (challenger, before, best):
         verdict = judge(challenger, before, best, config.load(), VERDICT)
     registry.store_verdict(version, VERDICT, verdict)
     trial.show(version)
@@ -95,75 +95,6 @@ def _refused(version: str, why: str, log: Log) -> NothingToDo:
     facts = {"version": version, "refused": why, "page": page}
     webhook.tell(f"Eidolon: {why}\n{page}", facts, log)
     return NothingToDo(why)
-
-
-@contextmanager
-def _contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
-    """The challenger, what it is compared with, and the best version so far, each with its bundle.
-
-    A champion of another dataset is not compared with. Without a champion, what is deployed is, or
-    else a version that once was the champion.
-    """
-    from components.lifecycle import registry
-    from components.lifecycle.contenders import Contender
-    from components.lifecycle.reference import reference, trained
-
-    with scratch(DOWNLOADS) as folder:
-
-        def registered(number: str) -> Contender:
-            place = folder / number
-            place.mkdir(exist_ok=True)
-            bundle = registry.download(number, place)
-            models = None if number == version else release.models(bundle, log)
-            return Contender(f"version {number}", bundle, models)
-
-        before, best, against = None, None, champion
-        if champion is not None:
-            found = reference(trained(version), config.load().inspect.max_lost)
-            if found.version is None:
-                log(found.sentence)
-                against = None
-        else:
-            before = _deployed(log)
-            against = None if before else _was_champion(version)
-            if before or against:
-                compared = before.name if before else f"version {against}"
-                log(f"there is no champion: compared with {compared}")
-        if against is not None:
-            before, leader = registered(against), registry.version_of(registry.BEST)
-            if leader not in (None, against, version):
-                best = registered(str(leader))
-        yield registered(version), before, best
-
-
-def _deployed(log: Log) -> Any:
-    """What is deployed, to be compared with, or ``None`` if it is gone or nothing is deployed."""
-    from components.lifecycle.contenders import Contender
-
-    live = release.deployed()
-    if live is None:
-        return None
-    try:
-        models = release.folders(str(live["bento"]), log)
-    except EidolonError as error:
-        log(str(error))
-        return None
-    return Contender(f"{live['bento']}, which is deployed", models["bundle"], models)
-
-
-def _was_champion(version: str) -> str | None:
-    """The version that was the champion before, or the best one so far, unless ``version`` is of
-    another dataset."""
-    from components.lifecycle import registry
-    from components.lifecycle.reference import trained
-
-    now, lost = trained(version), config.load().inspect.max_lost
-    for number in map(registry.version_of, (registry.PREVIOUS, registry.BEST)):
-        if number not in (None, version):
-            before = trained(str(number))
-            if now is None or before is None or now.follows(before, lost):
-                return number
-    return None
 
 
 def submit(passed: dict[str, Any], log: Log) -> None:

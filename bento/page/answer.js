@@ -15,17 +15,10 @@ let fused = null;
 
 export const forget = () => { text = fused = null; };
 
-// How many pages there are. Nobody counts groups of near-duplicates: `known` is false until the last page.
-function pagesOf(answer) {
-  if (state.group && answer.hits.length < state.k) return { pages: state.page, known: true };
-  const pages = Math.max(1, Math.min(Math.ceil(answer.total / state.k), mostPages(state)));
-  return { pages, known: !state.group || state.page >= pages };
-}
-
 function showPages(answer) {
-  const { pages, known } = pagesOf(answer);
+  const pages = Math.max(1, Math.min(Math.ceil(answer.total / state.k), mostPages(state)));
   at("pages").hidden = pages === 1 && state.page === 1;
-  at("page").textContent = `Page ${number(state.page)}${known ? ` of ${number(pages)}` : ""}`;
+  at("page").textContent = `Page ${number(state.page)} of ${number(pages)}`;
   at("before").disabled = state.page <= 1;
   at("after").disabled = state.page >= pages;
 }

@@ -1,16 +1,16 @@
 // What the page says: the status, errors with a way out, and what to know about an answer.
 
 import { forgetKey, hasKey, keepKey } from "./api.js";
-import { at, button, make, percent } from "./dom.js";
+import { at, button, make, number, percent } from "./dom.js";
 import { go, newWords } from "./state.js";
 
-const DEGRADED = {
-  saturated: "Many texts are waiting to be drawn, so this is ranked by words alone.",
-  slow: "Drawing took too long, so this is ranked by words alone.",
-  unavailable: "The model that imagines is not running, so this is ranked by words alone.",
-  failed: "The model could not draw this text, so this is ranked by words alone.",
-  unfit: "No imagined picture was fit to use, so this is ranked by words alone.",
-  disagreeing: "The imagined pictures show your words poorly, so this is ranked by words alone.",
+const WHY = {
+  saturated: "Many texts are waiting to be drawn",
+  slow: "Drawing took too long",
+  unavailable: "The model that imagines is not running",
+  failed: "The model could not draw this text",
+  unfit: "No imagined picture was fit to use",
+  disagreeing: "The imagined pictures show your words poorly",
 };
 let counting = 0;
 
@@ -89,8 +89,13 @@ export function showNotices(answer, again) {
   if (answer.truncated) {
     notices.push(["The text is too long for the text encoder: it read only the beginning."]);
   }
+  const why = WHY[answer.degraded ?? answer.missing?.why] ?? "Something went wrong";
   if (answer.degraded) {
-    notices.push([DEGRADED[answer.degraded] ?? "This is ranked by words alone.", ...instead(answer.degraded, again)]);
+    notices.push([`${why}, so this is ranked by words alone.`, ...instead(answer.degraded, again)]);
+  } else if (answer.missing) {
+    const { count } = answer.missing;
+    const lost = count === 1 ? "one imagined picture is" : `${number(count)} imagined pictures are`;
+    notices.push([`${why}, so ${lost} missing.`, button({}, again, "Try again")]);
   }
   at("notices").replaceChildren(...notices.map(([text, ...more]) => make("li", {}, make("p", {}, text), ...more)));
 }
