@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 HITS = 10  # of an answer, that are recorded
-_AGAIN = timedelta(minutes=3)  # within which a trial has the second answer to a search
+_AGAIN = 180  # seconds within which a trial has the second answer to a search
 _REMEMBERED = 10_000  # answers among which the first one is looked for
 _FILE = re.compile(r"(queries|feedback)-(\d{4}-\d\d-\d\d)\.jsonl")
 _LONGEST = 1 << 20  # bytes of a line; a longer one is damaged
@@ -131,7 +131,7 @@ def _asked_once(answers: Iterable[Answered]) -> Iterator[Answered]:
     for one in answers:
         asked = one.request, one.query
         time, bundle = seen.pop(asked, (one.time, one.bundle))
-        if bundle != one.bundle and one.time <= time + _AGAIN:
+        if bundle != one.bundle and (one.time - time).total_seconds() <= _AGAIN:
             continue
         seen[asked] = one.time, one.bundle
         if len(seen) > _REMEMBERED:
