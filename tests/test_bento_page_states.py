@@ -162,18 +162,30 @@ def test_near_duplicates_are_counted(page: Page, served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page_number", "hits", "said", "more"),
-    [(1, 24, "Page 1", True), (5, 7, "Page 5 of 5", False), (83, 24, "Page 83 of 83", False)],
+    ("page_number", "groups", "said", "more"),
+    [
+        (1, 103, "Page 1 of 5", True),
+        (5, 103, "Page 5 of 5", False),
+        (83, 1999, "Page 83 of 83", False),
+    ],
 )
 def test_groups_of_near_duplicates_have_no_more_pages_than_there_are(
-    page: Page, served: Served, page_number: int, hits: int, said: str, more: bool
+    page: Page, served: Served, page_number: int, groups: int, said: str, more: bool
 ) -> None:
-    full = answer(page, served, NAMES[0], k=24) | {"total": 3840}
-    full["hits"] = full["hits"][:hits]
+    full = answer(page, served, NAMES[0], k=24) | {"total": groups}
     streams(page, ("text", full), ("fused", full), ("done", {}))
     page.goto(f"{served.url}/?q={NAMES[0]}&group=1&page={page_number}")
     expect(page.locator("#page")).to_have_text(said)
     expect(page.get_by_role("button", name="Next")).to_be_enabled(enabled=more)
+
+
+def test_missing_pictures_are_told_with_their_reason(page: Page, served: Served) -> None:
+    full = answer(page, served, FREE, k=24) | {"missing": {"count": 2, "why": "saturated"}}
+    streams(page, ("text", full), ("fused", full), ("done", {}))
+    search(page, FREE)
+    said = "Many texts are waiting to be drawn, so 2 imagined pictures are missing."
+    expect(page.locator("#notices")).to_contain_text(said)
+    expect(page.locator("#notices").get_by_role("button", name="Try again")).to_be_visible()
 
 
 def test_pictures_that_never_arrive_are_said_not_to(page: Page, served: Served) -> None:

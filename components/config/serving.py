@@ -23,7 +23,7 @@ class Serve(Section):
     keep_warm: bool = Field(
         default=True,
         description="Whether the Bento that was served before stays loaded, so that going back"
-        " takes a second; it needs its memory.",
+        " takes seconds; it needs its memory.",
     )
     api_workers: int = Field(
         default=1,
