@@ -15,7 +15,7 @@ from bento import guard, reference
 from bento.web import Web
 from components import config
 from components.api import messages as api
-from components.serving.retriever import MAX_QUERY
+from components.serving.words import MAX_QUERY
 from tests import documents
 from tests.commandlines import commands, lines
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import torch
 
 from components import config, names
@@ -23,6 +21,7 @@ from components.kinds import BOTH, CLASS, Kind
 from components.models.encoders import ClipEncoder
 from components.models.vocabulary import Vocabulary
 from components.serving.exclusion import STRENGTH, beyond
+from components.serving.filters import Filter, Filters
 from components.serving.known import known_query, texts_of
 from components.serving.loading import Bundle
 from components.serving.near_duplicates import DEEPEST, Group, NearDuplicates
@@ -32,10 +31,6 @@ from components.vectors import Array
 
 DIGITS = 6  # decimals of a score in an answer
 _SHOWN = ("path", "category", "split", "source")
-_HIDDEN = ("path", "dhash")
-
-Rows = npt.NDArray[np.intp]
-Filter = Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,9 @@ class Retriever:
         self._hubness = bundle.gallery.hubness
         self._near_duplicates = NearDuplicates(bundle)
         table = bundle.pictures
-        self.columns = [str(column) for column in table if column not in _HIDDEN]
+        self._filters = Filters(table, known)
+        self.columns = self._filters.columns
         self._values = {str(column): table[column].to_numpy(dtype=object) for column in table}
-        self._codes = {column: pd.factorize(table[column]) for column in self.columns}
         self._extra = [column for column in self.columns if column not in _SHOWN]
 
     def ask(self, query: str) -> Asked:
@@ -282,7 +277,7 @@ class Retriever:
     ) -> tuple[list[ScoredPicture], int, Found]:
         """One page of one query, how many hits all pages have, and what was found. These are the
         pictures that pass the filter, or the groups among the best of them."""
-        among = self._among(how.filter, but)
+        among = self._filters.rows(how.filter, but)
         last = how.offset + how.k
         if how.group and how.offset >= DEEPEST:
             raise QueryError(f"with group, offset is less than {DEEPEST}, not {how.offset}")
@@ -317,34 +312,6 @@ class Retriever:
             hubness=hubness,
             count=group.count,
         )
-
-    def _among(self, wanted: Filter, but: int | None) -> Rows | None:
-        """The rows that pass the filter; ``None`` when all do."""
-        if not wanted and but is None:
-            return None
-        passing = np.ones(len(self.bundle.pictures), dtype=bool)
-        if but is not None:
-            passing[but] = False
-        for column, given in wanted.items():
-            if column not in self.columns:
-                raise QueryError(
-                    f"filter: there is no column {column[:100]!r}, only {', '.join(self.columns)}"
-                )
-            values = {given} if isinstance(given, str) else set(given)
-            passing &= np.isin(self._codes[column][0], self._numbered(column, values))
-        return np.flatnonzero(passing)
-
-    def _numbered(self, column: str, values: set[str]) -> list[int]:
-        """The codes of ``values`` in a column. A category may be written as a query may."""
-        found = []
-        for value in values:
-            row = self._known.get(names.fold(value)) if column == "category" else None
-            name = value if row is None else self.bundle.categories["category"][row]
-            (code,) = self._codes[column][1].get_indexer(pd.Index([name]))
-            if code < 0:
-                raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")
-            found.append(int(code))
-        return found
 
 
 def _clean(score: np.floating) -> float:
