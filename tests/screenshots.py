@@ -18,12 +18,13 @@ from tests import browser
 FOLDER = Path("docs/images")
 DESKTOP: ViewportSize = {"width": 1180, "height": 1080}
 PHONE: ViewportSize = {"width": 375, "height": 812}
+FIRST = "a blue ring"  # the first text that is drawn waits for the models
 QUERY = "a star with red stripes"
 
 
-def ask(page: Page, url: str, rest: str = "") -> None:
+def ask(page: Page, url: str, query: str = QUERY, rest: str = "") -> None:
     """Open a search, and wait for its final answer."""
-    page.goto(f"{url}/?q={QUERY.replace(' ', '+')}{rest}")
+    page.goto(f"{url}/?q={query.replace(' ', '+')}{rest}")
     page.locator("#imagined img").nth(5).wait_for()
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(800)  # hits move to their places
@@ -39,9 +40,10 @@ def main(
             executable_path=program, args=["--no-sandbox"], env=browser.environment(program)
         )
         page = started.new_page(viewport=DESKTOP)
+        ask(page, url, FIRST)
         ask(page, url)
         page.screenshot(path=FOLDER / "page.png")
-        ask(page, url, "&compare=1")
+        ask(page, url, rest="&compare=1")
         page.screenshot(path=FOLDER / "page-compare.png")
         phone = started.new_page(viewport=PHONE, color_scheme="dark")
         ask(phone, url)
