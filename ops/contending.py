@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from components import config
 from components.errors import EidolonError
-from components.files import scratch
+from components.files import read_json, scratch
 from ops import release
 from ops.environment import DOWNLOADS
 from ops.stage import Log
@@ -32,7 +33,7 @@ def contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
             place = folder / number
             place.mkdir(exist_ok=True)
             bundle = registry.download(number, place)
-            models = None if number == version else release.models(bundle, log)
+            models = None if number == version else _models(bundle, log)
             return Contender(f"version {number}", bundle, models)
 
         before, best, against = None, None, champion
@@ -52,6 +53,27 @@ def contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
             if leader not in (None, against, version):
                 best = registered(str(leader))
         yield registered(version), before, best
+
+
+def _models(bundle: Path, log: Log) -> dict[str, Path] | None:
+    """Where BentoML's store has the models of a version that was made with others than today's. A
+    damaged bundle is for the gate to refuse."""
+    from components.serving.made_with import made_with
+
+    try:
+        then = read_json(bundle / "bundle.json", "register the version again")["models"]
+        now = made_with(config.load())
+        if all(_content(then[part]) == _content(now[part]) for part in now):
+            return None
+        return release.models(bundle, log)
+    except (EidolonError, KeyError, TypeError) as error:
+        log(f"{bundle}: its models are not known ({error})")
+        return None
+
+
+def _content(fingerprint: Any) -> str:
+    """The part of a fingerprint that tells the content, wherever its folder is."""
+    return str(fingerprint).rpartition("@")[2]
 
 
 def _deployed(log: Log) -> Any:

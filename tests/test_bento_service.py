@@ -149,7 +149,7 @@ def test_k_is_20_by_default(client: httpx.Client) -> None:
         ({"query": KNOWN, "images": 17}, "images: "),
         ({"query": KNOWN, "seed": 2**31}, "seed: "),
         ({"query": KNOWN, "drop": "all"}, "drop: "),
-        ({"query": KNOWN, "exclude": " "}, "a query has 1 to 300 characters"),
+        ({"query": KNOWN, "exclude": " "}, "a text to `exclude` has 1 to 300 characters"),
         ({"query": KNOWN, "filter": {"colour": "red"}}, "filter: there is no column 'colour'"),
         ({"query": KNOWN, "filter": {"category": "a fox"}}, "filter: no picture has the category"),
         ({"query": KNOWN, "group": True, "offset": 2000}, "with group"),

@@ -117,7 +117,7 @@ def test_a_changed_file_is_noticed_and_no_picture_is_decoded_for_it(photos: Path
 def test_pictures_of_a_benchmark_are_named_below_its_folder(tmp_path: Path) -> None:
     root = trees.oxford102(tmp_path)
     (root / "metadata.csv").write_text("path,place\njpg/image_00003.jpg,garden\n")
-    rows = dataset(trees.params("oxford102", root), tmp_path / "out")
+    rows = dataset(trees.params("oxford102", root), tmp_path / "out", tmp_path / "known.sqlite")
     assert rows.loc[rows["place"] != "", "source"].tolist() == ["jpg/image_00003.jpg"]
 
 
