@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -128,8 +127,8 @@ async def _checked(form: FormData) -> Upload:
 def _value(text: str) -> Any:
     """What the JSON ``text`` says, or else the text itself, for the errors to come."""
     try:
-        return from_json(text)
-    except ValueError:
+        return TypeAdapter(Any).validate_json(text)
+    except ValidationError:
         return text
 
 

@@ -19,7 +19,7 @@ FOLDER = Path("docs/images")
 DESKTOP: ViewportSize = {"width": 1180, "height": 1080}
 PHONE: ViewportSize = {"width": 375, "height": 812}
 FIRST = "a blue ring"  # the first text that is drawn waits for the models
-QUERY = "a star with red stripes"
+QUERY = "a red star, striped"
 
 
 def ask(page: Page, url: str, query: str = QUERY, rest: str = "") -> None:

@@ -225,6 +225,8 @@ def test_the_name_of_a_category_excludes_nothing(retriever: Retriever) -> None:
         ("spotted stripy stars", "spotted stripy star"),
         ("xy", None),
         ("", None),
+        ("plain, a star!", None),
+        ("plain, a stra!", "plain, a star!"),
     ],
 )
 def test_a_word_that_is_nearly_one_of_a_name_is_suggested(text: str, meant: str | None) -> None:

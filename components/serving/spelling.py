@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from components import names
 
+PUNCTUATION = ".,;:!?()"  # that may stand at a word
 SHORTEST = 4  # letters of a word that is looked at: shorter ones are too often a word of their own
 
 
@@ -32,11 +33,13 @@ class Spelling:
         return None if meant == given else " ".join(meant)
 
     def _nearest(self, word: str) -> str | None:
-        if len(word) < SHORTEST or word in self._words:
+        bare = word.strip(PUNCTUATION)
+        if len(bare) < SHORTEST or bare in self._words:
             return None
-        lengths = range(len(word) - 1, len(word) + 2)
+        lengths = range(len(bare) - 1, len(bare) + 2)
         near = (other for length in lengths for other in self._by_length.get(length, ()))
-        return next((other for other in near if one_slip(word, other)), None)
+        found = next((other for other in near if one_slip(bare, other)), None)
+        return None if found is None else word.replace(bare, found)
 
 
 def one_slip(one: str, other: str) -> bool:
