@@ -174,7 +174,9 @@ def _stored(part: str, model: _Model) -> bentoml.Model | None:
 def _version(model: _Model) -> str:
     """The version of a model's tag, which names its content."""
     if model.revision is None:
-        return model.fingerprint.rpartition("@")[2]
+        from components.models.fingerprints import content_of
+
+        return content_of(model.fingerprint)
     name = re.sub(r"[^a-z0-9]+", "-", model.name.lower()).strip("-")[:40].rstrip("-")
     return f"{name}-{model.revision[:12].lower()}"
 
@@ -197,7 +199,7 @@ def _found(model: _Model) -> tuple[Path, str]:
             f"{model.name} is now {found}, but the bundle was made with {model.fingerprint}: "
             "run `dvc repro bundle`, or restore the model"
         )
-    return Path(model.name), found.rpartition("@")[2]
+    return Path(model.name), _version(model)
 
 
 def _from_hub(model: _Model) -> Path:

@@ -17,6 +17,9 @@ from components.errors import EidolonError
 PLACE = "{}"
 """The place of a name in a template."""
 
+MAX_TEXT = 300
+"""Characters of a text that is searched with, without those that make no difference."""
+
 _MAX_FOLDER = 100  # bytes of the readable part of a folder's name; file systems allow 255
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"

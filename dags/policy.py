@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import os
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,13 @@ def deadline(dag: str) -> DeadlineAlert | None:
     )
 
 
-def stage_doc(stage: str) -> str:
-    """What `eidolon --help` says of ``stage``. It is read and not imported: see
+@cache
+def stage_docs() -> dict[str, str]:
+    """What `eidolon --help` says of each stage. It is read and not imported: see
     docs/architecture.md."""
     code = (Path(__file__).parents[1] / "components" / "cli" / "stages.py").read_text()
     verbs = (one for one in ast.parse(code).body if isinstance(one, ast.FunctionDef))
-    (verb,) = (one for one in verbs if one.name == stage)
-    return ast.get_docstring(verb) or ""
+    return {verb.name: ast.get_docstring(verb) or "" for verb in verbs}
 
 
 def documented(text: str) -> str:

@@ -24,7 +24,7 @@ from policy import (
     documented,
     on_workers,
     shared_out,
-    stage_doc,
+    stage_docs,
 )
 from tasks import Given, build, check
 
@@ -77,7 +77,7 @@ def policy(stage: str) -> dict[str, Any]:
 def stage_task(name: str) -> Any:
     """The task of one stage of dvc.yaml."""
 
-    @task(**policy(name), doc_md=stage_doc(name))
+    @task(**policy(name), doc_md=stage_docs()[name])
     def stage() -> dict[str, Any]:
         return perform(lambda log: steps.stage(name, run_name(), log))
 
@@ -104,13 +104,13 @@ def plan() -> list[int]:
     return shards
 
 
-@task(**policy("imagine"), doc_md=stage_doc("imagine"))
+@task(**policy("imagine"), doc_md=stage_docs()["imagine"])
 def imagine(shard: int) -> dict[str, Any]:
     """Draw the pictures of one shard."""
     return perform(lambda log: steps.imagine(shard, run_name(), log))
 
 
-@task(**policy("encode"), doc_md=stage_doc("encode"))
+@task(**policy("encode"), doc_md=stage_docs()["encode"])
 def encode(shard: int) -> dict[str, Any]:
     """Encode one shard of the pictures that `validate` and `embed` read."""
     return perform(lambda log: steps.encode(shard, run_name(), log))

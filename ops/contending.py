@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from components import config
 from components.errors import EidolonError
-from components.files import read_json, scratch
+from components.files import scratch
 from ops import release
 from ops.environment import DOWNLOADS
 from ops.stage import Log
@@ -33,18 +34,21 @@ def contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
             place = folder / number
             place.mkdir(exist_ok=True)
             bundle = registry.download(number, place)
-            models = None if number == version else _models(bundle, log)
-            return Contender(f"version {number}", bundle, models)
+            return Contender(f"version {number}", bundle, cache(partial(_stored, bundle, log)))
 
-        before, best, against = None, None, champion
+        before, best, against = None, None, None
+        now, lost = trained(version), config.load().inspect.max_lost
         if champion is not None:
-            found = reference(trained(version), config.load().inspect.max_lost)
-            if found.version is None:
+            found = reference(now, lost)
+            against = found.version
+            if against is None:
                 log(found.sentence)
-                against = None
         else:
             before = _deployed(log)
-            against = None if before else _was_champion(version)
+            if before is None:
+                once = (registry.PREVIOUS, registry.BEST)
+                others = (reference(now, lost, alias).version for alias in once)
+                against = next((one for one in others if one not in (None, version)), None)
             if before or against:
                 compared = before.name if before else f"version {against}"
                 log(f"there is no champion: compared with {compared}")
@@ -55,25 +59,13 @@ def contenders(version: str, champion: str | None, log: Log) -> Iterator[Any]:
         yield registered(version), before, best
 
 
-def _models(bundle: Path, log: Log) -> dict[str, Path] | None:
-    """Where BentoML's store has the models of a version that was made with others than today's. A
-    damaged bundle is for the gate to refuse."""
-    from components.serving.made_with import made_with
-
+def _stored(bundle: Path, log: Log) -> dict[str, Path]:
+    """Where BentoML's store has the models of ``bundle``; nothing where it cannot tell."""
     try:
-        then = read_json(bundle / "bundle.json", "register the version again")["models"]
-        now = made_with(config.load())
-        if all(_content(then[part]) == _content(now[part]) for part in now):
-            return None
         return release.models(bundle, log)
-    except (EidolonError, KeyError, TypeError) as error:
-        log(f"{bundle}: its models are not known ({error})")
-        return None
-
-
-def _content(fingerprint: Any) -> str:
-    """The part of a fingerprint that tells the content, wherever its folder is."""
-    return str(fingerprint).rpartition("@")[2]
+    except (EidolonError, release.ReleaseError) as error:
+        log(str(error))
+        return {}
 
 
 def _deployed(log: Log) -> Any:
@@ -88,19 +80,4 @@ def _deployed(log: Log) -> Any:
     except EidolonError as error:
         log(str(error))
         return None
-    return Contender(f"{live['bento']}, which is deployed", models["bundle"], models)
-
-
-def _was_champion(version: str) -> str | None:
-    """The version that was the champion before, or the best one so far, unless ``version`` is of
-    another dataset."""
-    from components.lifecycle import registry
-    from components.lifecycle.reference import trained
-
-    now, lost = trained(version), config.load().inspect.max_lost
-    for number in map(registry.version_of, (registry.PREVIOUS, registry.BEST)):
-        if number not in (None, version):
-            before = trained(str(number))
-            if now is None or before is None or now.follows(before, lost):
-                return number
-    return None
+    return Contender(f"{live['bento']}, which is deployed", models["bundle"], lambda: models)

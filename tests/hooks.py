@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
 SECRET = "T0/B0/s3cr3t"
 
 
@@ -40,6 +42,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    """A webhook to which this process tells."""
+    with receiving() as server:
+        monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
+        monkeypatch.setenv("NO_PROXY", "*")
+        yield server
 
 
 @contextmanager

@@ -6,9 +6,11 @@ It needs a served bundle of the embedded world (`make serve`), and the browser o
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
@@ -35,6 +37,8 @@ def main(
 ) -> None:
     """Write docs/images/page.png, page-compare.png and page-phone.png."""
     program = browser.bring()
+    while httpx.get(f"{url}/health", trust_env=False).json()["imaginer"] != "up":
+        time.sleep(1)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox"], env=browser.environment(program)

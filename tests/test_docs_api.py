@@ -15,7 +15,7 @@ from bento import guard, reference
 from bento.web import Web
 from components import config
 from components.api import messages as api
-from components.serving.words import MAX_QUERY
+from components.names import MAX_TEXT
 from tests import documents
 from tests.commandlines import commands, lines
 
@@ -116,7 +116,7 @@ def test_every_status_is_documented() -> None:
 
 def test_the_reference_has_the_real_limits_and_a_picture_that_there_is() -> None:
     schemas = OPENAPI["components"]["schemas"]
-    assert schemas["Query"]["properties"]["query"]["maxLength"] == api.MAX_TEXT == MAX_QUERY
+    assert schemas["Query"]["properties"]["query"]["maxLength"] == MAX_TEXT
     assert {schemas[name]["example"]["id"] for name in ("Similar", "Feedback")} == {"x.png"}
 
 
@@ -124,7 +124,7 @@ def test_limits_are_documented() -> None:
     text = documents.read(PAGE).prose
     for limit in (
         f"1 to {api.MAX_HITS}",
-        f"1 to {api.MAX_TEXT} characters",
+        f"1 to {MAX_TEXT} characters",
         f"{guard.MAX_BODY // 1024} KiB",
     ):
         assert limit in text, f"{PAGE} does not say {limit!r}"

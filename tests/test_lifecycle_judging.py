@@ -244,10 +244,10 @@ def test_a_version_of_other_encoders_embeds_todays_pictures_with_its_own(toy_cop
     Path("before/bundle.json").write_text(json.dumps(info))
     with pytest.raises(EidolonError, match="/gone/dino is gone: restore the model"):
         contenders.prepare(champion, today)
-    stored = replace(champion, models={"vision": toy_copy / "models" / "dino"})
+    stored = replace(champion, models=lambda: {"vision": toy_copy / "models" / "dino"})
     again = contenders.prepare(stored, today).features
     np.testing.assert_array_equal(again.gallery_vision, found.features.gallery_vision)
-    wrong = replace(champion, models={"vision": toy_copy / "models" / "clip"})
+    wrong = replace(champion, models=lambda: {"vision": toy_copy / "models" / "clip"})
     with pytest.raises(EidolonError, match="restore the model"):
         contenders.prepare(wrong, today)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,9 @@ import pytest
 from components.variables import of_endpoint
 from ops import monitoring, webhook
 from ops.steps import NothingToDo
-from tests.hooks import SECRET, Hook, receiving
+from tests.hooks import SECRET, Hook
+
+pytest_plugins = ["tests.hooks"]
 
 FOUND: dict[str, Any] = {
     "summary": "1 alarm, and a retraining is asked for",
@@ -25,14 +26,6 @@ FOUND: dict[str, Any] = {
     "mlflow": "sqlite:///x experiment eidolon-monitor, run 5",
 }
 CALM = FOUND | {"summary": "no alarm", "alarms": [], "new": [], "retrain": False}
-
-
-@pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    with receiving() as server:
-        monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
-        monkeypatch.setenv("NO_PROXY", "*")
-        yield server
 
 
 def told(found: dict[str, Any] = FOUND) -> list[str]:

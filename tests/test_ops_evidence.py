@@ -13,7 +13,9 @@ from mlflow import MlflowClient
 from components.files import append_line, write_json
 from components.lifecycle import registry, trial
 from ops import canary, places, watching
-from tests.hooks import receiving
+from tests.hooks import Hook
+
+pytest_plugins = ["tests.hooks"]
 
 WHY = "its first 10 hits overlap with the champion's by 0.10, 0.3 is the least"
 SIDE = {"status": 200, "ms": 5.0, "degraded": None, "confidence": 0.8}
@@ -114,18 +116,16 @@ def watched(count: int) -> None:
     asyncio.run(look())
 
 
-def test_people_are_told_of_a_withdrawal_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_are_told_of_a_withdrawal_once(
+    home: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watching, "SECONDS", 0.05)
-    with receiving() as hook:
-        monkeypatch.setenv("EIDOLON_WEBHOOK", hook.url)
-        hook.status = 500  # this fails nothing
-        watched(3)
-        (body,) = hook.got
-        assert body["version"] == 1 and body["withdrawn"] == WHY
-        assert body["text"].startswith("Eidolon: version 1 is on trial no more") and WHY in str(
-            body
-        )
-        places.end_trial()
-        put_on_trial(home, 1, "2026-11-28T10:00:00")  # another trial
-        watched(3)
+    hook.status = 500  # this fails nothing
+    watched(3)
+    (body,) = hook.got
+    assert body["version"] == 1 and body["withdrawn"] == WHY
+    assert body["text"].startswith("Eidolon: version 1 is on trial no more") and WHY in str(body)
+    places.end_trial()
+    put_on_trial(home, 1, "2026-11-28T10:00:00")  # another trial
+    watched(3)
     assert len(hook.got) == 2

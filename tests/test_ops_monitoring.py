@@ -15,7 +15,9 @@ from components.lifecycle import registry
 from ops import monitoring, services
 from ops.environment import environment, ports
 from ops.places import NAMES, program
-from tests.hooks import receiving
+from tests.hooks import Hook
+
+pytest_plugins = ["tests.hooks"]
 
 KEYS = ("new", "standing", "resolved")
 LEAST = 20  # searches from which anything is concluded
@@ -69,15 +71,12 @@ def test_failed_searches_of_either_bento_and_of_the_proxy_alarm(champion: Path) 
 
 
 def test_people_are_told_what_is_new_since_the_last_look_what_stands_and_what_is_resolved(
-    champion: Path, monkeypatch: pytest.MonkeyPatch
+    champion: Path, hook: Hook
 ) -> None:
     failed = log_of(services.ENDPOINT)
-    with receiving() as hook:
-        monkeypatch.setenv("EIDOLON_WEBHOOK", hook.url)
-        monkeypatch.setenv("NO_PROXY", "*")
-        for status, times in ((503, LEAST), (503, 1), (200, 500 * LEAST), (200, 1)):
-            answered(failed, status, times)
-            monitoring.notify(looked(), lambda line: None)
+    for status, times in ((503, LEAST), (503, 1), (200, 500 * LEAST), (200, 1)):
+        answered(failed, status, times)
+        monitoring.notify(looked(), lambda line: None)
     words = [
         {key: len([one for one in body[key] if "monitor.max_errors" in one]) for key in KEYS}
         for body in hook.got

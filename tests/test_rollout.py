@@ -12,18 +12,12 @@ import pytest
 from components.lifecycle import promotion, registry
 from ops import rollout
 from ops.steps import NothingToDo
-from tests.hooks import Hook, receiving
+from tests.hooks import Hook
 from tests.toy import ROOT
 
+pytest_plugins = ["tests.hooks"]
+
 PASSED: dict[str, Any] = {"version": "2", "champion": "1", "reason": "better"}
-
-
-@pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    with receiving() as server:
-        monkeypatch.setenv("EIDOLON_WEBHOOK", server.url)
-        monkeypatch.setenv("NO_PROXY", "*")
-        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)

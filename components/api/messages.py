@@ -11,14 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.kinds import Kind
+from components.names import MAX_TEXT
 
 MAX_HITS = 1000
 MAX_OFFSET = 100_000
 MAX_IMAGES = 16
 MAX_VALUES = 100  # values of one filter, and pictures to drop
 MAX_LISTED = 2000  # characters of a name, an id or a filter's value
-
-MAX_TEXT = 300  # characters of a text, without those that make no difference
 
 Text = Annotated[
     str, Field(strict=True, max_length=10_000, json_schema_extra={"maxLength": MAX_TEXT})

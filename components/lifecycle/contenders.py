@@ -6,7 +6,7 @@ today's models. Otherwise its own encoders embed today's pictures and names agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from components.kinds import CLASS, DESCRIPTION
 from components.learning.aggregator import Aggregator, aggregate
 from components.learning.precisions import Rows, precisions
 from components.lifecycle.gate import Floats, Precisions
-from components.models.fingerprints import fingerprint
+from components.models.fingerprints import content_of, fingerprint
 from components.models.lazy import LazyClip, LazyVision
 from components.monitoring.agreement import Imagined, Ranker
 from components.monitoring.texts import Embed
@@ -44,12 +44,12 @@ _DRAWN = (
 @dataclass(frozen=True)
 class Contender:
     """A version to be compared: what sentences call it, such as "version 3", and the folder of its
-    bundle. ``models`` are folders to load its models from, by clip and vision, in place of those
-    that its bundle names."""
+    bundle. ``models`` gives folders to load its models from, by clip and vision, in place of those
+    that its bundle names. It is asked only where the version has other models than today's."""
 
     name: str
     bundle: Path
-    models: Mapping[str, Path] | None = None
+    models: Callable[[], Mapping[str, Path]] = dict
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _templates(encoders: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 def _same(one: str, other: str) -> bool:
     """Whether two fingerprints are of the same content, wherever its folder is."""
-    return one.rpartition("@")[2] == other.rpartition("@")[2]
+    return content_of(one) == content_of(other)
 
 
 def _draws_otherwise(then: Mapping[str, Any], now: config.Generator) -> bool:
@@ -187,7 +187,7 @@ def _model(contender: Contender, bundle: Bundle, part: str) -> tuple[str, str | 
     """
     expected, encoders = str(bundle.info["models"][part]), bundle.info["encoders"]
     model, revision = encoders[part], encoders[f"{part}_revision"]
-    given = (contender.models or {}).get(part)
+    given = contender.models().get(part)
     # nobody recorded a hash of what a commit of a hub holds, so a copy of one cannot be checked
     if (
         given is not None

@@ -25,6 +25,7 @@ from components.errors import EidolonError
 from components.features.queries import of_name
 from components.kinds import BOTH, CLASS, Kind
 from components.lifecycle import registry
+from components.models.fingerprints import content_of
 from components.serving.exclusion import parted
 from components.serving.integrity import FORMAT
 from components.versioning.lock import collection_hash, dataset_hash
@@ -198,7 +199,7 @@ def _of(version: registry.Registered, kept: dict[str, str]) -> dict[str, Any]:
     """All steps of the lineage from the bundle down to the code."""
     info, lock = json.loads(kept["bundle/bundle.json"]), kept["dvc.lock"]
     tags = version.tags
-    pins = {name: model.rpartition("@")[2] for name, model in info["models"].items()}
+    pins = {name: content_of(model) for name, model in info["models"].items()}
     pointer = kept.get("lineage/pictures.dvc")
     older = kept.get("lineage/collection.csv", "")  # which earlier releases kept, with all rows
     recorded = json.loads(kept.get("lineage/source.json", "{}")).get("collection")

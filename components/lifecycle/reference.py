@@ -59,8 +59,9 @@ def trained(version: str) -> Trained | None:
 class Reference:
     """The version with which a new one is compared.
 
-    ``version`` is the champion, and ``rows`` the text of its dataset's manifest. They are None if
-    there is none to compare with. ``sentence`` says what the comparison is with.
+    ``version`` is that version, such as the champion, and ``rows`` the text of its dataset's
+    manifest. They are None if there is none to compare with. ``sentence`` says what the comparison
+    is with.
     """
 
     version: str | None
@@ -68,24 +69,24 @@ class Reference:
     sentence: str
 
 
-def reference(now: Trained | None, max_lost: float) -> Reference:
+def reference(now: Trained | None, max_lost: float, alias: str = registry.CHAMPION) -> Reference:
     """The version with which the dataset ``now`` is compared.
 
-    This is the champion, unless it has another dataset (:meth:`Trained.follows`). Raises
-    :class:`TransientError` when the registry cannot be reached.
+    This is the one that ``alias`` names, unless it has another dataset (:meth:`Trained.follows`).
+    Raises :class:`TransientError` when the registry cannot be reached.
     """
-    version = registry.version_of(registry.CHAMPION)
+    version = registry.version_of(alias)
     if version is None:
-        return Reference(None, None, "compared with nothing, since there is no champion")
+        return Reference(None, None, f"compared with nothing, since there is no {alias}")
     before = trained(version)
     if now is None or before is None:
-        return Reference(version, None, f"version {version}, the champion, has no dataset stored")
+        return Reference(version, None, f"version {version}, the {alias}, has no dataset stored")
     if now.follows(before, max_lost):
-        return Reference(version, before.rows, f"compared with version {version}, the champion")
+        return Reference(version, before.rows, f"compared with version {version}, the {alias}")
     adapter, source = (before.section.get(key) for key in ("adapter", "source"))
     return Reference(
         None,
         None,
-        f"compared with nothing, since version {version}, the champion, is of another dataset"
+        f"compared with nothing, since version {version}, the {alias}, is of another dataset"
         f" ({adapter}{f', {source}' if source else ''}): this one starts a new lineage",
     )

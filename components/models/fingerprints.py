@@ -32,6 +32,11 @@ def fingerprint(model: str, revision: str | None) -> str:
     return f"{folder.name}@{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
 
 
+def content_of(fingerprint: str) -> str:
+    """The part of a fingerprint that tells the content, wherever its folder is."""
+    return fingerprint.rpartition("@")[2]
+
+
 def _sha256(file: Path) -> str:
     """The SHA-256 of a file. That of a large file is remembered until the file is changed."""
     if file.stat().st_size < _LARGE or not HOME.is_dir():

@@ -17,13 +17,16 @@ _HIDDEN = ("path", "dhash")
 
 
 class Filters:
-    """The ``columns`` of a bundle's table of ``pictures``, and what passes by them."""
+    """The ``columns`` of a bundle's table of ``pictures``, and what passes by them. ``known`` has
+    the row of each of the ``categories`` by its folded name."""
 
-    def __init__(self, pictures: pd.DataFrame, categories: pd.Series) -> None:
+    def __init__(
+        self, pictures: pd.DataFrame, categories: pd.Series, known: Mapping[str, int]
+    ) -> None:
         self.columns = [str(column) for column in pictures if column not in _HIDDEN]
         self._size = len(pictures)
         self._codes = {column: pd.factorize(pictures[column]) for column in self.columns}
-        self._named = {names.fold(name): name for name in categories}
+        self._categories, self._known = categories, known
 
     def rows(self, wanted: Filter, but: int | None) -> Rows | None:
         """The rows that pass, without the row ``but``; ``None`` when all do.
@@ -48,9 +51,8 @@ class Filters:
         """The codes of ``values`` in a column. A category may be written as a query may."""
         found = []
         for value in values:
-            name = value
-            if column == "category":
-                name = self._named.get(names.fold(value), value)
+            row = self._known.get(names.fold(value)) if column == "category" else None
+            name = value if row is None else self._categories[row]
             (code,) = self._codes[column][1].get_indexer(pd.Index([name]))
             if code < 0:
                 raise QueryError(f"filter: no picture has the {column} {value[:100]!r}")

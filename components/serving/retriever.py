@@ -136,7 +136,7 @@ class Retriever:
         self._hubness = bundle.gallery.hubness
         self._near_duplicates = NearDuplicates(bundle)
         table = bundle.pictures
-        self._filters = Filters(table, known)
+        self._filters = Filters(table, known, self._known)
         self.columns = self._filters.columns
         self._values = {str(column): table[column].to_numpy(dtype=object) for column in table}
         self._extra = [column for column in self.columns if column not in _SHOWN]
@@ -152,7 +152,7 @@ class Retriever:
             query=query,
             words=words,
             row=row,
-            vector=self.embed(words) if row is None else self.bundle.text[row],
+            vector=self._vector(words, row),
             unknown=self._unknown(words) if row is None else (),
             truncated=self._truncates(words, self._templates)
             if row is None
@@ -195,7 +195,10 @@ class Retriever:
         """The text embedding (d_clip,) of what the pictures must not show. Raises
         :class:`QueryError` for a text that is empty or too long."""
         words = " ".join(words_of(text, "text to `exclude`") for text in texts)
-        row = self._known.get(names.fold(words))
+        return self._vector(words, self._known.get(names.fold(words)))
+
+    def _vector(self, words: str, row: int | None) -> Array:
+        """The text embedding (d_clip,): that of the category ``row``, if the words name one."""
         return self.embed(words) if row is None else self.bundle.text[row]
 
     def _with(self, asked: Asked, description: str) -> Asked:

@@ -8,15 +8,13 @@ from components import names
 from components.errors import QueryError
 from components.serving.exclusion import parted
 
-MAX_QUERY = 300  # characters
-
 
 def words_of(text: str, what: str) -> str:
     """What the models get for ``text``. Raises :class:`QueryError` for one that is empty or too
     long."""
     words = names.query_text(text)
-    if not words or len(words) > MAX_QUERY:
-        raise QueryError(f"a {what} has 1 to {MAX_QUERY} characters")
+    if not words or len(words) > names.MAX_TEXT:
+        raise QueryError(f"a {what} has 1 to {names.MAX_TEXT} characters")
     return words
 
 
@@ -27,6 +25,6 @@ def split(query: str, known: Container[str]) -> tuple[str, str | None]:
     too long: it is not looked at.
     """
     plain = names.plain(query)
-    if names.fold(query) in known or len(plain) > MAX_QUERY:
+    if names.fold(query) in known or len(plain) > names.MAX_TEXT:
         return query, None
     return parted(plain)
