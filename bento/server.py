@@ -51,12 +51,13 @@ def check_port(host: str, port: int) -> None:
 
 
 @contextmanager
-def served(tag: str, place: Path, timeout: float) -> Iterator[str]:
+def served(tag: str, place: Path, timeout: float, keys: str | None = None) -> Iterator[str]:
     """Serve ``tag`` from the existing folder ``place``, and yield its base URL once it is ready and
     can draw.
 
-    It remembers and records in ``place``, so it shares nothing with the live service, and asks for
-    no key. Its working directory is ``place/empty``, and ``place/log`` has what it printed.
+    It remembers and records in ``place``, so it shares nothing with the live service. It asks for
+    one of ``keys`` (:func:`bento.keys.keys_in`), by default for none. Its working directory is
+    ``place/empty``, and ``place/log`` has what it printed.
 
     All processes of the server are gone when the block ends. Raises :class:`NotServedError` when
     it is not ready within ``timeout`` seconds.
@@ -65,6 +66,8 @@ def served(tag: str, place: Path, timeout: float) -> Iterator[str]:
     folder.mkdir()
     apart = {k: v for k, v in environment().items() if k != KEYS}
     apart |= {"EIDOLON_HOME": str(place), "BENTOML_HOME": str(home_apart(place))}
+    if keys is not None:
+        apart[KEYS] = keys
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:

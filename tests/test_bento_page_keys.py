@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from bento import server
-from bento.keys import VARIABLE
-from components.ports import free_port
-from components.processes import end, family
 from tests.pages import FREE, answered, opened, search
 from tests.serving import Built
 
@@ -34,34 +27,12 @@ OPEN_URLS = """() => {
 @pytest.fixture(scope="module")
 def keyed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the toy's Bento, which asks for a key."""
-    place, port = tmp_path_factory.mktemp("keyed"), free_port()
+    place = tmp_path_factory.mktemp("keyed")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in built.environment.items():
             patch.setenv(name, value)
-        homes = {"EIDOLON_HOME": str(place), "BENTOML_HOME": str(server.home_apart(place))}
-        environment = server.environment() | homes | {VARIABLE: f"alice:{KEY}"}
-    command = server.command(built.tag, "127.0.0.1", port)
-    url = f"http://127.0.0.1:{port}"
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        until = time.monotonic() + STARTS
-        while not _is_up(url):
-            assert process.poll() is None and time.monotonic() < until, (place / "log").read_text()
-            time.sleep(0.5)
-        yield url
-    finally:
-        end(family(process.pid), server.STOP_SECONDS)
-        process.wait()
-
-
-def _is_up(url: str) -> bool:
-    with suppress(httpx.TransportError):
-        health = httpx.get(f"{url}/health", headers={"X-API-Key": KEY}, trust_env=False)
-        return health.status_code == 200 and health.json()["imaginer"] == "up"
-    return False
+        with server.served(built.tag, place, STARTS, f"alice:{KEY}") as url:
+            yield url
 
 
 @pytest.fixture
