@@ -1,9 +1,10 @@
 """What each stage costs for very many pictures: `python -m benchmarks.scale --rows N`.
 
 A folder of tiny pictures is made, and goes through the stages whose cost depends on their number,
-each in a process of its own. The features are made too and put into the store, so that `embed`
-finds them there. Drawing and validation are left out: they cost what the categories cost. It needs
-the outputs of `make run`.
+each in a process of its own. Then one more category of seven pictures is added, and they go through
+the stages again. The features are made too and put into the store, so that `embed` finds them
+there. Drawing and validation are left out: they cost what the categories cost. It needs the outputs
+of `make run`.
 """
 
 from __future__ import annotations
@@ -38,19 +39,22 @@ from components.progress import track
 from components.vectors import Array, normalized
 
 IMAGINED, EPOCHS, QUERIES = 4, 2, 20
+ADDED = 7
 _SIDE, _GRID = 12, 3  # pixels of a picture, and of the noise that it is made of
 _NOISE = {"clip": 1.5, "vision": 6.0}
 _AT_ONCE = 2**14
+_TITLE = "seconds (of processor), and peak MiB without mapped files"
 
 
-def pictures(rows: int, categories: int) -> None:
-    """Make the owner's folder of ``rows`` tiny pictures, shared out among the ``categories``."""
-    rng = np.random.default_rng(0)
-    for number in range(categories):
-        Path("photos", f"category {number:05}").mkdir(parents=True)
+def pictures(rows: int, categories: Sequence[str], seed: int) -> None:
+    """Add ``rows`` tiny pictures to the owner's folder, shared out among the ``categories``."""
+    rng = np.random.default_rng(seed)
+    folders = [Path("photos", name) for name in categories]
+    for folder in folders:
+        folder.mkdir(parents=True)
     for row in track(range(rows), "make pictures", "pictures"):
         noise = Image.fromarray(rng.integers(0, 256, (_GRID, _GRID, 3), np.uint8))
-        place = Path("photos", f"category {row % categories:05}", f"{row:07}.png")
+        place = folders[row % len(folders)] / f"{row:07}.png"
         noise.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(place, compress_level=1)
 
 
@@ -83,7 +87,7 @@ def _imagined(names: Sequence[str]) -> pd.DataFrame:
             rows.append((f"{name}/{k}.png", name, name, k, "made", digest, digest, "class", 0))
     frame = pd.DataFrame(rows, columns=[*manifest.ACCEPTED_COLUMNS])
     manifest.write(ACCEPTED, frame)
-    VALIDATION.mkdir(parents=True)
+    VALIDATION.mkdir(parents=True, exist_ok=True)
     tables.write(VALIDATION / "measurements.csv", frame[["address"]].assign(agreement=3.0))
     write_json(VALIDATION / "report.json", {})
     return frame
@@ -105,8 +109,9 @@ def _fill(
     files = [folder / path for path in rows["path"]]
     work = Encoding(files, of_rows, what, list(encoders), FeatureStore(), reduced=reduced)
     for encoder, shelf in zip(encoders, work.shelves, strict=True):
-        for first in range(0, len(rows), _AT_ONCE):
-            some = slice(first, first + _AT_ONCE)
+        lacking = np.flatnonzero(~shelf.has(of_rows))
+        for first in range(0, len(lacking), _AT_ONCE):
+            some = lacking[first : first + _AT_ONCE]
             found = near(centres[encoder.kind][of[some]], _NOISE[encoder.kind], rng)
             shelf.add(of_rows[some], found)
         shelf.flush()
@@ -184,22 +189,24 @@ def main(
         raise EidolonError("there is no confidence yet: run `make run`")
     counts = [int(count) for count in rows.split(",")]
     found = {count: _all(count, categories) for count in counts}
-    table = Table("stage", title="seconds (of processor), and peak MiB without mapped files")
-    for count in counts:
-        table.add_column(f"{count:,}", justify="right")
-    table.add_column("growth", justify="right")
-    for name in STAGES:
-        figures = [found[count][name] for count in counts]
-        cells = [
-            f"{one['seconds']:.1f} ({one['cpu']:.1f}) s; {one['anonymous']}" for one in figures
-        ]
-        growth = figures[-1]["seconds"] / max(figures[0]["seconds"], 0.1)
-        table.add_row(name, *cells, f"{growth:.1f}")
-    Console().print(table)
+    for which, what in enumerate(("from nothing", "one category more")):
+        table = Table("stage", title=f"{what}: {_TITLE}")
+        for count in counts:
+            table.add_column(f"{count:,}", justify="right")
+        table.add_column("growth", justify="right")
+        for name in STAGES:
+            figures = [found[count][which][name] for count in counts]
+            cells = [
+                f"{one['seconds']:.1f} ({one['cpu']:.1f}) s; {one['anonymous']}" for one in figures
+            ]
+            growth = figures[-1]["seconds"] / max(figures[0]["seconds"], 0.1)
+            table.add_row(name, *cells, f"{growth:.1f}")
+        Console(width=100).print(table)
 
 
-def _all(rows: int, categories: int) -> dict[str, Figures]:
-    """The figures of each stage for a made folder of ``rows`` pictures."""
+def _all(rows: int, categories: int) -> tuple[dict[str, Figures], dict[str, Figures]]:
+    """The figures of each stage for a made folder of ``rows`` pictures, and those with one more
+    category."""
     root = Path.cwd()
     values = yaml.safe_load(config.PARAMS.read_text())
     values["dataset"] |= {"adapter": "folder", "source": "photos", "descriptions": None}
@@ -211,8 +218,10 @@ def _all(rows: int, categories: int) -> dict[str, Figures]:
         CONFIDENCE.mkdir(parents=True)
         shutil.copy(root / CONFIDENCE / "confidence.json", CONFIDENCE)
         AGGREGATOR.parent.mkdir(exist_ok=True)
-        pictures(rows, categories)
-        return {name: _alone(name) for name in STAGES}
+        pictures(rows, [f"category {number:05}" for number in range(categories)], seed=0)
+        first = {name: _alone(name) for name in STAGES}
+        pictures(ADDED, ["category added"], seed=1)
+        return first, {name: _alone(name) for name in STAGES}
 
 
 def _alone(stage: str) -> Figures:

@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.index.blocks import blocks
 from components.index.codes import Codes
 from components.index.engine import Asked, Engine, Found, Rows
 from components.index.gallery import Hubness, Streams
 from components.index.moments import Moments, in_blocks
-from components.index.parallel import PART, each
+from components.index.parallel import each, shares
 from components.index.rescoring import best_of, stream_of
 from components.index.scan import Lists, Mask, Scan
 from components.vectors import Array
 
 _TOGETHER = 32  # queries that are scanned together
-_NUMBERS = 2**18  # scores in a part, so that they stay in the cache
+_ROWS = 2**13  # that a thread scans at once: their scores stay in the cache
 
 
 class Quantised(Engine):
@@ -103,8 +102,7 @@ class Quantised(Engine):
 
     def _read(self, asked: Asked, k: int, passing: Mask | None, streams: int) -> Sequence[slice]:
         """The codes to read for these queries: all."""
-        size = max(PART // 8, min(PART, _NUMBERS // len(asked.text)))
-        return list(blocks(len(self), 1, size))
+        return shares(len(self), _ROWS)
 
     def _streams(self, asked: Asked, lists: Sequence[Lists], k: int) -> list[Streams]:
         """What the confidence needs of each query."""

@@ -1,0 +1,52 @@
+"""Sharing out the work on a gallery among threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.index.parallel import each, shares
+
+
+@given(st.integers(0, 10_000), st.integers(1, 500), st.integers(1, 5))
+def test_shares_are_even_and_as_many_for_each_thread(rows: int, most: int, threads: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(threads))
+        found = shares(rows, most)
+    assert [row for one in found for row in range(one.start, one.stop)] == list(range(rows))
+    sizes = {one.stop - one.start for one in found}
+    assert not sizes or (max(sizes) <= most and max(sizes) - min(sizes) <= 1)
+    assert len(found) % threads == 0 or len(found) == rows
+
+
+def test_an_error_in_a_thread_is_raised_once_all_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    ended, first = [], threading.Event()
+
+    def work(rows: slice) -> None:
+        if rows.start == 0:
+            first.set()
+            raise ValueError("of the first")
+        first.wait(10)
+        ended.append(rows.start)
+
+    with pytest.raises(ValueError, match="of the first"):
+        each(work, shares(4, 1))
+    assert sorted(ended) == [1, 2, 3]
+
+
+def test_a_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    each(lambda rows: None, shares(4, 1))  # the parent has its threads now
+    child = os.fork()
+    if child == 0:
+        done: list[int] = []
+        each(lambda rows: done.append(rows.start), shares(4, 1))
+        os._exit(0 if sorted(done) == [0, 1, 2, 3] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
