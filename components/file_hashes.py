@@ -14,25 +14,42 @@ _SETTLED = 100_000_000  # nanoseconds: a file that changed later may change agai
 
 
 class FileHashes:
-    """SHA-256 of files, which ``file`` keeps for the next time."""
+    """SHA-256 of files, which ``file`` keeps for the next time.
 
-    def __init__(self, file: Path = KNOWN) -> None:
-        self._kept = Cache(file, "files")
+    With ``own``, of files that only this project writes: then the time at which a link to a file
+    came or went (ctime) does not count.
+    """
+
+    def __init__(self, file: Path = KNOWN, *, own: bool = False) -> None:
+        self._kept, self._own = Cache(file, "own files" if own else "files"), own
 
     def sha256(self, path: Path) -> str:
         """Hex digest of a file's content. Raises :class:`OSError` if it cannot be read."""
-        key, found = os.fsencode(path.absolute()), path.stat()
-        times = found.st_mtime_ns, found.st_ctime_ns
-        state = f"{found.st_size} {times[0]} {times[1]} {found.st_ino} ".encode()
+        key, found = _key(path), path.stat()
+        state = self._state(found)
         kept = self._kept.get(key)
         if kept is not None and kept.startswith(state):
             return kept[len(state) :].decode()
         began = time.time_ns()
         digest = sha256(path)
-        if began - max(times) > _SETTLED:
+        if began - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED:
             self._kept.put(key, state + digest.encode())
         return digest
+
+    def wrote(self, path: Path, written: Path, digest: str) -> None:
+        """Keep the ``digest`` of the file ``written``, which will be at ``path``, and which nobody
+        else can change yet."""
+        self._kept.put(_key(path), self._state(written.stat()) + digest.encode())
 
     def save(self) -> None:
         """Keep what is new for the next time."""
         self._kept.save()
+
+    def _state(self, found: os.stat_result) -> bytes:
+        """What tells of a change of a file."""
+        changed = "" if self._own else f"{found.st_ctime_ns} "
+        return f"{found.st_size} {found.st_mtime_ns} {changed}{found.st_ino} ".encode()
+
+
+def _key(path: Path) -> bytes:
+    return os.fsencode(path.absolute())

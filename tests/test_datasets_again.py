@@ -13,6 +13,7 @@ from PIL import Image
 
 from components.config import Dataset
 from components.datasets.dataset import make
+from components.files import sha256
 from tests.trees import params, tree
 
 
@@ -105,3 +106,55 @@ def test_the_dataset_never_shares_a_file_with_its_owner(tmp_path: Path) -> None:
     with owned.open("r+b") as changed:
         changed.write(b"changed by its owner")
     assert ours.read_bytes() == before
+
+
+def inodes(folder: Path) -> dict[str, int]:
+    """The inode of each file of a picture, by its path."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.parent != folder]
+    return {file.relative_to(folder).as_posix(): file.stat().st_ino for file in files}
+
+
+def test_only_what_is_new_is_written(tmp_path: Path) -> None:
+    chosen, known, out = copied(tmp_path), tmp_path / "known.sqlite", tmp_path / "one"
+    make(chosen, out, known)
+    before = set(inodes(out).values())
+    shutil.rmtree(out)  # as DVC does
+    (tmp_path / "photos/grey_fox").mkdir()
+    for i in range(3):
+        Image.new("RGB", (8, 8), (90 * i, 0, 0)).save(tmp_path / f"photos/grey_fox/{i}.jpg")
+    make(chosen, out, known)
+    written = {path.split("/")[1] for path, inode in inodes(out).items() if inode not in before}
+    assert written == {"grey_fox"}
+    make(chosen, tmp_path / "two", tmp_path / "elsewhere" / "known.sqlite")
+    assert equal(out, tmp_path / "two")
+
+
+def test_equal_pictures_are_files_of_their_own(tmp_path: Path) -> None:
+    chosen, known, out = copied(tmp_path), tmp_path / "known.sqlite", tmp_path / "one"
+    shutil.copytree(tmp_path / "photos/fox", tmp_path / "photos/red_fox")
+    for _ in range(2):
+        rows, _ = make(chosen, out, known)
+        assert len(set(inodes(out).values())) == len(rows)
+
+
+def test_what_the_dataset_no_longer_has_is_not_kept(tmp_path: Path) -> None:
+    chosen, known, out = copied(tmp_path), tmp_path / "known.sqlite", tmp_path / "one"
+    make(chosen, out, known)
+    (gone,) = (tmp_path / "photos/fox").glob("0.jpg")
+    digest = sha256(gone)
+    gone.unlink()
+    rows, _ = make(chosen, out, known)
+    kept = {file.name for file in (tmp_path / "dataset").rglob("*") if file.is_file()}
+    assert kept == set(rows["sha256"]) and digest not in kept
+
+
+def test_a_kept_file_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    chosen, known, out = copied(tmp_path), tmp_path / "known.sqlite", tmp_path / "one"
+    make(chosen, out, known)
+    for file in (tmp_path / "dataset").rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            file.write_bytes(data[:-1] + b"!")
+    make(chosen, out, known)
+    make(chosen, tmp_path / "two", tmp_path / "elsewhere" / "known.sqlite")
+    assert equal(out, tmp_path / "two")

@@ -15,7 +15,7 @@ from components.collection.ingest import ingest
 from components.collection.removed import RemovedPictures
 from components.datasets.dataset import dataset
 from components.errors import EidolonError
-from components.paths import COLLECTION, DATASET, QUARANTINE
+from components.paths import COLLECTION, DATASET, HOME, QUARANTINE
 from components.pruning.garbage import below
 from tests.ingesting import KNOWN, NEW, tree
 
@@ -61,10 +61,15 @@ def test_a_removed_picture_leaves_the_collection_and_does_not_come_back(project:
 
 
 def test_a_picture_of_the_source_is_left_out_and_no_other_changes_its_place(project: Path) -> None:
-    before = rows().set_index("path")["pixels"]
-    first = next(path for path in before.index if path.startswith("gallery/"))
-    take_out(first)
     dataset(config.load().dataset)
+    before, digests = (rows().set_index("path")[name] for name in ("pixels", "sha256"))
+    first = next(path for path in before.index if path.startswith("gallery/"))
+    kept = HOME / "dataset" / digests[first][:2] / digests[first]
+    assert kept.samefile(DATASET / first)
+    take_out(first)
+    assert not kept.exists()
+    dataset(config.load().dataset)
+    assert not kept.exists()
     after = rows().set_index("path")["pixels"]
     assert after.equals(before.drop(first))
     assert not (DATASET / first).exists()

@@ -23,6 +23,7 @@ from components.collection.removed import Removed
 from components.errors import EidolonError
 from components.files import text_of
 from components.images.looks import Looks
+from components.images.written import Written
 from components.paths import DATASET, PICTURES, POINTER
 from components.progress import Log
 from components.versioning import dvc
@@ -97,6 +98,7 @@ def remove(pictures: Sequence[Found], reason: str, log: Log) -> list[Removed]:
     looks = Looks()
     looks.forget(hashes)
     looks.save()
+    Written().forget(hashes)
     if POINTER.is_file() and (paths or gone):
         PICTURES.mkdir(exist_ok=True)
         dvc.run("add", str(PICTURES))

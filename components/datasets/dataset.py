@@ -14,9 +14,9 @@ data/dataset/descriptions.csv                  category and text of each descrip
 A picture that is a file is decoded as a check and then copied byte for byte. Encoding a benchmark's
 JPEGs again would cost time and space for nothing. A drawn picture is written as PNG.
 
-DVC removes the dataset before it runs this stage. So what a run found out is kept in
-`.eidolon/pictures.sqlite`: the looks of pictures by their content, and drawn pictures by their
-recipes. The next run decodes and draws only what is new.
+What a run found out is kept in `.eidolon/pictures.sqlite`: the looks of pictures by their content,
+and drawn pictures by their recipes. The files themselves are also in `.eidolon/dataset`. So the
+next run decodes, draws and writes only what is new.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from components.errors import EidolonError
 from components.files import copy_contents, folder_aside
 from components.images.encoding import encode
 from components.images.looks import Looks, look
+from components.images.written import Written
 from components.paths import DATASET, KNOWN, LEFT_OUT
 from components.progress import note, track
 
@@ -74,7 +75,7 @@ def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Ma
     """
     own = metadata.read(None if params.adapter == "emblems" else params.source)
     left_out = LeftOut(out.with_name(LEFT_OUT.name), skips_unreadable=params.leave_out_unreadable)
-    pictures = _Pictures(known)
+    pictures = _Pictures(known, out)
     try:
         categories = _categories(params, left_out, pictures.looks)
         owner_names = OwnerNames(params.source)
@@ -87,6 +88,7 @@ def make(params: config.Dataset, out: Path = DATASET, known: Path = KNOWN) -> Ma
             frame = pd.DataFrame(rows, columns=[*manifest.DATASET_COLUMNS, *own.columns])
             manifest.write(root, frame)
             descriptions.write(root, described(frame["category"].unique().tolist(), params))
+        pictures.written.only(set(frame["sha256"]))
     finally:
         pictures.save()
     if sentence := left_out.sentence():
@@ -133,15 +135,15 @@ def _written(
     Unreadable pictures go to ``left_out`` instead.
     """
     for picture, subset, stem in _places(category):
-        (root / stem).parent.mkdir(parents=True, exist_ok=True)
+        if not (place := (root / stem).parent).is_dir():
+            place.mkdir(parents=True)
         try:
-            file, hashes = pictures.write(picture, root / stem)
+            path, hashes = pictures.write(picture, root, stem)
         except EidolonError as error:
             left_out.add(Path(str(picture)), UNREADABLE, str(error))
             continue
-        path = file.relative_to(root).as_posix()
-        row = path, category.name, category.split, subset, *hashes, owner_names.of(picture)
-        yield *row, *own.of(picture)
+        name, source = path.as_posix(), owner_names.of(picture)
+        yield name, category.name, category.split, subset, *hashes, source, *own.of(picture)
 
 
 def _places(category: Category) -> Iterator[tuple[Picture, str, Path]]:
@@ -153,39 +155,48 @@ def _places(category: Category) -> Iterator[tuple[Picture, str, Path]]:
 
 
 class _Pictures:
-    """Writes pictures of all kinds, and counts those that are ``new``. ``known`` keeps what was
-    found out about them."""
+    """Writes the pictures of the dataset ``out``, of all kinds, and counts those that are ``new``.
+    ``known`` keeps what was found out about them."""
 
-    def __init__(self, known: Path) -> None:
+    def __init__(self, known: Path, out: Path) -> None:
         self.looks = Looks(known)
+        self.written, self._out = Written(known), out
         self._drawings = Cache(known, "drawings")
         self.new = 0
 
     def save(self) -> None:
         """Keep what is new for the next time."""
         self.looks.save()
+        self.written.save()
         self._drawings.save()
 
-    def write(self, picture: Picture, stem: Path) -> tuple[Path, tuple[str, ...]]:
-        """Write ``picture`` to ``stem`` plus a suffix. Returns the file, and the hashes of its
-        content and of what it shows.
+    def write(self, picture: Picture, root: Path, stem: Path) -> tuple[Path, tuple[str, ...]]:
+        """Write ``picture`` to ``stem`` plus a suffix, below ``root``. Returns that path, and the
+        hashes of the picture's content and of what it shows.
 
         Raises :class:`EidolonError` when it cannot be read.
         """
+        source: Path | bytes
         if isinstance(picture, Drawing):
-            file, data = stem.with_suffix(".png"), self._png(picture)
-            file.write_bytes(data)
-            digest = hashlib.sha256(data).hexdigest()
-            seen = self.looks.known(digest, data)
+            source = self._png(picture)
+            digest, path = hashlib.sha256(source).hexdigest(), stem.with_suffix(".png")
         else:
-            file = stem.with_suffix(picture.suffix.lower())
-            digest = self.looks.sha256(picture)
-            seen = self.looks.known(digest, picture)
-            copy_contents(picture, file)
-            if self.looks.sha256(picture) != digest:
-                raise EidolonError(f"{picture} changed while it was copied: run the stage again")
+            source, digest = picture, self.looks.sha256(picture)
+            path = stem.with_suffix(picture.suffix.lower())
+        seen = self.looks.known(digest, source)
+        if not self.written.link(digest, root / path):
+            self._copy(source, digest, root / path)
+            self.written.keep(digest, root / path, self._out / path)
         self.new += digest in self.looks.new
-        return file, (digest, *astuple(seen.hashes))
+        return path, (digest, *astuple(seen.hashes))
+
+    def _copy(self, source: Path | bytes, digest: str, file: Path) -> None:
+        if isinstance(source, bytes):
+            file.write_bytes(source)
+            return
+        copy_contents(source, file)
+        if self.looks.sha256(source) != digest:
+            raise EidolonError(f"{source} changed while it was copied: run the stage again")
 
     def _png(self, drawing: Drawing) -> bytes:
         """The file of ``drawing``, which is drawn unless it was before."""

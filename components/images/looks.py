@@ -71,13 +71,14 @@ def look(image: Image.Image) -> Look:
 
 
 class Looks:
-    """The looks of picture files. ``file`` keeps them for the next time.
+    """The looks of picture files. ``file`` keeps them for the next time. ``own`` is as for
+    :class:`components.file_hashes.FileHashes`.
 
     ``new`` has the SHA-256 of each content that was not known before.
     """
 
-    def __init__(self, file: Path = KNOWN) -> None:
-        self._hashes = FileHashes(file)
+    def __init__(self, file: Path = KNOWN, *, own: bool = False) -> None:
+        self._hashes = FileHashes(file, own=own)
         self._kept = Cache(file, "looks", made_by("decoding", "hashing"))
         self.new: set[str] = set()
 

@@ -163,7 +163,7 @@ def _seen(
 ) -> tuple[pd.DataFrame, list[str], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
     """What is seen of N pictures: ``decodes``, ``width`` and ``height``, and for those that decode
     the hash of their content, the thumbnail (N, 192) and the outline (N,)."""
-    looks = Looks(known)
+    looks = Looks(known, own=True)
     found: list[tuple[bool, float, float]] = []
     digests = [""] * len(files)
     outlines = np.zeros(len(files), dtype=np.uint64)
