@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from bento import server
 from components import config
 from components.errors import EidolonError, TransientError
 from components.objects import Objects, opened
@@ -19,6 +24,10 @@ from components.serving.thumbnails import VARIABLE, Thumbnails
 from ops.removing import remove
 from tests.buckets import BUCKET, Server
 
+if TYPE_CHECKING:
+    from tests.serving import Built
+
+pytest_plugins = ["tests.serving"]
 NOBODY = "http://127.0.0.1:9"
 Machine = Callable[[str], Path]
 
@@ -162,3 +171,32 @@ def test_a_bucket_that_is_not_there_is_named(
     monkeypatch.setenv(VARIABLE, "s3://absent/a")
     with pytest.raises(EidolonError, match=f"create the bucket absent, or correct {VARIABLE}"):
         Thumbnails().get("ab-256-1")
+
+
+@pytest.mark.slow
+def test_a_bento_reads_them_with_keys_of_its_own(
+    built: Built,
+    shared: Objects,
+    machine: Machine,
+    toy_copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine("a")
+    light = made("light")
+    path = light.pictures["path"][0]
+    picture = light.picture(path)
+    here = replace(built, home=tmp_path / "b", project=toy_copy)
+    tag = here.answer("build", "--bundle", str(light.folder), "--version", "8")["tag"]
+    file, place = tmp_path / "keys", tmp_path / "place"
+    access, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    file.write_text(f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n")
+    for name, value in (here.environment | {"EIDOLON_THUMBNAILS_KEYS": str(file)}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of another, which the Bento does not get")
+    place.mkdir()
+    with server.served(tag, place, timeout=300) as url:
+        answer = httpx.get(f"{url}/images/{path}", timeout=60, trust_env=False)
+        assert answer.status_code == 200, (place / "log").read_text()
+        assert answer.content == picture
+    assert len(list((tmp_path / "b" / "thumbnails").glob("??/*"))) == 1
