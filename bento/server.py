@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from bento.homes import eidolon_home
 from bento.keys import VARIABLE as KEYS
 from components.errors import EidolonError
 from components.ports import free_port, obstacle
@@ -89,11 +90,15 @@ def served(tag: str, place: Path, timeout: float, keys: str | None = None) -> It
 
 def home_apart(place: Path) -> Path:
     """A home of BentoML in ``place`` with the same Bentos and models. A server clears the folder of
-    metrics in its home when it starts, and those of another server would be lost."""
+    metrics in its home when it starts, and those of another server would be lost.
+
+    ``place`` also gets this machine's own copy of shared thumbnails: there is one."""
     home = place / "bentoml"
     home.mkdir(parents=True, exist_ok=True)
-    for part in ("bentos", "models"):
-        link, target = home / part, Path(os.environ["BENTOML_HOME"]) / part
+    links = {home / part: Path(os.environ["BENTOML_HOME"]) / part for part in ("bentos", "models")}
+    thumbnails = eidolon_home() / "thumbnails"
+    thumbnails.mkdir(parents=True, exist_ok=True)
+    for link, target in (links | {place / "thumbnails": thumbnails}).items():
         if not link.is_symlink() or link.readlink() != target:
             link.unlink(missing_ok=True)
             link.symlink_to(target)

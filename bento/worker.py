@@ -27,26 +27,29 @@ from components.serving.loading import Bundle, load
 from components.serving.retriever import Retriever
 
 log = logging.getLogger("bentoml.eidolon")
+_READERS = 8  # pictures that are read from a store at once
 
 
 class Beside:
-    """Runs blocking work beside the event loop: one piece at a time, so that each has a core."""
+    """Runs blocking work beside the event loop: one piece at a time, so that each has a core, or as
+    many as it has threads where they wait for others."""
 
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def __call__(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns for the ``arguments``, or the exception that it raises."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(work, *arguments))
+        return await loop.run_in_executor(self._threads, partial(work, *arguments))
 
 
 @dataclass(frozen=True)
 class Worker:
     """The parts that answer requests.
 
-    ``encoding`` runs what takes long: encoding texts and decoding uploads. ``beside`` runs all
-    else, so that known queries do not wait for that.
+    ``encoding`` runs what takes long: encoding texts and decoding uploads. ``reading`` reads the
+    bundle's pictures, whose store may be slow or away. ``beside`` runs all else, so that known
+    queries do not wait for that.
     """
 
     served: Served
@@ -58,6 +61,7 @@ class Worker:
     journal: Journal
     beside: Beside
     encoding: Beside
+    reading: Beside
 
 
 def worker(remote: Remote) -> Worker:
@@ -88,4 +92,5 @@ def worker(remote: Remote) -> Worker:
     metrics().serves(served.bundle)
     gc.freeze()  # what was loaded stays: collecting it again and again held answers up for 0.3 s
     log.info("bundle %s, code %s, library %s", served.bundle, __file__, config.__file__)
-    return Worker(served, bundle, retriever, imagination, memory, search, journal, beside, encoding)
+    parallel = beside, encoding, Beside("read", threads=_READERS)
+    return Worker(served, bundle, retriever, imagination, memory, search, journal, *parallel)

@@ -69,8 +69,11 @@ def _kept(url: str, variables: tuple[tuple[str, str], ...], process: int) -> Obj
     return opened(url)
 
 
-def opened(url: str) -> Objects:
+def opened(url: str, variable: str = VARIABLE, *, patient: bool = True) -> Objects:
     """The place ``url``: a folder (`/path` or `file:///path`) or `s3://bucket/prefix`.
+
+    ``variable`` is where the user gave it, for errors. ``patient`` is for work that nobody waits
+    for: else S3 is given up after about 12 seconds, and not only after more than a minute.
 
     S3 is reached by the usual variables of AWS: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     AWS_REGION, and AWS_ENDPOINT_URL_S3 for a server other than Amazon's. Nothing is asked of it
@@ -78,11 +81,11 @@ def opened(url: str) -> Objects:
     """
     parts = urlsplit(url)
     if parts.scheme in ("", "file") and not parts.netloc and parts.path:
-        return _Folder(Path(unquote(parts.path) if parts.scheme else url))
+        return _Folder(Path(unquote(parts.path) if parts.scheme else url), variable)
     if parts.scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]+", parts.netloc):
-        return _Bucket(parts.netloc, parts.path.strip("/"))
+        return _Bucket(parts.netloc, parts.path.strip("/"), variable, patient=patient)
     raise EidolonError(
-        f"{url} is no place for objects: give a folder, or s3://BUCKET/PREFIX, in {VARIABLE}"
+        f"{url} is no place for objects: give a folder, or s3://BUCKET/PREFIX, in {variable}"
     )
 
 
@@ -93,8 +96,8 @@ class _ExpectedError(Exception):
 class _Folder:
     """Objects as the files of a folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.url, self._root = root.absolute().as_uri(), root
+    def __init__(self, root: Path, variable: str) -> None:
+        self.url, self._root, self._variable = root.absolute().as_uri(), root, variable
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -146,18 +149,18 @@ class _Folder:
                 raise
             raise EidolonError(
                 f"{self.url} cannot be used ({error.strerror}): make it readable and writable, or"
-                f" set {VARIABLE} to another place"
+                f" set {self._variable} to another place"
             ) from None
 
 
 class _Bucket:
     """Objects below a prefix of a bucket of S3."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+    def __init__(self, bucket: str, prefix: str, variable: str, *, patient: bool) -> None:
+        self.url, self._variable = f"s3://{bucket}/{prefix}".rstrip("/"), variable
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         with self._errors():
-            self._s3 = _client()
+            self._s3 = _client(patient)
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -229,7 +232,7 @@ class _Bucket:
             if code == "NoSuchBucket":
                 raise EidolonError(
                     f"{self.url} does not exist: create the bucket {self._bucket}, or correct"
-                    f" {VARIABLE}"
+                    f" {self._variable}"
                 ) from None
             if status in (401, 403):
                 raise EidolonError(
@@ -244,7 +247,7 @@ class _Bucket:
             ) from None
 
 
-def _client() -> Any:
+def _client(patient: bool) -> Any:
     """A client of S3, which threads may share."""
     import boto3
     from botocore.config import Config
@@ -253,8 +256,8 @@ def _client() -> Any:
     other = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     settings = Config(
         connect_timeout=3,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 4},
+        read_timeout=20 if patient else 5,
+        retries={"mode": "standard", "total_max_attempts": 4 if patient else 2},
         max_pool_connections=16,
         # a server of one's own seldom has a name for each bucket
         s3={"addressing_style": "path" if other else "auto"},

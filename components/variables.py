@@ -18,6 +18,11 @@ _ENDPOINT_PREFIXES = (
     *("LC_", "LD_", "XDG_", "EIDOLON_", "BENTOML_", "OTEL_", "MALLOC_", "OMP_", "KMP_", "MKL_"),
     *("OPENBLAS_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "HIP_", "ROCR_"),
 )
+_ADDRESS_OF_S3 = {
+    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "AWS_EC2_METADATA_DISABLED",
+}
+_KEYS_OF_S3 = "EIDOLON_THUMBNAILS_KEYS"  # names a file, as AWS_SHARED_CREDENTIALS_FILE does
 _NOT_ENDPOINT = {"EIDOLON_WEBHOOK", "EIDOLON_OBJECTS"}  # a secret; a place without its keys
 _PASSWORD = re.compile(r"(://[^\s/:@]*):(\S*)@")
 _PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|token|secret|sig)=)([^&\s]+)", re.IGNORECASE)
@@ -28,10 +33,12 @@ def of_endpoint(given: Mapping[str, str]) -> dict[str, str]:
 
     It answers strangers, so it gets only variables that are listed here: no key of Airflow, MLflow,
     a cloud or a model hub, and no address of a webhook. It gets no PYTHONPATH, because it must run
-    the code of its Bento.
+    the code of its Bento. Of S3 it gets the address, and as keys only those that are meant for it.
     """
-    allowed = (k for k in given if k in _ENDPOINT or k.startswith(_ENDPOINT_PREFIXES))
-    return {k: given[k] for k in allowed if k not in _NOT_ENDPOINT}
+    listed = _ENDPOINT | _ADDRESS_OF_S3
+    allowed = (k for k in given if k in listed or k.startswith(_ENDPOINT_PREFIXES))
+    keys = {"AWS_SHARED_CREDENTIALS_FILE": given[_KEYS_OF_S3]} if _KEYS_OF_S3 in given else {}
+    return {k: given[k] for k in allowed if k not in _NOT_ENDPOINT} | keys
 
 
 def without_airflow(given: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from components import manifest
 from components.collection import catalog, removing
 from components.collection.removed import Removed
 from components.collection.removing import Found
-from components.errors import EidolonError
+from components.errors import EidolonError, TransientError
 from components.lifecycle import registry
 from components.paths import DATASET, POINTER
 from components.progress import Log
@@ -31,18 +31,36 @@ def remove(
 
     ``purge`` also removes the copies that no version needs. Raises :class:`EidolonError` for a name
     that names nothing, for an id that is another picture in the version that is deployed, and
-    without a ``reason``; :class:`TransientError` when the registry or the remote cannot be reached.
+    without a ``reason``; :class:`TransientError` when the registry, the remote or shared thumbnails
+    cannot be reached.
     """
     if not reason.strip():
         raise EidolonError("say why with --reason TEXT: it is shown if the pictures come again")
+    thumbnails = Thumbnails()
     with catalog.locked():
         found = _find(names, version)
         gone = removing.remove(found, reason.strip(), log)
-    Thumbnails().forget(one.sha256 for one in gone)
+    _forget(thumbnails, [one.sha256 for one in gone])
     log(f"removed: {len(gone)} pictures, which no ingestion and no dataset takes any more")
     if POINTER.is_file():
         dvc.push([str(POINTER)], log)
-    return _left(gone, found, log, purge=purge)
+    left = _left(gone, found, log, purge=purge)
+    if thumbnails.shared is not None:
+        left.append(
+            f"the folder .eidolon/thumbnails of other machines that read {thumbnails.shared.url}:"
+            " delete it there, and it fills again without them"
+        )
+    return left
+
+
+def _forget(thumbnails: Thumbnails, hashes: Sequence[str]) -> None:
+    try:
+        thumbnails.forget(hashes)
+    except (EidolonError, TransientError) as error:
+        raise type(error)(
+            f"the removed pictures still have thumbnails, and nothing was purged: {error}; then"
+            f" repeat the command with {' '.join(hashes)} as names"
+        ) from None
 
 
 def _find(names: Sequence[str], version: str | None) -> list[Found]:

@@ -77,7 +77,8 @@ class Searching:
         )
         beside: Any = _beside
         self.worker = Worker(
-            served, bundle, retriever, imagination, memory, search, journal, beside, beside
+            *(served, bundle, retriever, imagination, memory, search, journal),
+            *(beside, beside, beside),
         )
 
     def __call__(self, query: str, k: int = 3, **options: Any) -> dict[str, Any]:

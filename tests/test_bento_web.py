@@ -21,6 +21,7 @@ from components import config
 from components.images.decoding import FORMATS
 from components.paths import BUNDLE
 from components.serving import loading
+from components.serving.thumbnails import VARIABLE
 
 
 def saved(form: str) -> bytes:
@@ -53,7 +54,7 @@ def bundle(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> loading
 def client(bundle: loading.Bundle, journal: Journal) -> TestClient:
     web = Web(config.Serve())
     served = SimpleNamespace(bundle=SimpleNamespace(digest="d", version=1))
-    worker = SimpleNamespace(bundle=bundle, served=served, beside=beside, journal=journal)
+    worker = SimpleNamespace(bundle=bundle, served=served, reading=beside, journal=journal)
     web.show(worker)  # type: ignore[arg-type]
     return TestClient(web.app)
 
@@ -73,6 +74,23 @@ def test_an_original_has_the_media_type_of_its_content(
     path = bundle.pictures["path"].iloc[0]
     refused = client(without, Journal(tmp_path, 0)).get(f"/images/{path}?original=1")
     assert refused.status_code == 404
+
+
+def test_a_store_of_pictures_that_is_away_is_told_without_its_address(
+    bundle: loading.Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pictures.csv").write_text("path,key\na.png,ab-256-1\n")
+    light = replace(bundle, folder=tmp_path, info={"files": {"pictures.csv": ""}})
+    given = {"EIDOLON_HOME": str(tmp_path), VARIABLE: "s3://bucket/thumbnails"}
+    given |= {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}  # where nobody answers
+    given |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    web = client(light, Journal(tmp_path, 0))
+    refused = web.get("/images/a.png")
+    assert refused.status_code == 503
+    assert refused.json()["error"] == "the store of pictures cannot be read now: try again"
+    assert web.get("/images/b.png").status_code == 404
 
 
 def test_each_format_has_its_media_type() -> None:

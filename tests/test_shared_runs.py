@@ -151,3 +151,11 @@ def test_a_server_that_is_gone_and_one_that_refuses(
 def test_the_endpoint_gets_no_place_without_its_keys() -> None:
     given = {"EIDOLON_OBJECTS": "s3://a", "AWS_SECRET_ACCESS_KEY": "b", "EIDOLON_PORT": "1"}
     assert of_endpoint(given) == {"EIDOLON_PORT": "1"}
+
+
+def test_the_endpoint_gets_only_the_keys_that_are_meant_for_it() -> None:
+    given = {"EIDOLON_THUMBNAILS": "s3://a", "AWS_REGION": "b", "EIDOLON_THUMBNAILS_KEYS": "/c"}
+    private = {"AWS_ACCESS_KEY_ID": "d", "AWS_SHARED_CREDENTIALS_FILE": "/e", "AWS_PROFILE": "f"}
+    got = of_endpoint(given | private)
+    assert got == given | {"AWS_SHARED_CREDENTIALS_FILE": "/c"}
+    assert of_endpoint(got) == got

@@ -24,7 +24,7 @@ def unused(kept: Iterable[Registered]) -> Garbage | None:
     """The thumbnails that no bundle of ``kept`` names, of pictures that are neither in the dataset
     here nor among its accepted imagined ones.
 
-    ``None`` where `EIDOLON_THUMBNAILS` names a folder: other clones may share it.
+    ``None`` where `EIDOLON_THUMBNAILS` names a place: other clones may share it.
     """
     if os.environ.get(VARIABLE):
         return None

@@ -69,7 +69,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
     """Collect the outputs of the other stages in the folder ``out``.
 
     Returns the content of ``bundle.json``. Raises :class:`EidolonError` when a file is missing or
-    damaged.
+    damaged, and with pictures in a shared store what :class:`Objects` raises.
     """
     features = Features.load(FEATURES)
     weights = AGGREGATOR / "aggregator.safetensors"
@@ -127,7 +127,7 @@ def bundle(params: config.Params, out: Path = BUNDLE) -> dict[str, Any]:
 
 def _pack(folder: Path, gallery: Sequence[str], drawn: pd.DataFrame, params: config.Bundle) -> None:
     """Write pictures.zip, or else pictures.csv, into ``folder``, and originals.zip if it is asked
-    for. Only thumbnails that the store lacks are made."""
+    for. Only thumbnails that the store lacks are made, and uploaded where machines share one."""
     known = manifest.read(DATASET, manifest.DATASET_COLUMNS, "dvc repro dataset")
     hashes = dict(zip(known["path"], known["sha256"], strict=True))
     files = [(path, DATASET / path, hashes[path]) for path in gallery]
@@ -135,18 +135,18 @@ def _pack(folder: Path, gallery: Sequence[str], drawn: pd.DataFrame, params: con
     files += [(f"imagined/{path}", ACCEPTED / path, digest) for path, digest in imagined]
     side, store = params.thumbnail_pixels, Thumbnails()
     with store.writing():
-        made = (
-            (name, store.of(file, digest, side))
-            for name, file, digest in track(files, "thumbnails", "pictures")
-        )
         if params.pictures == "bundled":
+            made = (
+                (name, store.of(file, digest, side))
+                for name, file, digest in track(files, "thumbnails", "pictures")
+            )
             _zip(folder / "pictures.zip", made)
         else:
             named = [(name, key(digest, side)) for name, _, digest in files]
             tables.write(folder / "pictures.csv", pd.DataFrame(named, columns=["path", "key"]))
-            for _ in made:
-                pass
-    note(f"bundle: {store.made:,} of {len(files):,} thumbnails made")
+            store.keep([(file, digest) for _, file, digest in files], side)
+    uploaded = f", {store.uploaded:,} uploaded" if store.uploaded else ""
+    note(f"bundle: {store.made:,} of {len(files):,} thumbnails made{uploaded}")
     if params.originals:
         originals = ((path, (DATASET / path).read_bytes()) for path in gallery)
         _zip(folder / "originals.zip", originals)

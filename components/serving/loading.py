@@ -50,7 +50,8 @@ class Bundle:
     def picture(self, path: str) -> bytes:
         """The thumbnail of the picture ``path``, as the bytes of its file.
 
-        Raises :class:`KeyError` if there is no such picture, or no longer in the store.
+        Raises :class:`KeyError` if there is no such picture, or no longer in the store, and
+        :class:`TransientError` or :class:`EidolonError` if the store cannot be read now.
         """
         if "pictures.zip" in self.info["files"]:
             return self._thumbnails.read(path)
@@ -84,7 +85,7 @@ class Bundle:
 
     @cached_property
     def _store(self) -> Thumbnails:
-        return Thumbnails()
+        return Thumbnails(patient=False)
 
     @cached_property
     def _thumbnails(self) -> zipfile.ZipFile:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from components.errors import EidolonError, TransientError
 from components.images.decoding import decode
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
 from components.serving.loading import Bundle
@@ -63,7 +64,8 @@ class NearDuplicates:
     def _copies(self, one: int, other: int) -> bool:
         try:
             pair = np.array([self._sketch(one), self._sketch(other)], dtype=SKETCH)
-        except KeyError:  # one of them was removed from the store of thumbnails
+        # one of them was removed from the store of thumbnails, or the store cannot be read now
+        except (KeyError, EidolonError, TransientError):
             return False
         second = np.array([1], dtype=np.intp)
         details: npt.NDArray[np.float32] = detail(pair)[1:]
