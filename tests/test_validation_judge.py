@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from components.datasets.emblems import draw
+from components.features.store import of_texts
 from components.validation.appearance import views
-from components.validation.judge import leave_one_out, nearest_better, view_distances
+from components.validation.judge import leave_one_out
+from components.validation.likeness import Likeness, view_distances
 from components.validation.measure import clip_margin
 from tests.rounding import of_dot
 from tests.validating import chosen
@@ -39,7 +41,8 @@ def test_the_best_of_several_copies_stays() -> None:
     one, two = (draw(c, seed=5, subset="copies", index=0) for c in chosen()[:2])
     again = one.resize((24, 24)).resize(one.size)
     seen = np.stack([views(image) for image in (one, two, again, one, two)])
-    nearest, of = nearest_better(seen, 0.025)
+    contents = of_texts(["one", "two", "again", "one", "two"])
+    nearest, of = Likeness().nearest_better(contents, seen, 0.025)
     assert np.isnan(nearest[0]) and nearest[1] > 0.03
     assert (nearest[2:] < 0.025).all() and of[2:].tolist() == [0, 0, 1]
     assert (nearest[3:] ** 2 <= OF_SQUARES).all() and np.isfinite(nearest[1:]).all()

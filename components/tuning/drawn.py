@@ -19,6 +19,7 @@ from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import wanted
 from components.imagining.store import Store
 from components.kinds import CLASS
+from components.validation.likeness import Likeness
 from components.validation.measure import Meter
 from components.validation.regeneration import regenerate
 from components.vectors import Array
@@ -78,7 +79,7 @@ def imagine(
     ]
     frame = pd.DataFrame(rows, columns=list(manifest.ACCEPTED_COLUMNS))
     measured = meter.measure(files, frame)
-    found = regenerate(measured, params.validation, model, meter, store)
+    found = regenerate(measured, params.validation, model, meter, store, Likeness())
     again = frame["path"].map(found.replaced["path"].value_counts()).fillna(0)
     sizes = [file.stat().st_size for file in found.measured.files]
 

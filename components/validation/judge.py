@@ -9,15 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from components import config
+from components.features.store import keys
 from components.kinds import CLASS, DESCRIPTION, Kind
+from components.validation.likeness import Likeness
 from components.validation.limit import Limit, mark
-from components.validation.measure import DIGITS, Measured
+from components.validation.measure import Measured
 from components.vectors import Array
-
-Floats = npt.NDArray[np.floating]
-
-_CONTRAST = 0.21  # the contrast to which all pictures are scaled before they are compared
-_CHUNK = 64  # rows of a table of pairwise differences
 
 
 def limits(params: config.Validate, size: int) -> tuple[Limit, ...]:
@@ -40,14 +37,16 @@ def limits(params: config.Validate, size: int) -> tuple[Limit, ...]:
     )
 
 
-def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFrame:
+def judge(
+    measured: Measured, params: config.Validate, size: int, likeness: Likeness
+) -> pd.DataFrame:
     """The rows of ``measured``, with the columns ``view_distance``, ``copy_of``,
     ``category_similarity`` and ``reason``.
 
     ``reason`` is why a picture is rejected, and empty for one that passes. A picture is compared
     only with pictures that passed all earlier limits, so that a bad one cannot reject a good one.
     To find copies, it is compared with the pictures of any category that have a higher CLIP margin.
-    Then it is compared with the others of its category.
+    Then it is compared with the others of its category. ``likeness`` has what was compared before.
     """
     rows = measured.rows.assign(
         view_distance=np.nan, copy_of="", category_similarity=np.nan, reason=""
@@ -57,7 +56,8 @@ def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFram
         mark(rows, limit)
     fine = np.flatnonzero(rows["reason"] == "")
     fine = fine[np.argsort(-rows["clip_margin"].to_numpy(dtype=np.float64)[fine], kind="stable")]
-    nearest, of = nearest_better(measured.views[fine], params.min_view_distance)
+    contents = keys(rows["sha256"].to_numpy()[fine])
+    nearest, of = likeness.nearest_better(contents, measured.views[fine], params.min_view_distance)
     paths = rows["path"].to_numpy(dtype=object)
     rows.loc[fine, "view_distance"] = nearest
     rows.loc[fine, "copy_of"] = np.where(nearest < params.min_view_distance, paths[fine][of], "")
@@ -69,46 +69,6 @@ def judge(measured: Measured, params: config.Validate, size: int) -> pd.DataFram
         rows.loc[group, "category_similarity"] = found
     mark(rows, category_similarity)
     return rows
-
-
-def nearest_better(
-    views: Array, closest: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The view distance of each picture to the nearest better one, (N,), and that one's index.
-
-    ``views`` (N, V, d) are those of N pictures, best first. A picture that is nearer than
-    ``closest`` to a better one is a copy, and later pictures are not compared with it. The distance
-    is NaN for the first picture.
-    """
-    count = len(views)
-    nearest, of = np.full(count, np.nan), np.zeros(count, dtype=np.intp)
-    kept = np.zeros(count, dtype=bool)
-    for start in range(0, count, _CHUNK):
-        part = views[start : start + _CHUNK]
-        block = view_distances(part, views[: start + len(part)])
-        for i, row in enumerate(block, start):
-            better = kept[: len(row)]
-            if better.any():
-                row[~better] = np.inf
-                of[i] = row.argmin()
-                pair = (views[j : j + 1].astype(np.float64) for j in (i, of[i]))
-                nearest[i] = np.round(view_distances(*pair)[0, 0], DIGITS)
-            kept[i] = not nearest[i] < closest
-    return nearest, of
-
-
-def view_distances(one: Floats, other: Floats) -> Floats:
-    """The view distance of each pair of pictures: (N, M), in [0, 0.42].
-
-    It is the root mean square difference in brightness and colour, between the first view of one
-    picture and the most similar view of the other; of both directions the smaller. ``one``
-    (N, V, d) and ``other`` (M, V, d) are from :func:`components.validation.measure.views`.
-    """
-    size = one.shape[2]
-    there = (one[:, 0] @ other.reshape(-1, size).T).reshape(len(one), len(other), -1).max(axis=2)
-    back = (one.reshape(-1, size) @ other[:, 0].T).reshape(len(one), -1, len(other)).max(axis=1)
-    likeness = np.maximum(there, back)
-    return np.sqrt(np.maximum(2 - 2 * likeness, 0)) * likeness.dtype.type(_CONTRAST)
 
 
 def leave_one_out(vectors: Array, lowest: float) -> npt.NDArray[np.float64]:

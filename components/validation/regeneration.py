@@ -15,6 +15,7 @@ from components.imagining.drawing import LazyGenerator, draw
 from components.imagining.recipes import Wanted
 from components.imagining.store import Store
 from components.validation.judge import judge
+from components.validation.likeness import Likeness
 from components.validation.measure import Measured, Meter
 
 
@@ -40,6 +41,7 @@ def regenerate(
     generator: LazyGenerator,
     meter: Meter,
     store: Store,
+    likeness: Likeness,
 ) -> Regenerated:
     """Judge all pictures, and draw the rejected ones again, each with a new seed.
 
@@ -47,7 +49,7 @@ def regenerate(
     pictures are judged together after every round.
     """
     size, base = generator.params.size, generator.params.seed
-    first = rows = judge(measured, params, size)
+    first = rows = judge(measured, params, size, likeness)
     replaced: list[pd.DataFrame] = []
     files: list[Path] = []
     for _ in range(params.attempts):
@@ -66,7 +68,7 @@ def regenerate(
             sha256=[sha256(file) for file in drawn],
         )
         measured = measured.replace(at, meter.measure(drawn, frame))
-        rows = judge(measured, params, size)
+        rows = judge(measured, params, size, likeness)
     past = pd.concat(replaced) if replaced else rows.head(0)
     return Regenerated(first, rows, measured, past, tuple(files))
 

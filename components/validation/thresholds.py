@@ -25,7 +25,8 @@ from components.images.encoding import encode
 from components.images.hashing import thumbnail
 from components.paths import DATASET, IMAGINED
 from components.validation import inspection
-from components.validation.judge import asked, diversity, judge, limits, view_distances
+from components.validation.judge import asked, diversity, judge, limits
+from components.validation.likeness import Likeness, view_distances
 from components.validation.limit import Limit
 from components.validation.measure import Measured, Meter, clip_margin
 from components.vectors import normalized
@@ -85,7 +86,7 @@ def distributions(
     known = manifest.read(dataset, manifest.DATASET_COLUMNS, "dvc repro dataset")
     meter = Meter(params.encoders, known["category"].unique().tolist())
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
-    rows = judge(found, params.validation, params.generator.size)
+    rows = judge(found, params.validation, params.generator.size, Likeness())
     wrong = wrongly_named(found, rows, meter) | planted(found, rows, meter)
     tunable = ("contrast", "sharpness", "clip_margin", "view_distance", "category_similarity")
     checks = [

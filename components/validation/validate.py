@@ -22,6 +22,7 @@ import pandas as pd
 
 from components import config, manifest, tables
 from components.errors import EidolonError
+from components.features.store import FeatureStore
 from components.files import folder_aside, write_json, write_text
 from components.imagining.drawing import LazyGenerator
 from components.imagining.store import Store
@@ -29,6 +30,7 @@ from components.paths import ACCEPTED, DATASET, IMAGINED, VALIDATION
 from components.progress import note
 from components.validation import page, suites
 from components.validation.judge import asked, diversity, limits
+from components.validation.likeness import Likeness
 from components.validation.measure import Meter
 from components.validation.regeneration import Regenerated, regenerate
 from components.validation.suites import Failure, Rule, Suite
@@ -69,8 +71,12 @@ def validate(
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     generator = LazyGenerator(params.generator)
-    regenerated = regenerate(found, params.validation, generator, meter, store or Store())
+    features = FeatureStore()
+    likeness = Likeness.kept(features)
+    regenerated = regenerate(found, params.validation, generator, meter, store or Store(), likeness)
+    likeness.save(features)
     note(f"validate: {meter.encoded:,} of {meter.measured:,} pictures measured anew")
+    note(f"validate: {likeness.compared:,} pictures compared with all others")
     last = regenerated.last
     categories = diversity(asked(names, last), last, regenerated.measured)
     categories["text_only"] = categories["accepted"] < params.validation.min_accepted
