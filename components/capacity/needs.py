@@ -10,7 +10,6 @@ from components.capacity.costs import costs
 
 _MILLION, _HOUR = 1e6, 3600
 _PAIRS_GROW = 1.63  # log10 of 90 s for a million pictures over 2.1 s for 100,000
-_ROUNDS = 4  # of validation: one, and validate.attempts of the profiles
 _BUSY = 0.7  # the share of a core or card that is planned for; the rest is for peaks
 
 
@@ -108,9 +107,9 @@ def _retraining(s: Sizes, one: Mapping[str, float]) -> Iterator[Need]:
     yield Need(
         part,
         "copies among imagined pictures",
-        one["compared"] / 1e9 * imagined**2 / 2 * _ROUNDS / _HOUR,
+        one["compared"] / 1e9 * imagined**2 / 2 / _HOUR,
         "core hours",
-        f"compared · imagined² / 2 · {_ROUNDS} rounds",
+        "compared · imagined² / 2; later what is new with all",
     )
 
 
