@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.lookalikes import KINDS as LOOKALIKES
 from components import config
 from components.files import sha256
-from components.images import decoding
+from components.images import decoding, looks
 from components.images.hashing import difference_hash
 from components.images.looks import look
 from components.images.near_duplicates import SKETCH, detail, distances, sketch
@@ -326,5 +326,11 @@ def test_a_second_inspection_decodes_only_what_is_new(
     changed = measure(tmp_path, rows, params, known)
     assert decoded() == 1 and not changed.equals(first)
     assert changed.equals(measure(tmp_path, rows, params, tmp_path / "other.sqlite"))
+    copied = rows["path"][first[[*KINDS]].notna().any(axis=1)].iloc[-1]
+    digest = sha256(tmp_path / copied)
+    assert looks.small_sketches(known).get(digest)
+    forgetting = looks.Looks(known)
+    forgetting.forget([digest])
+    assert looks.small_sketches(known).get(digest) is None
     known.write_bytes(b"no database" * 1000)
     assert measure(tmp_path, rows, params, known).equals(changed)

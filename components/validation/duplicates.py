@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from components import config
-from components.cache import Cache
 from components.code_versions import code
 from components.images import decoding, hashing, looks
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
@@ -71,7 +70,7 @@ class Details:
         self, files: Sequence[Path], digests: Sequence[str], limit: float, known: Path
     ) -> None:
         self._files, self._digests, self._limit = files, digests, limit
-        self._kept = Cache(known, "small sketches", looks.made_by("decoding", "near_duplicates"))
+        self._kept = looks.small_sketches(known)
         self._sketches = np.empty(len(files), dtype=SKETCH)
         self._details = np.zeros(len(files), dtype=np.float32)
         self._made = np.zeros(len(files), dtype=bool)
