@@ -35,7 +35,8 @@ DEPLOYED = HOME / "deployed.json"
 """The Bento that is live. bento.pointer writes it."""
 
 KNOWN = HOME / "pictures.sqlite"
-"""What is known of picture files by their content: see components.cache. It may be deleted."""
+"""What is known of picture files by their content: see components.cache. It may be deleted. Beside
+it is what `inspect` compared: see components.validation.compared."""
 
 COLLECTION = Path("collection")
 """The ingested pictures: see components.collection.catalog."""

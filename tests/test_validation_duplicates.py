@@ -1,9 +1,10 @@
 """Copies within a dataset: the searches find what comparing each with each finds, and a second
-inspection decodes nothing."""
+inspection decodes nothing and compares only what is new."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from PIL import Image
 
 from benchmarks.lookalikes import KINDS as LOOKALIKES
 from components import config
-from components.images import decoding
+from components.files import sha256
+from components.images import decoding, looks
 from components.images.hashing import difference_hash
 from components.images.looks import look
 from components.images.near_duplicates import SKETCH, detail, distances, sketch
-from components.validation import pairs
+from components.validation import compared, pairs
+from components.validation.compared import Compared, keys_of
 from components.validation.duplicates import KINDS, Details, Nearest, Search
 from components.validation.inspection import measure
 from tests.toy import ROOT
@@ -44,27 +47,43 @@ def thumbnails(kind: str, count: int, seed: int) -> Small:
     return small
 
 
+SHARES = st.sampled_from([None, 0.0, 0.01, 0.5, 1.0])
+"""Shares of pictures that are new. With None, a search is not told which."""
+
+
+def chosen(count: int, seed: int, share: float | None) -> pairs.Mask | None:
+    """A random ``share`` of pictures, as a mask."""
+    return None if share is None else np.random.default_rng(seed).random(count) < share
+
+
+def either(new: pairs.Mask | None, count: int) -> pairs.Mask:
+    """Whether each pair has a new picture: (N, N)."""
+    all_ = np.ones(count, dtype=bool)
+    return all_[:, None] | all_ if new is None else new[:, None] | new
+
+
 @given(
     kind=st.sampled_from(["noise", "plain", "smooth"]),
     count=st.integers(0, 700),
     seed=st.integers(0, 99),
     radius=st.sampled_from([0.0, 70.0, 212.0, 900.0, np.inf]),
+    share=SHARES,
 )
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_the_search_by_colour_finds_exactly_the_pairs_within_the_radius(
-    kind: str, count: int, seed: int, radius: float
+    kind: str, count: int, seed: int, radius: float, share: float | None
 ) -> None:
-    small = thumbnails(kind, count, seed)
+    small, new = thumbnails(kind, count, seed), chosen(count, seed, share)
     found = [
         (min(one, other), max(one, other), squared)
-        for block in pairs.by_colour(small, radius)
+        for block in pairs.by_colour(small, radius, new)
         for one, other, squared in zip(*(rows.tolist() for rows in block), strict=True)
     ]
     values = small.astype(np.int64)
     products = values @ values.T
     norms = np.diag(products)
     apart = norms[:, None] + norms - 2 * products
-    one, other = np.nonzero(np.triu(apart <= radius**2, 1))
+    one, other = np.nonzero(np.triu((apart <= radius**2) & either(new, count), 1))
     expected = zip(one.tolist(), other.tolist(), apart[one, other].tolist(), strict=True)
     assert sorted(found) == sorted(expected)
 
@@ -73,23 +92,27 @@ def test_the_search_by_colour_finds_exactly_the_pairs_within_the_radius(
     count=st.integers(0, 500),
     seed=st.integers(0, 99),
     bits=st.integers(0, 11),
-    share=st.sampled_from([0.5, 0.03]),
+    ones=st.sampled_from([0.5, 0.03]),
+    share=SHARES,
 )
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_the_search_by_outline_finds_exactly_the_pairs_of_few_different_bits(
-    count: int, seed: int, bits: int, share: float
+    count: int, seed: int, bits: int, ones: float, share: float | None
 ) -> None:
+    new = chosen(count, seed, share)
     rng = np.random.default_rng(seed)
-    ones = rng.random((count, 64)) < share
-    ones[count // 2 :] = ones[: count - count // 2] ^ (rng.random((count - count // 2, 64)) < 0.1)
-    outlines = np.packbits(ones, axis=1).view(np.uint64).ravel()
+    hashes = rng.random((count, 64)) < ones
+    changed = rng.random((count - count // 2, 64)) < 0.1
+    hashes[count // 2 :] = hashes[: count - count // 2] ^ changed
+    outlines = np.packbits(hashes, axis=1).view(np.uint64).ravel()
     found = [
         (min(pair), max(pair))
-        for block in pairs.by_outline(outlines, bits)
+        for block in pairs.by_outline(outlines, bits, new)
         for pair in zip(*(rows.tolist() for rows in block), strict=True)
     ]
     apart = np.bitwise_count(outlines[:, None] ^ outlines)
-    expected = zip(*(rows.tolist() for rows in np.nonzero(np.triu(apart <= bits, 1))), strict=True)
+    wanted = np.nonzero(np.triu((apart <= bits) & either(new, count), 1))
+    expected = zip(*(rows.tolist() for rows in wanted), strict=True)
     assert sorted(found) == sorted(expected)
 
 
@@ -98,6 +121,10 @@ def test_outlines_are_preferred_unless_they_are_much_alike() -> None:
     assert pairs.prefer_outlines(rng.integers(0, 2**64, 3000, dtype=np.uint64), 10)
     assert not pairs.prefer_outlines(rng.integers(0, 2**64, 3000, dtype=np.uint64), 30)
     assert not pairs.prefer_outlines(np.zeros(3000, dtype=np.uint64), 10)
+    few = np.arange(3000) < 7
+    mixed = rng.integers(0, 2**64, 3000, dtype=np.uint64)
+    mixed[7:] = 0  # the old ones are alike, but none is like a new one
+    assert pairs.prefer_outlines(mixed, 10, few) and not pairs.prefer_outlines(mixed, 10, ~few)
 
 
 class Reference:
@@ -165,19 +192,101 @@ def test_the_nearest_pictures_are_those_of_the_reference(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "prefer_outlines", lambda *_: outlines)
         patch.setattr("components.validation.duplicates._WAITING", 5)
-        found = Search(
+        search = Search(
             expected.small,
             expected.outlines,
             expected.category,
             expected.subset,
+            names,
             details,
             params,
-        ).run(everywhere=everywhere)
+        )
+        found = search.everywhere() if everywhere else search.run(compared.nothing())[0]
     wanted = expected.nearest(params, everywhere=everywhere)
     for kind in KINDS:
         assert np.array_equal(found.apart[kind], wanted.apart[kind])
         there = np.isfinite(found.apart[kind])
         assert np.array_equal(found.of[kind][there], wanted.of[kind][there])
+
+
+@dataclass
+class Folder:
+    """Picture files, and datasets of some of them."""
+
+    place: Path
+    images: list[Image.Image]
+
+    def __post_init__(self) -> None:
+        self.files = [self.place / f"{i}.png" for i in range(len(self.images))]
+        for image, file in zip(self.images, self.files, strict=True):
+            image.save(file)
+        looks = [look(decoding.decode(file)) for file in self.files]
+        self.small = np.array([one.thumbnail for one in looks])
+        self.outlines = np.array([one.outline for one in looks], dtype=np.uint64)
+        self.digests = [sha256(file) for file in self.files]
+
+    def find(
+        self, chosen: list[tuple[int, int, int]], before: Compared
+    ) -> tuple[Nearest, Compared]:
+        """The nearest in a dataset of ``chosen`` pictures, each with its category and subset."""
+        which, category, subset = np.array(chosen, dtype=np.intp).reshape(-1, 3).T
+        digests = [self.digests[i] for i in which]
+        params = config.load(ROOT / "params.yaml").inspect
+        limit, known = params.near_duplicate_distance, self.place / "known.sqlite"
+        details = Details([self.files[i] for i in which], digests, limit, known)
+        keys = keys_of(digests, map(str, category))
+        small, outlines = self.small[which], self.outlines[which]
+        found = Search(small, outlines, category, subset, keys, details, params).run(before)
+        details.save()
+        return found
+
+
+CHOSEN = st.lists(st.tuples(st.integers(0, 17), st.integers(0, 2), st.integers(0, 1)), max_size=40)
+"""Datasets of some of 18 pictures. A picture may be there twice, in one category or in several."""
+
+
+@given(seed=st.integers(0, 10_000), outlines=st.booleans(), steps=st.lists(CHOSEN, max_size=4))
+@settings(max_examples=25)
+def test_what_was_compared_before_need_not_be_compared_again(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    outlines: bool,
+    steps: list[list[tuple[int, int, int]]],
+) -> None:
+    place = tmp_path_factory.mktemp("pictures")
+    folder, kept = Folder(place, pictures(seed, 18)), place / "compared.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "prefer_outlines", lambda *_: outlines)
+        for step in steps:
+            found, now = folder.find(step, compared.read(kept, "this"))
+            compared.write(kept, now, "this")
+            wanted, all_ = folder.find(step, compared.nothing())
+            for kind in KINDS:
+                assert np.array_equal(found.apart[kind], wanted.apart[kind])
+                assert np.array_equal(found.of[kind], wanted.of[kind])
+            assert now.keys == all_.keys and not now.new.any()
+            assert np.array_equal((now.one, now.other), (all_.one, all_.other))
+            again = compared.read(kept, "this").among(now.keys)
+            assert again.keys == now.keys and not again.new.any()
+
+
+def test_a_damaged_or_foreign_file_of_what_was_compared_counts_as_none(tmp_path: Path) -> None:
+    kept, one = tmp_path / "compared.safetensors", np.arange(3)
+    keys = keys_of([f"{i:064x}" for i in range(4)], "aabb")
+    compared.write(kept, Compared(keys, np.zeros(4, dtype=bool), one, one + 1), "this")
+    read = compared.read(kept, "this")
+    assert read.keys == keys and read.one.tolist() == [0, 1, 2] and read.other.tolist() == [1, 2, 3]
+    fewer = read.among([keys[3], "new", keys[2]])
+    assert fewer.new.tolist() == [False, True, False]
+    assert (fewer.one.tolist(), fewer.other.tolist()) == ([2], [0])
+    assert compared.read(kept, "other").keys == []
+    assert compared.read(tmp_path / "missing", "this").keys == []
+    whole = kept.read_bytes()
+    for place in range(0, len(whole), 7):
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert compared.read(kept, "this").keys == []
+        kept.write_bytes(whole[:place])
+        assert compared.read(kept, "this").keys == []
 
 
 def saved(root: Path, count: int) -> pd.DataFrame:
@@ -217,5 +326,11 @@ def test_a_second_inspection_decodes_only_what_is_new(
     changed = measure(tmp_path, rows, params, known)
     assert decoded() == 1 and not changed.equals(first)
     assert changed.equals(measure(tmp_path, rows, params, tmp_path / "other.sqlite"))
+    copied = rows["path"][first[[*KINDS]].notna().any(axis=1)].iloc[-1]
+    digest = sha256(tmp_path / copied)
+    assert looks.small_sketches(known).get(digest)
+    forgetting = looks.Looks(known)
+    forgetting.forget([digest])
+    assert looks.small_sketches(known).get(digest) is None
     known.write_bytes(b"no database" * 1000)
     assert measure(tmp_path, rows, params, known).equals(changed)

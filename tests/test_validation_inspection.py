@@ -19,7 +19,7 @@ from components.images.decoding import decode
 from components.images.hashing import thumbnail
 from components.lifecycle import registry
 from components.lifecycle.reference import reference, trained
-from components.paths import DATASET, INSPECTION
+from components.paths import DATASET, INSPECTION, KNOWN
 from components.validation.inspection import compare, inspect, measure, summarise
 
 
@@ -49,6 +49,35 @@ def test_a_sound_dataset_passes_and_is_inspected_once(
     assert (INSPECTION / "index.html").stat().st_mtime_ns == made
     same = inspect(params, (DATASET / "manifest.csv").read_text())
     assert same["compared"] and same["warnings"] == report["warnings"]
+
+
+def test_only_what_is_new_is_compared_and_the_result_is_that_of_comparing_all(
+    rows: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a picture became a copy, one changed, one went, and one moved to another category."""
+    params = config.load().inspect
+
+    def told() -> str:
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    inspect(params, None)
+    assert told().endswith(f"{len(rows)} compared with all")
+    (one, twin), other = paths(rows, 0)[:2], paths(rows, 1)[0]
+    shutil.copy(one, twin)  # both have a content that is known
+    values = np.asarray(Image.open(one).convert("RGB")) * 0.88
+    Image.fromarray(values.astype(np.uint8)).save(other)
+    changed = rows.iloc[:-1].copy()
+    home = ["category", "split"]
+    changed.loc[changed.index[-1], home] = rows.loc[0, home]
+    changed.to_csv(DATASET / "manifest.csv", index=False)
+    inspect(params, None)
+    assert told() == f"inspect: {len(changed)} pictures, 1 of them new; 2 compared with all"
+    made = {file: (INSPECTION / file).read_bytes() for file in ("measurements.csv", "report.json")}
+    shutil.rmtree(INSPECTION)
+    KNOWN.with_suffix(".safetensors").unlink()
+    inspect(params, None)
+    assert told().endswith(f", 0 of them new; {len(changed) - 1} compared with all")
+    assert made == {file: (INSPECTION / file).read_bytes() for file in made}
 
 
 def _mislabelled(rows: pd.DataFrame) -> Path:

@@ -8,7 +8,7 @@ be deleted at any time.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,11 @@ def look(image: Image.Image) -> Look:
     return Look(image_hashes(image), image.width, image.height, small)
 
 
+def small_sketches(file: Path = KNOWN) -> Cache:
+    """What `inspect` compares in detail of a content, by its SHA-256, which ``file`` keeps."""
+    return Cache(file, "small sketches", made_by("decoding", "near_duplicates"))
+
+
 class Looks:
     """The looks of picture files. ``file`` keeps them for the next time. ``own`` is as for
     :class:`components.file_hashes.FileHashes`.
@@ -78,7 +83,7 @@ class Looks:
     """
 
     def __init__(self, file: Path = KNOWN, *, own: bool = False) -> None:
-        self._hashes = FileHashes(file, own=own)
+        self._hashes, self._sketches = FileHashes(file, own=own), small_sketches(file)
         self._kept = Cache(file, "looks", made_by("decoding", "hashing"))
         self.new: set[str] = set()
 
@@ -112,11 +117,12 @@ class Looks:
         self.new.add(digest)
         self._kept.put(digest, seen.packed())
 
-    def forget(self, digests: Iterable[str]) -> None:
+    def forget(self, digests: Collection[str]) -> None:
         """Remove what is known of files with these hashes."""
         self._kept.remove(digests)
+        self._sketches.remove(digests)
 
     def save(self) -> None:
         """Keep what is new for the next time."""
-        self._hashes.save()
-        self._kept.save()
+        for kept in (self._hashes, self._kept, self._sketches):
+            kept.save()

@@ -4,25 +4,27 @@ Colours at 8x8 pixels find similar pairs quickly (:mod:`components.validation.pa
 background they find too many: a striped shirt on white is similar to a plain one. So each pair is
 then compared in detail, as `ingest` compares near-duplicates
 (:mod:`components.images.near_duplicates`). Only a picture that is similar to another one is read
-again for this, and only once: its sketch is kept under the hash of its content.
+again for this, and only once: its sketch is kept under the hash of its content. Which pictures are
+copies is kept too (:mod:`components.validation.compared`), so that only new ones are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from components import config
-from components.cache import Cache
-from components.images import decoding, hashing
-from components.images.looks import made_by
+from components.code_versions import code
+from components.images import decoding, hashing, looks
 from components.images.near_duplicates import SIDE, SKETCH, detail, distances, sketch
 from components.validation import pairs
-from components.validation.pairs import Rows, Small
+from components.validation.compared import Compared
+from components.validation.pairs import Mask, Outlines, Rows, Small
 
 KINDS = ("copy", "leak", "label", "near")
 """Where the most similar picture is sought: in the same category and subset, in the category's
@@ -68,7 +70,7 @@ class Details:
         self, files: Sequence[Path], digests: Sequence[str], limit: float, known: Path
     ) -> None:
         self._files, self._digests, self._limit = files, digests, limit
-        self._kept = Cache(known, "small sketches", made_by("decoding", "near_duplicates"))
+        self._kept = looks.small_sketches(known)
         self._sketches = np.empty(len(files), dtype=SKETCH)
         self._details = np.zeros(len(files), dtype=np.float32)
         self._made = np.zeros(len(files), dtype=bool)
@@ -102,19 +104,35 @@ class Details:
         return made
 
 
+def made_by(params: config.Inspect) -> str:
+    """What decides which pictures are copies: the code and the limits."""
+    names = (f"{__package__}.{module}" for module in ("compared", "duplicates", "pairs"))
+    limits = params.model_dump_json(
+        include={
+            "copy_colour_distance",
+            "near_copy_factor",
+            "near_duplicate_distance",
+            "max_outline_bits",
+        }
+    )
+    return f"{looks.made_by('decoding', 'hashing', 'near_duplicates')}, {code(*names)}, {limits}"
+
+
 class Search:
     """Finds the nearest of N pictures to each of them.
 
     ``small`` (N, 192) are their thumbnails in levels of 255, and ``outlines`` (N,) their difference
-    hashes. ``category`` and ``subset`` (N,) are integer codes.
+    hashes. ``category`` and ``subset`` (N,) are integer codes. ``keys`` (N,) name the content and
+    category of each. Pictures of one key are compared with others once, as :attr:`unique`.
     """
 
     def __init__(
         self,
         small: Small,
-        outlines: npt.NDArray[np.uint64],
+        outlines: Outlines,
         category: Rows,
         subset: Rows,
+        keys: Sequence[str],
         details: Details,
         params: config.Inspect,
     ) -> None:
@@ -123,64 +141,97 @@ class Search:
         self._details, self._bits = details, params.max_outline_bits
         self._close = params.copy_colour_distance
         self._near = params.near_copy_factor * params.copy_colour_distance
+        self._key, found = pd.factorize(np.array(keys, dtype=object))
+        self.unique: list[str] = found.tolist()
 
-    def run(self, *, everywhere: bool = False) -> Nearest:
-        """The nearest pictures. Two pictures that are similar at 8x8 pixels but differ in detail
-        count as not similar at all.
+    def run(self, before: Compared) -> tuple[Nearest, Compared]:
+        """The nearest pictures, and which are copies, for the next time.
 
-        Only pictures within the limit of a kind are found, so that most pairs need not be looked
-        at. With ``everywhere``, the nearest are found wherever they are, in a time that is
-        quadratic in N. Raises :class:`EidolonError` when a picture cannot be read again.
+        Two pictures that are similar at 8x8 pixels but differ in detail count as not similar at
+        all. Only pictures within the limit of a kind are found, so that most pairs need not be
+        looked at. Among the keys that are not new to ``before``, it has the copies. Raises
+        :class:`EidolonError` when a picture cannot be read again.
         """
-        found = Nearest(len(self._small))
-        waiting: list[tuple[Rows, Rows]] = []
-        held = 0
-        for one, other, apart in self._pairs(everywhere=everywhere):
-            similar = self._similar(one, other, apart)
-            if everywhere:
-                far = ~similar
-                self._offer(found, one[far], other[far], apart[far])
-                self._offer(found, other[far], one[far], apart[far])
-            waiting.append((one[similar], other[similar]))
-            held += int(similar.sum())
-            if held >= _WAITING:
-                self._compare(found, waiting)
-                waiting, held = [], 0
-        self._compare(found, waiting)
-        for kind in KINDS if not everywhere else ():
+        first, before = np.unique(self._key, return_index=True)[1], before.among(self.unique)
+        found, now = Nearest(len(self._small)), self._compared(before, first)
+        self._offer_all(found, now.one, now.other)
+        twice = first[np.bincount(self._key) > 1] if self._close > 0 else first[:0]
+        for one, _ in self._copies([(twice, twice)]):
+            self._offer_all(found, self._key[one], self._key[one])
+        for kind in KINDS:
             limit = self._near if kind == "near" else self._close
             found.apart[kind][found.apart[kind] >= limit] = np.inf
+        return found, now
+
+    def everywhere(self) -> Nearest:
+        """The nearest pictures, wherever they are, in a time that is quadratic in N. Raises as
+        :meth:`run`."""
+        found = Nearest(len(self._small))
+
+        def similar() -> Iterator[tuple[Rows, Rows]]:
+            for one, other, squared in pairs.by_colour(self._small, np.inf):
+                apart = np.sqrt(squared) / _LEVELS
+                alike = self._similar(one, other, apart)
+                self._offer(found, one[~alike], other[~alike], apart[~alike])
+                self._offer(found, other[~alike], one[~alike], apart[~alike])
+                yield one[alike], other[alike]
+
+        for one, other in self._copies(similar()):
+            self._offer(found, one, other, self._apart(one, other))
         return found
 
-    def _pairs(self, *, everywhere: bool) -> Iterator[tuple[Rows, Rows, Values]]:
-        """Pairs and their colour differences: all pairs, or those that may be similar."""
-        by_outline = not everywhere and pairs.prefer_outlines(self._outlines, self._bits)
+    def _compared(self, before: Compared, first: Rows) -> Compared:
+        """``before`` after its new keys were compared with all: each by its ``first`` picture."""
+        count = len(first)
+        codes = [before.one * count + before.other]
+        for one, other in self._copies(self._similar_to_new(first, before.new)):
+            codes.append(self._key[one] * count + self._key[other])
+        one, other = np.divmod(np.unique(np.concatenate(codes)), max(count, 1))
+        return Compared(self.unique, np.zeros(count, dtype=bool), one, other)
+
+    def _similar_to_new(self, first: Rows, new: Mask) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the pairs of ``first`` (K,) that may be copies, of which at least one is ``new``
+        (K,)."""
+        small, outlines = self._small[first], self._outlines[first]
+        by_outline = pairs.prefer_outlines(outlines, self._bits, new)
         reach = self._close if by_outline else self._near
-        for one, other, squared in pairs.by_colour(
-            self._small, np.inf if everywhere else reach * _LEVELS
-        ):
-            yield one, other, np.sqrt(squared) / _LEVELS
+        for one, other, squared in pairs.by_colour(small, reach * _LEVELS, new):
+            one, other = first[one], first[other]
+            similar = self._similar(one, other, np.sqrt(squared) / _LEVELS)
+            yield one[similar], other[similar]
         if by_outline:
-            for one, other in pairs.by_outline(self._outlines, self._bits):
-                yield one, other, self._apart(one, other)
+            for one, other in pairs.by_outline(outlines, self._bits, new):
+                one, other = first[one], first[other]
+                similar = self._similar(one, other, self._apart(one, other))
+                yield one[similar], other[similar]
 
     def _apart(self, one: Rows, other: Rows) -> Values:
         apart: Values = np.sqrt(pairs.squared_distances(self._small, one, other)) / _LEVELS
         return apart
 
-    def _similar(self, one: Rows, other: Rows, apart: Values) -> npt.NDArray[np.bool_]:
+    def _similar(self, one: Rows, other: Rows, apart: Values) -> Mask:
         """Whether each pair must be compared in detail: (M,)."""
         elsewhere = self._category[one] != self._category[other]
         near = (apart < self._near) & elsewhere & self._same_outline(one, other)
         return (apart < self._close) | near
 
-    def _same_outline(self, one: Rows, other: Rows) -> npt.NDArray[np.bool_]:
+    def _same_outline(self, one: Rows, other: Rows) -> Mask:
         return np.bitwise_count(self._outlines[one] ^ self._outlines[other]) <= self._bits
 
-    def _compare(self, found: Nearest, waiting: Sequence[tuple[Rows, Rows]]) -> None:
-        """Compare pairs in detail, in both directions, and offer the copies among them."""
-        if not waiting:
-            return
+    def _copies(self, similar: Iterable[tuple[Rows, Rows]]) -> Iterator[tuple[Rows, Rows]]:
+        """Compare pairs in detail, in both directions, and yield the copies among them."""
+        waiting: list[tuple[Rows, Rows]] = []
+        held = 0
+        for one, other in similar:
+            waiting.append((one, other))
+            held += len(one)
+            if held >= _WAITING:
+                yield self._in_detail(waiting)
+                waiting, held = [], 0
+        if held:
+            yield self._in_detail(waiting)
+
+    def _in_detail(self, waiting: Sequence[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
         one, other = (np.concatenate(rows) for rows in zip(*waiting, strict=True))
         count = len(self._small)
         one, other = np.divmod(
@@ -190,8 +241,25 @@ class Search:
         copies = np.zeros(len(one), dtype=bool)
         for start, end in pairwise([*starts.tolist(), len(one)]):
             copies[start:end] = self._details.copies(int(one[start]), other[start:end])
-        one, other = one[copies], other[copies]
-        self._offer(found, one, other, self._apart(one, other))
+        return one[copies], other[copies]
+
+    def _offer_all(self, found: Nearest, ones: Rows, others: Rows) -> None:
+        """Offer the pictures of the keys ``others`` (M,) to those of ``ones`` (M,).
+
+        Of the pictures with one key and subset, only the first two can be nearest to one: the
+        second, if the first is that one itself.
+        """
+        rows = np.argsort(self._key, kind="stable")
+        groups = pd.DataFrame({"key": self._key, "subset": self._subset}).groupby(["key", "subset"])
+        early = rows[(groups.cumcount() < 2).to_numpy()[rows]]
+        keys = np.arange(len(self.unique) + 1)
+        starts, starts_early = (np.searchsorted(self._key[some], keys) for some in (rows, early))
+        for pair, at in pairs.expanded(starts[ones], np.diff(starts)[ones]):
+            to = others[pair]
+            for which, place in pairs.expanded(starts_early[to], np.diff(starts_early)[to]):
+                one, other = rows[at[which]], early[place]
+                one, other = one[one != other], other[one != other]
+                self._offer(found, one, other, self._apart(one, other))
 
     def _offer(self, found: Nearest, one: Rows, other: Rows, apart: Values) -> None:
         own = self._category[one] == self._category[other]

@@ -1,8 +1,8 @@
 """Checks the dataset as a whole: whether it is fit to train and evaluate a model on.
 
-Each picture is compared with all others, and each category with the champion's dataset. This is not
-a stage of dvc.yaml, because it asks the registry for the champion. It writes artifacts/inspection:
-report.json, index.html, measurements.csv and Great Expectations' data_docs/.
+Each new picture is compared with all others, and each category with the champion's dataset. This is
+not a stage of dvc.yaml, because it asks the registry for the champion. It writes
+artifacts/inspection: report.json, index.html, measurements.csv and Great Expectations' data_docs/.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from components.images.hashing import SIDE
 from components.images.looks import Looks
 from components.paths import DATASET, INSPECTION, KNOWN
 from components.progress import note, track
-from components.validation import page, suites
-from components.validation.duplicates import KINDS, Details, Search
+from components.validation import compared, page, suites
+from components.validation.duplicates import KINDS, Details, Search, made_by
 from components.validation.limit import mark
 from components.validation.suites import Failure, Rule, Suite
 
@@ -128,10 +128,11 @@ def measure(
     or, with ``everywhere``, if there is none to compare with. The columns ``copy_of`` and so on
     give that picture's source, or its path if it was drawn.
 
-    Only pictures whose content ``known`` does not have are decoded.
+    Only pictures whose content ``known`` does not have are decoded. A file beside it has what was
+    compared: only what is new, or in another category than before, is compared with all.
     """
     files = [dataset / path for path in rows["path"]]
-    seen, digests, small, outlines = _seen(files, known)
+    seen, digests, small, outlines, new = _seen(files, known)
     table = rows[["path", "category", "subset", "source"]].reset_index(drop=True).join(seen)
     fine = np.flatnonzero(table["decodes"])
     details = Details(
@@ -140,14 +141,25 @@ def measure(
         params.near_duplicate_distance,
         known,
     )
-    found = Search(
+    search = Search(
         small[fine],
         outlines[fine],
         pd.factorize(table["category"].iloc[fine])[0],
         pd.factorize(table["subset"].iloc[fine])[0],
+        compared.keys_of([digests[i] for i in fine], table["category"].iloc[fine]),
         details,
         params,
-    ).run(everywhere=everywhere)
+    )
+    told = f"inspect: {len(files):,} pictures, {new:,} of them new"
+    if everywhere:
+        note(told)
+        found = search.everywhere()
+    else:
+        kept, limits = known.with_suffix(".safetensors"), made_by(params)
+        before = compared.read(kept, limits).among(search.unique)
+        note(f"{told}; {before.new.sum():,} compared with all")
+        found, now = search.run(before)
+        compared.write(kept, now, limits)
     details.save()
     called = table["path"].where(table["source"] == "", table["source"]).to_numpy(dtype=object)
     for name, values in found.apart.items():
@@ -160,9 +172,10 @@ def measure(
 
 def _seen(
     files: Sequence[Path], known: Path
-) -> tuple[pd.DataFrame, list[str], npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+) -> tuple[pd.DataFrame, list[str], npt.NDArray[np.uint8], npt.NDArray[np.uint64], int]:
     """What is seen of N pictures: ``decodes``, ``width`` and ``height``, and for those that decode
-    the hash of their content, the thumbnail (N, 192) and the outline (N,)."""
+    the hash of their content, the thumbnail (N, 192) and the outline (N,). Last, how many contents
+    were not known."""
     looks = Looks(known, own=True)
     found: list[tuple[bool, float, float]] = []
     digests = [""] * len(files)
@@ -170,16 +183,16 @@ def _seen(
     small = np.zeros((len(files), 3 * SIDE * SIDE), dtype=np.uint8)
     for i, file in enumerate(track(files, "inspect", "pictures")):
         try:
-            seen = looks.of(file)
             digests[i] = looks.sha256(file)
+            seen = looks.known(digests[i], file)
         except EidolonError:
             found.append((False, np.nan, np.nan))
             continue
         small[i], outlines[i] = seen.thumbnail, seen.outline
         found.append((True, seen.width, seen.height))
     looks.save()
-    note(f"inspect: {len(files)} pictures, {len(looks.new)} of them new")
-    return pd.DataFrame(found, columns=["decodes", "width", "height"]), digests, small, outlines
+    table = pd.DataFrame(found, columns=["decodes", "width", "height"])
+    return table, digests, small, outlines, len(looks.new)
 
 
 def compare(rows: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:

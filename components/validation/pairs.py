@@ -16,7 +16,7 @@ when most pictures are within the radius of each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import NamedTuple
 
@@ -24,12 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 Small = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float32]
+Outlines = npt.NDArray[np.uint64]
 
 _COMPONENTS = 24  # principal components that a pair is compared by first
 _LEADING = 6  # those by which single pictures are left out
 _BOX = 256  # pictures in a box, at most
 _STEP = 4096  # pictures that a box is compared with at once
+_SAMPLE = 1 << 15  # pictures that the components are those of, at least if there are so many
 _PARTS, _PART_BITS = 4, 16
 _MOST_FLIPS, _FEW = 2, 0.04  # beyond these bits of a part, or this share of all pairs: by colour
 _PROBED = 1 << 18  # pairs of hashes that are compared at once
@@ -45,70 +49,54 @@ class Pairs(NamedTuple):
     squared: npt.NDArray[np.int64]
 
 
-def by_colour(small: Small, radius: float) -> Iterator[Pairs]:
+def by_colour(small: Small, radius: float, new: Mask | None = None) -> Iterator[Pairs]:
     """Yield the pairs of thumbnails (N, D) that are at most ``radius`` apart, in levels of 255.
 
-    With an infinite ``radius``, yields all pairs.
+    With an infinite ``radius``, yields all pairs. With ``new`` (N,), yields only pairs of which at
+    least one is new.
     """
-    if len(small) < 2:
+    fresh, rest = _divided(new, len(small))
+    if not len(fresh):
         return
-    points, order, starts = _boxes(_projected(small))
-    ends = np.append(starts[1:], len(points))
-    low = np.minimum.reduceat(points, starts)
-    high = np.maximum.reduceat(points, starts)
-    half = (points.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
-    rounding = 1e-5 * float(half.max()) + 1  # of products in single precision
-    ones = np.ones_like(half)
-    left = np.hstack([points, ones, -half]).astype(np.float32)
-    right = np.hstack([points, -half, ones]).astype(np.float32)
-    least = np.float32(-(radius**2) / 2 - rounding)
-    for box, start in enumerate(starts):
-        near = box + np.flatnonzero(_apart(low[box:], high[box:], low[box], high[box]) <= radius)
-        among = np.concatenate([np.arange(starts[b], ends[b]) for b in near])
-        lead = points[among, :_LEADING]
-        inside = _apart(lead, lead, low[box, :_LEADING], high[box, :_LEADING]) <= radius
-        among, rows = among[inside], slice(start, ends[box])
-        for at in range(0, len(among), _STEP):
-            part = among[at : at + _STEP]
-            one, other = np.nonzero(left[rows] @ right[part].T >= least)
-            one, other = one + start, part[other]
-            twice = one >= other
-            yield from _measured(small, order[one[~twice]], order[other[~twice]], radius)
+    project = _projection(small)
+    left = _boxed(project(small, fresh), fresh, _BOX)
+    yield from _close(small, left, left, radius)
+    if len(rest):  # in as many boxes, since the boxes of few new ones are soon compared
+        most = max(_BOX, _BOX * len(rest) // len(fresh))
+        yield from _close(small, left, _boxed(project(small, rest), rest, most), radius)
 
 
-def by_outline(outlines: npt.NDArray[np.uint64], bits: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the pairs of hashes (N,) that differ in at most ``bits`` bits, each pair once."""
-    parts = _parts(outlines)
-    flips = _flips(bits // _PARTS)
-    for number in range(_PARTS):
-        order = np.argsort(parts[:, number], kind="stable")
-        values, hashes = parts[order, number], outlines[order]
-        starts = np.searchsorted(values, np.arange((1 << _PART_BITS) + 1))
-        for flip in flips:
-            wanted = values ^ flip
-            first = starts[wanted] if flip else np.arange(1, len(order) + 1)
-            counts = np.where(wanted >= values, starts[wanted.astype(np.intp) + 1] - first, 0)
-            for one, other in _expanded(first, counts):
-                near = np.bitwise_count(hashes[one] ^ hashes[other]) <= bits
-                one, other = order[one[near]], order[other[near]]
-                before = np.bitwise_count(parts[one, :number] ^ parts[other, :number])
-                new = ~(before <= bits // _PARTS).any(axis=1)  # else an earlier part had it
-                yield one[new], other[new]
+def by_outline(
+    outlines: Outlines, bits: int, new: Mask | None = None
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the pairs of hashes (N,) that differ in at most ``bits`` bits, each pair once.
+
+    With ``new`` (N,), yields only pairs of which at least one is new.
+    """
+    fresh, rest = _divided(new, len(outlines))
+    if len(fresh):
+        parts = _parts(outlines)
+        yield from _alike(outlines, parts, bits, fresh, fresh)
+        yield from _alike(outlines, parts, bits, fresh, rest)
 
 
-def prefer_outlines(outlines: npt.NDArray[np.uint64], bits: int) -> bool:
+def prefer_outlines(outlines: Outlines, bits: int, new: Mask | None = None) -> bool:
     """Whether :func:`by_outline` compares few enough of all pairs to be the faster search.
 
     Pictures on a plain ground have hashes with many equal parts.
     """
     if bits // _PARTS > _MOST_FLIPS:
         return False
+    fresh, _ = _divided(new, len(outlines))
     compared = 0
     for part in _parts(outlines).T:
-        counts = np.bincount(part, minlength=1 << _PART_BITS).astype(np.int64)
+        ones, others = (
+            np.bincount(some, minlength=1 << _PART_BITS).astype(np.int64)
+            for some in (part[fresh], part)
+        )
         values = np.arange(1 << _PART_BITS)
-        compared += sum(int(counts @ counts[values ^ flip]) for flip in _flips(bits // _PARTS))
-    return compared <= _FEW * len(outlines) ** 2
+        compared += sum(int(ones @ others[values ^ flip]) for flip in _flips(bits // _PARTS))
+    return compared <= _FEW * len(fresh) * len(outlines)
 
 
 def squared_distances(small: Small, one: Rows, other: Rows) -> npt.NDArray[np.int64]:
@@ -128,55 +116,125 @@ def _measured(small: Small, one: Rows, other: Rows, radius: float) -> Iterator[P
         yield Pairs(one[near], other[near], squared[near])
 
 
-def _projected(small: Small) -> npt.NDArray[np.float32]:
-    """(N, C): the leading principal components of the thumbnails (N, D)."""
-    mean = small.mean(axis=0, dtype=np.float64)
-    total = np.zeros((small.shape[1], small.shape[1]))
-    blocks = [slice(at, at + _EXACT) for at in range(0, len(small), _EXACT)]
-    for block in blocks:
-        apart = small[block] - mean
-        total += apart.T @ apart
-    axes = np.linalg.eigh(total)[1][:, ::-1][:, :_COMPONENTS]
-    return np.concatenate([((small[b] - mean) @ axes).astype(np.float32) for b in blocks])
+def _divided(new: Mask | None, count: int) -> tuple[Rows, Rows]:
+    """The rows that are ``new``, and the others. All are new without ``new``."""
+    if new is None:
+        new = np.ones(count, dtype=bool)
+    return np.flatnonzero(new), np.flatnonzero(~new)
 
 
-def _boxes(
-    points: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.float32], Rows, Rows]:
-    """``points`` (N, C) in an order in which neighbours make boxes, the rows that they had before,
-    and where each box starts.
+class _Boxed(NamedTuple):
+    """Points (N, C) in an order in which neighbours make boxes, the ``rows`` that they had before,
+    where each of B boxes starts and ends, its bounds (B, C), and half the points' squares (N, 1).
+    """
+
+    points: Points
+    rows: Rows
+    starts: Rows
+    ends: Rows
+    low: Points
+    high: Points
+    half: npt.NDArray[np.float64]
+
+
+def _close(small: Small, left: _Boxed, right: _Boxed, radius: float) -> Iterator[Pairs]:
+    """Yield the pairs across ``left`` and ``right``, or each pair once if both are the same."""
+    same = left is right
+    rounding = 1e-5 * max(left.half.max(), right.half.max()) + 1  # of single precision
+    one_side = np.hstack([left.points, np.ones_like(left.half), -left.half]).astype(np.float32)
+    other_side = np.hstack([right.points, -right.half, np.ones_like(right.half)]).astype(np.float32)
+    least = np.float32(-(radius**2) / 2 - rounding)
+    for box, (start, end) in enumerate(zip(left.starts, left.ends, strict=True)):
+        low, high, first = left.low[box], left.high[box], box if same else 0
+        near = _apart(right.low[first:], right.high[first:], low, high) <= radius
+        spans = [np.arange(right.starts[b], right.ends[b]) for b in first + np.flatnonzero(near)]
+        among = np.concatenate([*spans, np.arange(0)])
+        lead = right.points[among, :_LEADING]
+        among = among[_apart(lead, lead, low[:_LEADING], high[:_LEADING]) <= radius]
+        for at in range(0, len(among), _STEP):
+            part = among[at : at + _STEP]
+            one, other = np.nonzero(one_side[start:end] @ other_side[part].T >= least)
+            one, other = one + start, part[other]
+            if same:
+                one, other = one[one < other], other[one < other]
+            yield from _measured(small, left.rows[one], right.rows[other], radius)
+
+
+def _projection(small: Small) -> Callable[[Small, Rows], Points]:
+    """What projects rows of thumbnails (N, D) to their leading principal components: (M, C).
+
+    The axes are those of a sample. Any axes are exact.
+    """
+    some = small[:: max(1, len(small) // _SAMPLE)]
+    mean = some.mean(axis=0, dtype=np.float64)
+    apart = some - mean
+    axes = np.linalg.eigh(apart.T @ apart)[1][:, ::-1][:, :_COMPONENTS]
+
+    def project(small: Small, rows: Rows) -> Points:
+        blocks = [rows[at : at + _EXACT] for at in range(0, len(rows), _EXACT)]
+        return np.concatenate([((small[b] - mean) @ axes).astype(np.float32) for b in blocks])
+
+    return project
+
+
+def _boxed(points: Points, rows: Rows, most: int) -> _Boxed:
+    """``points`` (N, C) of ``rows`` in boxes of at most ``most``.
 
     As in a k-d tree, a set is halved along the axis on which it is widest until it fits in a box.
     """
     done: list[Rows] = []
     left: list[Rows] = [np.arange(len(points))]
     while left:
-        rows = left.pop()
-        if len(rows) <= _BOX:
-            done.append(rows)
+        some = left.pop()
+        if len(some) <= most:
+            done.append(some)
             continue
-        inside = points[rows]
+        inside = points[some]
         axis = int(inside.std(axis=0).argmax())
-        halves = np.argpartition(inside[:, axis], len(rows) // 2)
-        left += [rows[halves[len(rows) // 2 :]], rows[halves[: len(rows) // 2]]]
+        halves = np.argpartition(inside[:, axis], len(some) // 2)
+        left += [some[halves[len(some) // 2 :]], some[halves[: len(some) // 2]]]
     order = np.concatenate(done)
-    starts = np.cumsum([0, *(len(rows) for rows in done[:-1])])
-    return points[order], order, starts
+    points, ends = points[order], np.cumsum([len(some) for some in done])
+    starts = np.append(0, ends[:-1])
+    low = np.minimum.reduceat(points, starts)
+    high = np.maximum.reduceat(points, starts)
+    half = (points.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
+    return _Boxed(points, rows[order], starts, ends, low, high, half)
 
 
-def _apart(
-    low: npt.NDArray[np.float32],
-    high: npt.NDArray[np.float32],
-    box_low: npt.NDArray[np.float32],
-    box_high: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
+def _alike(
+    outlines: Outlines, parts: npt.NDArray[np.uint16], bits: int, ones: Rows, others: Rows
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the pairs across the rows ``ones`` and ``others`` of hashes, or each pair once if both
+    are the same."""
+    most = bits // _PARTS
+    for number in range(_PARTS):
+        left = ones[np.argsort(parts[ones, number], kind="stable")]
+        right = left if others is ones else others[np.argsort(parts[others, number], kind="stable")]
+        values, hashes, compared = parts[left, number], outlines[left], outlines[right]
+        bounds = np.searchsorted(parts[right, number], np.arange((1 << _PART_BITS) + 1))
+        for flip in _flips(most):
+            wanted = (values ^ flip).astype(np.intp)
+            first, end = bounds[wanted], bounds[wanted + 1]
+            if others is ones:
+                first = first if flip else np.arange(1, len(left) + 1)
+                end = np.where(wanted >= values, end, first)
+            for one, other in expanded(first, end - first):
+                near = np.bitwise_count(hashes[one] ^ compared[other]) <= bits
+                one, other = left[one[near]], right[other[near]]
+                before = np.bitwise_count(parts[one, :number] ^ parts[other, :number])
+                new = ~(before <= most).any(axis=1)  # else an earlier part had it
+                yield one[new], other[new]
+
+
+def _apart(low: Points, high: Points, box_low: Points, box_high: Points) -> Points:
     """(M,): a little less than the distances of M boxes, (M, C) each, to one box, (C,) each."""
     gap = np.maximum(np.maximum(low - box_high, box_low - high), 0)
-    found: npt.NDArray[np.float32] = np.sqrt((gap**2).sum(axis=1)) * np.float32(1 - 1e-5)
+    found: Points = np.sqrt((gap**2).sum(axis=1)) * np.float32(1 - 1e-5)
     return found - np.float32(0.01)  # rounding of the points themselves
 
 
-def _parts(outlines: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+def _parts(outlines: Outlines) -> npt.NDArray[np.uint16]:
     """(N, 4): parts of 16 bits each. Neighbouring bits, which are alike, go to different parts."""
     bits = np.unpackbits(outlines.view(np.uint8).reshape(-1, 8), axis=1)
     mixed = bits[:, np.random.default_rng(0).permutation(64)]
@@ -192,7 +250,7 @@ def _flips(most: int) -> list[int]:
     ]
 
 
-def _expanded(first: Rows, counts: Rows) -> Iterator[tuple[Rows, Rows]]:
+def expanded(first: Rows, counts: Rows) -> Iterator[tuple[Rows, Rows]]:
     """Yield the pairs of each row i with the rows from ``first[i]`` on, ``counts[i]`` of them."""
     rows = np.flatnonzero(counts)
     first, counts = first[rows], counts[rows]
