@@ -40,7 +40,7 @@ from components.vectors import Array, normalized
 
 IMAGINED, EPOCHS, QUERIES = 4, 2, 20
 ADDED = 7
-_SIDE, _GRID = 12, 3  # pixels of a picture, and of the noise that it is made of
+_SIDE, _GRID = 16, 4  # pixels of a picture, and of the noise that it is made of
 _NOISE = {"clip": 1.5, "vision": 6.0}
 _AT_ONCE = 2**14
 _TITLE = "seconds (of processor), and peak MiB without mapped files"

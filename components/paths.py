@@ -35,8 +35,10 @@ DEPLOYED = HOME / "deployed.json"
 """The Bento that is live. bento.pointer writes it."""
 
 KNOWN = HOME / "pictures.sqlite"
-"""What is known of picture files by their content: see components.cache. It may be deleted. Beside
-it is what `inspect` compared: see components.validation.compared."""
+"""What is known of picture files by their content: see components.cache. It may be deleted."""
+
+COMPARED = HOME / "compared.safetensors"
+"""Which pictures `inspect` compared: see components.validation.compared. It may be deleted."""
 
 COLLECTION = Path("collection")
 """The ingested pictures: see components.collection.catalog."""

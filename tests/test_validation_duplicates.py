@@ -325,7 +325,7 @@ def test_a_second_inspection_decodes_only_what_is_new(
     Image.effect_noise((40, 40), 90).save(tmp_path / rows["path"][0])  # in its place
     changed = measure(tmp_path, rows, params, known)
     assert decoded() == 1 and not changed.equals(first)
-    assert changed.equals(measure(tmp_path, rows, params, tmp_path / "other.sqlite"))
+    assert changed.equals(measure(tmp_path, rows, params, tmp_path / "other" / "known.sqlite"))
     copied = rows["path"][first[[*KINDS]].notna().any(axis=1)].iloc[-1]
     digest = sha256(tmp_path / copied)
     assert looks.small_sketches(known).get(digest)

@@ -19,7 +19,7 @@ from components.images.decoding import decode
 from components.images.hashing import thumbnail
 from components.lifecycle import registry
 from components.lifecycle.reference import reference, trained
-from components.paths import DATASET, INSPECTION, KNOWN
+from components.paths import COMPARED, DATASET, INSPECTION
 from components.validation.inspection import compare, inspect, measure, summarise
 
 
@@ -74,7 +74,7 @@ def test_only_what_is_new_is_compared_and_the_result_is_that_of_comparing_all(
     assert told() == f"inspect: {len(changed)} pictures, 1 of them new; 2 compared with all"
     made = {file: (INSPECTION / file).read_bytes() for file in ("measurements.csv", "report.json")}
     shutil.rmtree(INSPECTION)
-    KNOWN.with_suffix(".safetensors").unlink()
+    COMPARED.unlink()
     inspect(params, None)
     assert told().endswith(f", 0 of them new; {len(changed) - 1} compared with all")
     assert made == {file: (INSPECTION / file).read_bytes() for file in made}

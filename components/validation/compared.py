@@ -1,7 +1,7 @@
 """Which pictures of the dataset were compared with all others, and which of them are copies.
 
-That follows from their contents and their categories. So `inspect` keeps what it found in a file
-beside `.eidolon/pictures.sqlite`, and the next time compares only what is new, with all. The file
+That follows from their contents and their categories. So `inspect` keeps what it found in a file,
+`.eidolon/compared.safetensors`, and the next time compares only what is new, with all. The file
 may be deleted at any time: then all are compared again.
 """
 

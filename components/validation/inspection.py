@@ -21,7 +21,7 @@ from components.errors import EidolonError
 from components.files import folder_aside, read_json, write_json, write_text
 from components.images.hashing import SIDE
 from components.images.looks import Looks
-from components.paths import DATASET, INSPECTION, KNOWN
+from components.paths import COMPARED, DATASET, INSPECTION, KNOWN
 from components.progress import note, track
 from components.validation import compared, page, suites
 from components.validation.duplicates import KINDS, Details, Search, made_by
@@ -155,7 +155,7 @@ def measure(
         note(told)
         found = search.everywhere()
     else:
-        kept, limits = known.with_suffix(".safetensors"), made_by(params)
+        kept, limits = known.with_name(COMPARED.name), made_by(params)
         before = compared.read(kept, limits).among(search.unique)
         note(f"{told}; {before.new.sum():,} compared with all")
         found, now = search.run(before)
