@@ -44,7 +44,8 @@ class Written:
             return
         kept = self._path(digest)
         with suppress(OSError):  # another file system, or one without links
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            if not kept.parent.is_dir():
+                kept.parent.mkdir(parents=True)
             kept.unlink(missing_ok=True)
             kept.hardlink_to(file)
             self._hashes.wrote(kept, kept, digest)
