@@ -28,6 +28,7 @@ from components.index.gallery import Gallery
 from components.learning.metrics import mean_average_precision
 from components.paths import IMAGINED
 from components.validation.judge import judge
+from components.validation.likeness import Likeness
 from components.validation.measure import Measured, Meter
 from components.validation.regeneration import regenerate
 from components.vectors import Array, normalized
@@ -63,7 +64,8 @@ def gate(
 
 
 def _rates(planted: list[Planted], params: config.Params) -> tuple[float, float, float]:
-    judged = judge(planted[-1].measured, params.validation, params.generator.size)
+    size, measured = params.generator.size, planted[-1].measured
+    judged = judge(measured, params.validation, size, Likeness())
     out = (judged["reason"] != "").to_numpy()
     at = np.concatenate([p.at for p in planted])
     sources = np.concatenate([p.sources for p in planted])
@@ -124,9 +126,8 @@ def experiment(
         at = rng.choice(len(names), size=round(SHARE * len(names)), replace=False)
     spared = ~np.isin(np.arange(len(names)), at)
     wrong = plant(kind, measured, meter, folder, at, spared, rng).measured
-    healed = regenerate(
-        wrong, params.validation, LazyGenerator(params.generator), meter, Store(folder / "store")
-    )
+    model, store = LazyGenerator(params.generator), Store(folder / "store")
+    healed = regenerate(wrong, params.validation, model, meter, store, Likeness())
     everything = np.ones(len(names), dtype=bool)
     fine = (healed.last["reason"] == "").to_numpy()
     return pd.DataFrame(
