@@ -8,7 +8,7 @@ code is ever used.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ T = TypeVar("T")
 Key = str | bytes
 
 _BATCH = 1 << 22  # bytes that wait before they are written
+_AT_ONCE = 500  # keys in one question: SQLite allows 999 even where it is old
 _PATIENCE = 60.0  # seconds to wait while another process writes
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -31,12 +32,22 @@ class Cache:
         self._file, self._table, self._made_by = file, table, made_by
         self._open: sqlite3.Connection | None = None
         self._new: dict[Key, bytes] = {}
+        self._ahead: dict[Key, bytes | None] = {}
         self._waiting = 0
+
+    def expect(self, keys: Sequence[Key]) -> None:
+        """Read the values of ``keys`` at once, because :meth:`get` will be asked for them next: to
+        ask for each takes seven times as long."""
+        self._ahead = dict.fromkeys(keys)
+        for first in range(0, len(keys), _AT_ONCE):
+            self._ahead |= self._found(keys[first : first + _AT_ONCE])
 
     def get(self, key: Key) -> bytes | None:
         """The value of ``key``, or ``None``."""
         if key in self._new:
             return self._new[key]
+        if key in self._ahead:
+            return self._ahead[key]
         ask = f"select value from [{self._table}] where key = ?"
         found = self._mended(lambda kept: kept.execute(ask, [key]).fetchone())
         return None if found is None else bytes(found[0])
@@ -44,6 +55,7 @@ class Cache:
     def put(self, key: Key, value: bytes) -> None:
         """Keep ``value``; :meth:`save` writes it, if this does not."""
         self._new[key] = value
+        self._ahead.pop(key, None)
         self._waiting += len(key) + len(value)
         if self._waiting >= _BATCH:
             self._write()
@@ -51,6 +63,7 @@ class Cache:
     def remove(self, keys: Iterable[Key]) -> None:
         """Forget the values of ``keys``."""
         gone = [[key] for key in keys]
+        self._ahead.clear()
         self._write()
         self._mended(
             lambda kept: kept.executemany(f"delete from [{self._table}] where key = ?", gone)
@@ -62,6 +75,11 @@ class Cache:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+    def _found(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        marks = ", ".join("?" * len(keys))
+        ask = f"select key, value from [{self._table}] where key in ({marks})"
+        return dict(self._mended(lambda kept: kept.execute(ask, keys).fetchall()))
 
     def _write(self) -> None:
         if self._new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.cache import Cache
@@ -35,6 +36,10 @@ class FileHashes:
         if began - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED:
             self._kept.put(key, state + digest.encode())
         return digest
+
+    def expect(self, paths: Sequence[Path]) -> None:
+        """Read at once what is kept of ``paths``: :meth:`sha256` will be asked for them next."""
+        self._kept.expect([_key(path) for path in paths])
 
     def wrote(self, path: Path, written: Path, digest: str) -> None:
         """Keep the ``digest`` of the file ``written``, which will be at ``path``, and which nobody

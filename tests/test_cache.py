@@ -35,6 +35,24 @@ def test_values_are_kept_by_key_and_by_the_code_that_made_them(tmp_path: Path) -
     assert Cache(file, "other").get("a") == b"3"
 
 
+def test_what_is_expected_is_what_get_gives(tmp_path: Path) -> None:
+    kept, more = (Cache(tmp_path / "known.sqlite", "values") for _ in range(2))
+    keys: list[str | bytes] = [*(f"{i}" for i in range(1200)), b"\xff", "absent"]
+    for key in keys[:-1]:
+        kept.put(key, str(key).encode())
+    kept.save()
+    more.expect(keys)
+    kept.put("7", b"of another process")
+    kept.save()  # which is not asked for again
+    assert [more.get(key) for key in keys] == [*(str(key).encode() for key in keys[:-1]), None]
+    more.put("absent", b"1")
+    assert more.get("absent") == b"1"
+    more.remove(["0"])
+    assert more.get("0") is None and more.get("absent") == b"1"
+    more.expect(["absent"])
+    assert (more.get("absent"), more.get("7")) == (b"1", b"of another process")
+
+
 @pytest.mark.parametrize("damage", [b"", b"no database" * 1000, None])
 def test_a_damaged_or_deleted_cache_is_empty(tmp_path: Path, damage: bytes | None) -> None:
     file = tmp_path / "known.sqlite"

@@ -134,6 +134,7 @@ def _written(
 
     Unreadable pictures go to ``left_out`` instead.
     """
+    pictures.expect(category)
     for picture, subset, stem in _places(category):
         if not (place := (root / stem).parent).is_dir():
             place.mkdir(parents=True)
@@ -169,6 +170,11 @@ class _Pictures:
         self.looks.save()
         self.written.save()
         self._drawings.save()
+
+    def expect(self, category: Category) -> None:
+        """Read at once what is known of the files of ``category``, which are written next."""
+        files = [p for p in (*category.gallery, *category.training) if isinstance(p, Path)]
+        self.written.expect(self.looks.expect(files))
 
     def write(self, picture: Picture, root: Path, stem: Path) -> tuple[Path, tuple[str, ...]]:
         """Write ``picture`` to ``stem`` plus a suffix, below ``root``. Returns that path, and the

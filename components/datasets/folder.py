@@ -43,7 +43,7 @@ def categories(
     looks = looks or Looks()
     folders = _folders(source, left_out)
     shares = isinstance(gallery, float) or isinstance(training, float)
-    wanted = None if shares else gallery + training
+    wanted = None if shares else int(gallery + training)
     found = {
         path.name: _pictures(path, wanted, left_out, looks)
         for path in track(folders, "check", "categories")
@@ -85,14 +85,12 @@ def _folders(source: Path, left_out: LeftOut) -> list[Path]:
     return folders
 
 
-def _pictures(
-    folder: Path, wanted: int | float | None, left_out: LeftOut, looks: Looks
-) -> list[Path]:
+def _pictures(folder: Path, wanted: int | None, left_out: LeftOut, looks: Looks) -> list[Path]:
     """The first ``wanted`` readable pictures in a category's folder, or all for ``None``."""
     found: list[Path] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    looks.expect(entries[:wanted])
+    for path in entries:
         if path.is_dir():
             _leave_out_folder(path, left_out)
             continue

@@ -28,6 +28,7 @@ from components.progress import track
 KEEP = "EIDOLON_KEEP_SOURCE"
 """Environment variable for the later stages of a run: they keep the record of its first stage."""
 
+_AT_ONCE = 4096  # files whose hashes are looked up together
 _ABSENT = "absent"  # the digest of what is not a file: an empty folder, a link to nothing
 
 
@@ -55,7 +56,9 @@ def source(params: config.Dataset, record: Path = SOURCE, known: Path = KNOWN) -
     if described is not None:
         found += [described] if described.is_file() else list(_files(described))
     digest, size = hashlib.sha256(), 0
-    for path in track(found, "source", "files"):
+    for i, path in enumerate(track(found, "source", "files")):
+        if i % _AT_ONCE == 0:
+            hashes.expect(found[i : i + _AT_ONCE])
         roots = (source, params.splits, described)
         root = next((one for one in roots if one in path.parents), None)
         name = path.relative_to(root) if root is not None else path

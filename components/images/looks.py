@@ -8,7 +8,8 @@ be deleted at any time.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,17 @@ class Looks:
         self._hashes, self._sketches = FileHashes(file, own=own), small_sketches(file)
         self._kept = Cache(file, "looks", made_by("decoding", "hashing"))
         self.new: set[str] = set()
+
+    def expect(self, paths: Sequence[Path]) -> list[str]:
+        """Read at once what is known of ``paths``: the other methods will be asked for them next.
+        Returns the hashes of those that can be read."""
+        self._hashes.expect(paths)
+        digests = []
+        for path in paths:
+            with suppress(OSError):
+                digests.append(self._hashes.sha256(path))
+        self._kept.expect(digests)
+        return digests
 
     def sha256(self, path: Path) -> str:
         """The hash of a file's content. Raises :class:`EidolonError` if it cannot be read."""

@@ -26,6 +26,10 @@ class Written:
         self._root, self._hashes = known.with_name("dataset"), FileHashes(known, own=True)
         self._used: set[str] = set()
 
+    def expect(self, digests: Iterable[str]) -> None:
+        """Read at once what is known of the files with these hashes, which are linked next."""
+        self._hashes.expect([self._path(digest) for digest in digests])
+
     def link(self, digest: str, file: Path) -> bool:
         """Make ``file`` a link to the file with the SHA-256 ``digest``. Returns False where there
         is none, where another picture of the dataset has it, or where no link can be made."""

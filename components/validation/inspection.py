@@ -29,6 +29,7 @@ from components.validation.limit import mark
 from components.validation.suites import Failure, Rule, Suite
 
 _COMPARED = ("category", "split")  # what is compared with the dataset of the champion
+_AT_ONCE = 4096  # files whose looks are looked up together
 _SHOWN = ("path", "source", "category", "subset", "reason", "like", "width", "height", *KINDS)
 
 
@@ -182,6 +183,8 @@ def _seen(
     outlines = np.zeros(len(files), dtype=np.uint64)
     small = np.zeros((len(files), 3 * SIDE * SIDE), dtype=np.uint8)
     for i, file in enumerate(track(files, "inspect", "pictures")):
+        if i % _AT_ONCE == 0:
+            looks.expect(files[i : i + _AT_ONCE])
         try:
             digests[i] = looks.sha256(file)
             seen = looks.known(digests[i], file)
