@@ -37,6 +37,9 @@ DEPLOYED = HOME / "deployed.json"
 KNOWN = HOME / "pictures.sqlite"
 """What is known of picture files by their content: see components.cache. It may be deleted."""
 
+ALIKE = HOME / "alike.safetensors"
+"""Which imagined pictures are alike: see components.validation.likeness. It may be deleted."""
+
 COMPARED = HOME / "compared.safetensors"
 """Which pictures `inspect` compared: see components.validation.compared. It may be deleted."""
 

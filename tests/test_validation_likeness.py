@@ -18,6 +18,7 @@ from components.vectors import Array, normalized
 
 pytestmark = pytest.mark.numeric
 
+FILE = "alike.safetensors"
 CLOSEST = 0.1
 WORLD = 90  # contents
 
@@ -70,11 +71,11 @@ def stored(folder: Path, keys: Keys, views: Array) -> FeatureStore:
 
 def test_only_what_is_new_is_compared(tmp_path: Path) -> None:
     keys, views = world(0, crowded=True)
-    store, some = stored(tmp_path, keys, views), slice(0, WORLD - 7)
-    first = Likeness.kept(store)
+    store, some = stored(tmp_path / "features", keys, views), slice(0, WORLD - 7)
+    first = Likeness.kept(store, tmp_path / FILE)
     first.nearest_better(keys[some], views[some], CLOSEST)
-    first.save(store)
-    again = Likeness.kept(store)
+    first.save(tmp_path / FILE)
+    again = Likeness.kept(store, tmp_path / FILE)
     order = np.random.default_rng(1).permutation(WORLD)  # another category changes the margins
     nearest, of = again.nearest_better(keys[order], views[order], CLOSEST)
     assert (first.compared, again.compared) == (WORLD - 7, 7)
@@ -85,15 +86,15 @@ def test_only_what_is_new_is_compared(tmp_path: Path) -> None:
 
 def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     keys, views = world(0, crowded=True)
-    store, later = stored(tmp_path, keys[10:], views[10:]), slice(30, WORLD)
+    store, later = stored(tmp_path / "features", keys[10:], views[10:]), slice(30, WORLD)
     first = Likeness()
     first.nearest_better(keys, views, CLOSEST)
-    first.save(store)
-    second = Likeness.kept(store)  # the store lacks ten
+    first.save(tmp_path / FILE)
+    second = Likeness.kept(store, tmp_path / FILE)  # the store lacks ten
     nearest, _ = second.nearest_better(keys[later], views[later], CLOSEST)
     np.testing.assert_array_equal(nearest, plainly(keys[later], views[later])[0])
-    second.save(store)
-    third = Likeness.kept(store)
+    second.save(tmp_path / FILE)
+    third = Likeness.kept(store, tmp_path / FILE)
     nearest, of = third.nearest_better(keys, views, CLOSEST)
     assert (second.compared, third.compared) == (0, 30)
     expected, its = plainly(keys, views)
@@ -106,10 +107,10 @@ def test_a_file_that_cannot_be_used_costs_time_only(
     tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, views = world(0, crowded=False)
-    store, first = stored(tmp_path, keys, views), Likeness()
+    store, first = stored(tmp_path / "features", keys, views), Likeness()
     first.nearest_better(keys, views, CLOSEST)
-    first.save(store)
-    file = store.root / likeness.FILE
+    first.save(tmp_path / FILE)
+    file = tmp_path / FILE
     data = file.read_bytes()
     match damage:
         case "missing":
@@ -118,7 +119,7 @@ def test_a_file_that_cannot_be_used_costs_time_only(
             file.write_bytes(data[:-40] + bytes(40))
         case _:
             monkeypatch.setattr(likeness, "_made_by", lambda: "other code")
-    again = Likeness.kept(store)
+    again = Likeness.kept(store, tmp_path / FILE)
     nearest, _ = again.nearest_better(keys, views, CLOSEST)
     assert again.compared == WORLD
     np.testing.assert_array_equal(nearest, plainly(keys, views)[0])

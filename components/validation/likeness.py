@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +18,13 @@ from components import kept_arrays
 from components.code_versions import code, libraries
 from components.features.segments import Keys
 from components.features.store import PICTURES, FeatureStore
+from components.paths import ALIKE
 from components.validation.appearance import Views
 from components.validation.measure import DIGITS
 from components.vectors import Array
 
 Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.intp]
-
-FILE = "alike.safetensors"
-"""The file in the store of features, which may be deleted at any time."""
 
 _CONTRAST = 0.21  # the contrast to which all pictures are scaled before they are compared
 _NEAREST = 32  # others that are kept of each content
@@ -71,9 +70,9 @@ class Likeness:
         self.compared = 0
 
     @classmethod
-    def kept(cls, store: FeatureStore) -> Likeness:
-        """What :meth:`save` kept of contents whose views are in ``store``."""
-        found, arrays = cls(), kept_arrays.read(store.root / FILE, _made_by())
+    def kept(cls, store: FeatureStore, file: Path = ALIKE) -> Likeness:
+        """What :meth:`save` kept in ``file``, of contents whose views are in ``store``."""
+        found, arrays = cls(), kept_arrays.read(file, _made_by())
         if arrays is None:
             return found
         views = Views()
@@ -87,8 +86,8 @@ class Likeness:
         found._leave(here)
         return found
 
-    def save(self, store: FeatureStore) -> None:
-        """Keep this in ``store``, without the contents that were not asked for."""
+    def save(self, file: Path = ALIKE) -> None:
+        """Keep this in ``file``, without the contents that were not asked for."""
         here = np.zeros(len(self._views), dtype=bool)
         here[list(self._asked)] = True
         self._leave(here)
@@ -99,7 +98,7 @@ class Likeness:
             "alike": self._alike,
             "reach": self._reach,
         }
-        kept_arrays.write(store.root / FILE, arrays, _made_by())
+        kept_arrays.write(file, arrays, _made_by())
 
     def nearest_better(
         self, keys: Keys, views: Array, closest: float

@@ -71,10 +71,9 @@ def validate(
     meter = Meter(params.encoders, names)
     found = meter.measure([imagined / p for p in frame["path"]], frame.assign(attempt=0))
     generator = LazyGenerator(params.generator)
-    features = FeatureStore()
-    likeness = Likeness.kept(features)
+    likeness = Likeness.kept(FeatureStore())
     regenerated = regenerate(found, params.validation, generator, meter, store or Store(), likeness)
-    likeness.save(features)
+    likeness.save()
     note(f"validate: {meter.encoded:,} of {meter.measured:,} pictures measured anew")
     note(f"validate: {likeness.compared:,} pictures compared with all others")
     last = regenerated.last
