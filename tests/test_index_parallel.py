@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
@@ -39,14 +38,3 @@ def test_an_error_in_a_thread_is_raised_once_all_have_ended(
     with pytest.raises(ValueError, match="of the first"):
         each(work, shares(4, 1))
     assert sorted(ended) == [1, 2, 3]
-
-
-def test_a_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    each(lambda rows: None, shares(4, 1))  # the parent has its threads now
-    child = os.fork()
-    if child == 0:
-        done: list[int] = []
-        each(lambda rows: done.append(rows.start), shares(4, 1))
-        os._exit(0 if sorted(done) == [0, 1, 2, 3] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
