@@ -34,7 +34,7 @@ def costs() -> dict[str, Cost]:
         "ingested": Cost(3.05, "core ms a picture", "python -m benchmarks.ingesting, 60,000"),
         "trained": Cost(108, "core seconds an epoch and million training pictures", _SCALE),
         "indexed": Cost(58, "core seconds a million pictures", _SCALE),
-        "pairs": Cost(107, "core seconds for the pairs of a million pictures", "docs/benchmarks.md"),
+        "pairs": Cost(107, "core seconds for pairs in a million pictures", "docs/benchmarks.md"),
         "compared": Cost(324, "core ns a pair of imagined pictures", "python -m benchmarks.copies"),
         "features": Cost(4 * (768 + 1024), "bytes a picture: float32 of both spaces", _BY_SIZE),
         "codes": Cost(0.26 * 4 * (768 + 1024), "bytes a picture", "python -m benchmarks.search"),
