@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.features.segments import Keys
-from components.features.store import PICTURES, FeatureStore, of_texts
+from components.features.store import FeatureStore, of_texts
 from components.validation import likeness
 from components.validation.appearance import Views
 from components.validation.likeness import Likeness, view_distances
@@ -62,8 +62,8 @@ def test_what_was_compared_before_changes_nothing(
 
 
 def stored(folder: Path, keys: Keys, views: Array) -> FeatureStore:
-    store, encoder = FeatureStore(folder), Views()
-    shelf = store.shelf(encoder.kind, encoder.address | {"of": PICTURES, "side": "full"})
+    store = FeatureStore(folder)
+    shelf = store.pictures(Views(), None)
     shelf.add(keys, views)
     shelf.flush()
     return store

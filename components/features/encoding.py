@@ -63,8 +63,7 @@ class Encoding:
         self._side = None if None in sides else max(s for s in sides if s is not None)
         self._files, self._keys, self._what = files, np.array(keys), what
         self._encoders, self._lenient, self._max_pixels = encoders, lenient, max_pixels
-        of = {"of": stores.PICTURES, "side": str(self._side or "full")}
-        self.shelves = [store.shelf(e.kind, e.address | of) for e in encoders]
+        self.shelves = [store.pictures(e, self._side) for e in encoders]
         self.fine: Bools = np.ones(len(files), dtype=bool)
         self.encoded = 0
 

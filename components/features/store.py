@@ -72,6 +72,11 @@ class FeatureStore:
         objects = shared()
         return Segments(folder) if objects is None else SharedSegments(folder, objects, address)
 
+    def pictures(self, encoder: Encoder, side: int | None) -> Segments:
+        """The rows of pictures by ``encoder``, scaled to at most ``side`` pixels; None: in full."""
+        of = {"of": PICTURES, "side": str(side or "full")}
+        return self.shelf(encoder.kind, encoder.address | of)
+
     def side(self, encoder: Encoder) -> int | None:
         """The side that ``encoder`` needs of a picture. It is asked once, since it may have to load
         a model to answer."""

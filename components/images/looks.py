@@ -84,7 +84,7 @@ class Looks:
     """
 
     def __init__(self, file: Path = KNOWN, *, own: bool = False) -> None:
-        self._hashes, self._sketches = FileHashes(file, own=own), small_sketches(file)
+        self._file, self._hashes = file, FileHashes(file, own=own)
         self._kept = Cache(file, "looks", made_by("decoding", "hashing"))
         self.new: set[str] = set()
 
@@ -131,10 +131,12 @@ class Looks:
 
     def forget(self, digests: Collection[str]) -> None:
         """Remove what is known of files with these hashes."""
-        self._kept.remove(digests)
-        self._sketches.remove(digests)
+        sketches = small_sketches(self._file)
+        for kept in (self._kept, sketches):
+            kept.remove(digests)
+        sketches.save()
 
     def save(self) -> None:
         """Keep what is new for the next time."""
-        for kept in (self._hashes, self._kept, self._sketches):
-            kept.save()
+        self._hashes.save()
+        self._kept.save()

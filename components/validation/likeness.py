@@ -17,7 +17,7 @@ import numpy.typing as npt
 from components import kept_arrays
 from components.code_versions import code, libraries
 from components.features.segments import Keys
-from components.features.store import PICTURES, FeatureStore
+from components.features.store import FeatureStore
 from components.paths import ALIKE
 from components.validation.appearance import Views
 from components.validation.measure import DIGITS
@@ -75,8 +75,7 @@ class Likeness:
         found, arrays = cls(), kept_arrays.read(file, _made_by())
         if arrays is None:
             return found
-        views = Views()
-        shelf = store.shelf(views.kind, views.address | {"of": PICTURES, "side": "full"})
+        shelf = store.pictures(Views(), None)
         shape, kind = shelf.row() or ((1, 1), np.float32)
         rows = np.zeros((len(arrays["keys"]), *shape), dtype=kind)
         here = shelf.read(arrays["keys"], rows)
@@ -140,11 +139,11 @@ class Likeness:
 
     def _placed(self, keys: Keys, views: Array) -> list[int]:
         """The place of each of the contents, of which new ones are compared with all."""
-        names = [bytes(key) for key in keys]
-        first = {name: row for row, name in reversed(list(enumerate(names)))}
-        new = sorted(row for name, row in first.items() if name not in self._places)
-        begin = len(self._views)
-        self._places |= {names[row]: begin + i for i, row in enumerate(new)}
+        names, new = [bytes(key) for key in keys], []
+        for row, name in enumerate(names):
+            if name not in self._places:
+                self._places[name] = len(self._places)
+                new.append(row)
         if new:
             self._add(views[new])
         found = [self._places[name] for name in names]
